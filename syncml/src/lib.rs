@@ -1,0 +1,11 @@
+//! OMA DS / SyncML: codec and sans-IO sessions.
+
+#![warn(clippy::expect_used, clippy::panic)]
+
+pub mod error;
+pub mod limits;
+pub mod model;
+
+pub use error::{DecodeError, DecodeErrorKind, EncodeError};
+pub use limits::Limits;
+pub use model::*;
