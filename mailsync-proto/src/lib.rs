@@ -1,0 +1,5 @@
+//! Mail over OMA DS: the sync engine and the mail objects.
+
+#![warn(clippy::expect_used, clippy::panic)]
+
+pub mod sync;

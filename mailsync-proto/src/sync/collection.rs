@@ -1,0 +1,159 @@
+//! What the items of a datastore are: all that the sync engine does not know.
+
+use super::store::{Item, ItemValue, MatchKey, Read, StoreKey, Value, Write};
+use super::turn::{Missing, Reader};
+use bytes::Bytes;
+use idmap::Guid;
+use syncml::{DataStore, Encoding, StatusCode, Version};
+
+/// A kind of datastore: mail, notes, contacts.
+///
+/// One object serves every session; it holds configuration, never state. The server and the client use the same
+/// trait: what a server projects for a device, a client absorbs, and the other way round.
+pub trait Collection: Send + core::marker::Sync {
+    /// How DevInf describes it under this path.
+    fn devinf(&self, source_ref: &str, version: Version) -> DataStore;
+
+    /// Whether [`Collection::project`] wants the body of this item.
+    fn needs_body(&self, projection: &Projection<'_>) -> bool;
+
+    /// The wire form of an item for a peer, or why the peer cannot have it.
+    fn project(&self, projection: &Projection<'_>, body: Option<&Bytes>) -> Result<Wire, Refusal>;
+
+    /// Reads an item that a peer sent.
+    fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop>;
+}
+
+/// An item on its way to a peer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Projection<'a> {
+    /// The item.
+    pub item: &'a Item,
+    /// Only its fields changed since the peer saw it.
+    pub fields_only: bool,
+    /// The peer's preferred media type and the others it takes; empty when it never said.
+    pub accepts: &'a [Box<str>],
+    /// Version of the session.
+    pub version: Version,
+    /// Spelling of the session.
+    pub encoding: Encoding,
+}
+
+/// An item as it is written into `Data`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// `Meta/Type`.
+    pub media_type: Box<str>,
+    /// The octets. The engine turns them into base64 where the spelling cannot carry them.
+    pub data: Bytes,
+}
+
+/// An item that a peer sent.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Incoming<'a> {
+    /// `Meta/Type`, lower case, without parameters; empty when none was given.
+    pub media_type: &'a str,
+    /// The octets, base64 undone.
+    pub data: &'a Bytes,
+    /// The folder it is put in, if the peer said so.
+    pub parent: Option<&'a Guid>,
+    /// What it replaces.
+    pub existing: Option<&'a Item>,
+    /// The id it has or will have in this store.
+    pub guid: &'a Guid,
+    /// Whether this side is the server: only there does an item in the outbox get sent.
+    pub server: bool,
+}
+
+/// What an incoming item means for the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absorbed {
+    /// Its new state.
+    pub value: ItemValue,
+    /// Its new body; none leaves the body as it is.
+    pub body: Option<Bytes>,
+    /// Effects beside the item, for instance a job that sends it.
+    pub effects: Vec<Write>,
+    /// An item that is this one under another id (sent before, singular by nature): bind to it, add nothing.
+    pub same_as: Option<Guid>,
+}
+
+/// Why a peer cannot have an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In words, for an event.
+    pub reason: String,
+}
+
+/// Why an incoming item was not absorbed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Rows are missing; they were asked for.
+    Missing(Missing),
+    /// It is refused with this status.
+    Refuse(StatusCode, String),
+}
+
+impl From<Missing> for Stop {
+    fn from(missing: Missing) -> Self {
+        Stop::Missing(missing)
+    }
+}
+
+/// What a collection may ask while it absorbs.
+#[derive(Debug)]
+pub struct Context<'a, 'f> {
+    /// Whose store.
+    pub store: &'a StoreKey,
+    /// The user who is logged in.
+    pub user: &'a str,
+    /// Now, seconds since 1970.
+    pub now: u64,
+    reader: &'a mut Reader<'f>,
+}
+
+impl<'a, 'f> Context<'a, 'f> {
+    /// A context over what was found.
+    pub fn new(store: &'a StoreKey, user: &'a str, now: u64, reader: &'a mut Reader<'f>) -> Self {
+        Context { store, user, now, reader }
+    }
+
+    /// A row, or [`Missing`]: then the turn runs again with it.
+    pub fn read(&mut self, read: Read) -> Result<&'f Value, Missing> {
+        self.reader.read(read)
+    }
+
+    /// An item of the same store.
+    pub fn item(&mut self, guid: &Guid) -> Result<Option<Item>, Missing> {
+        match self.reader.read(Read::Item(self.store.clone(), guid.clone()))? {
+            Value::Item(item) => Ok(item.clone()),
+            _ => Ok(None),
+        }
+    }
+
+    /// The body of an item of the same store.
+    pub fn body(&mut self, guid: &Guid) -> Result<Option<Bytes>, Missing> {
+        match self.reader.read(Read::Body(self.store.clone(), guid.clone()))? {
+            Value::Body(body) => Ok(body.clone()),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A match key over parts, each with its length, so that no two lists of parts collide.
+pub fn match_key(parts: &[&[u8]]) -> MatchKey {
+    use sha2::Digest;
+    let mut hash = sha2::Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let mut key = [0u8; 16];
+    for (to, from) in key.iter_mut().zip(digest) {
+        *to = from;
+    }
+    MatchKey(key)
+}
