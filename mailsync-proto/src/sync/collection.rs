@@ -20,6 +20,17 @@ pub trait Collection: Send + core::marker::Sync {
     /// The wire form of an item for a peer, or why the peer cannot have it.
     fn project(&self, projection: &Projection<'_>, body: Option<&Bytes>) -> Result<Wire, Refusal>;
 
+    /// Both sides changed an item: what it is then. By default ours stays.
+    fn merge(&self, ours: &ItemValue, theirs: &ItemValue) -> ItemValue {
+        let _ = theirs;
+        ours.clone()
+    }
+
+    /// Whether a deletion on one side beats a change on the other; by default the change wins.
+    fn delete_beats_edit(&self) -> bool {
+        false
+    }
+
     /// Reads an item that a peer sent.
     fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop>;
 }

@@ -92,8 +92,10 @@ pub struct Peer {
 /// What is kept of a device of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// The nonce that the peer must use at its next login.
+    /// On a client: the nonce that the server gave for the next login.
     pub nonce: Option<Bytes>,
+    /// On a server: how often the device has logged in. Nonces are derived from it, so each is used once.
+    pub logins: u64,
     /// Its last DevInf, as an XML document.
     pub devinf: Option<Bytes>,
 }
@@ -165,6 +167,10 @@ pub enum Read {
     ByGuid(PeerKey, u32, Guid),
     /// The map entry of an id under which an item was offered: [`Value::Entry`].
     ByWire(PeerKey, u32, Box<str>),
+    /// Entries that are offered and not bound, by GUID, at most `limit`: [`Value::Entries`].
+    Pending(PeerKey, u32, u32),
+    /// What is kept of a device: [`Value::Device`].
+    Device(Box<str>, Box<str>),
     /// An item: [`Value::Item`].
     Item(StoreKey, Guid),
     /// An item's body: [`Value::Body`].
@@ -224,6 +230,8 @@ pub enum Value {
     Peer(Option<Peer>),
     Rev(u64),
     Entry(Option<Entry>),
+    Entries(Vec<Entry>),
+    Device(Option<Device>),
     Item(Option<Item>),
     Body(Option<Bytes>),
     Items(Vec<Item>),

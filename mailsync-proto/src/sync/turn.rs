@@ -1,6 +1,7 @@
 //! The shape of a turn: a pure function that is run again when it misses rows.
 
 use super::store::{Found, Read, Reads, SessionWrite, Value, Write};
+use bytes::Bytes;
 use std::collections::HashSet;
 
 /// The moment of a turn: fresh for each.
@@ -24,8 +25,10 @@ pub enum Step<E> {
 /// The outcome of a turn. Nothing of it holds before it is committed.
 #[derive(Clone, Debug)]
 pub struct Turn<E> {
-    /// The session's new value, and the message that leaves when the commit is done.
-    pub session: SessionWrite,
+    /// The session's new value; none when there is nothing to keep (a stranger costs no write).
+    pub session: Option<SessionWrite>,
+    /// The message that leaves when the commit is done.
+    pub message: Bytes,
     /// The effects.
     pub writes: Vec<Write>,
     /// What happened, for logs, progress and notices.
