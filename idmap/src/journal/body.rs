@@ -193,4 +193,27 @@ mod tests {
             assert_eq!(read(kind, fields), Err(error));
         }
     }
+
+    proptest::proptest! {
+        /// What is read can be written, and reads the same.
+        #[test]
+        fn what_is_read_can_be_written(
+            kind in 1..4_u8,
+            start in proptest::sample::select(vec![&b"\x01\x02ab\x05\x00\x03\x011\x04000a"[..], b"\x01\x02ab", b""]),
+            rest in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..6),
+            flip in proptest::option::of((0..16_usize, proptest::prelude::any::<u8>())),
+        ) {
+            let mut fields = [start, &rest].concat();
+            if let Some((at, octet)) = flip && let Some(old) = fields.get_mut(at) {
+                *old = octet;
+            }
+            for end in 0..=fields.len() {
+                let Ok(record) = read(kind, &fields[..end]) else { continue };
+                let mut out = Vec::new();
+                write(&mut out, &record).unwrap();
+                proptest::prop_assert_eq!(read(super::kind(&record), &out), Ok(record));
+                proptest::prop_assert!(out.len() < MAX_LEN);
+            }
+        }
+    }
 }
