@@ -404,6 +404,10 @@ proptest! {
                 }
             }
             prop_assert_eq!(rows(&host.view), model.sorted(), "after {:?}", op);
+            // What is awaited is found by what was sent.
+            for entry in host.view.iter().filter(|entry| entry.luid().is_none()) {
+                prop_assert_eq!(host.view.by_wire(entry.generation, entry.wire_id()), Some(entry));
+            }
         }
         let replay = journal::replay(&host.file).unwrap();
         prop_assert_eq!(&replay.view, &host.view);

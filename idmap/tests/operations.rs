@@ -110,6 +110,15 @@ fn a_temporary_id_avoids_guids_and_remembered_ones() {
 }
 
 #[test]
+fn a_temporary_id_avoids_a_guid_that_goes_by_another_id() {
+    let ids: Vec<TempId> = TempId::candidates(7, 4).unwrap().collect();
+    let other = Wire::Temp(TempId::try_from("else").unwrap());
+    let view: View = [entry(ids[0].as_str(), State::Pending { wire: other })].into_iter().collect();
+    let (wire, _) = offer(&view, GENERATION, &guid("long one"), Some(4), 7, 5, 0).unwrap();
+    assert_eq!(wire, Wire::Temp(ids[1].clone()));
+}
+
+#[test]
 fn a_short_guid_that_reads_like_a_temporary_id_gets_one_itself() {
     let first = TempId::candidates(7, 4).unwrap().next().unwrap();
     let state = State::Pending { wire: Wire::Temp(first.clone()) };

@@ -208,7 +208,7 @@ mod tests {
                 *old = octet;
             }
             for end in 0..=fields.len() {
-                let Ok(record) = read(kind, &fields[..end]) else { continue };
+                let Some(Ok(record)) = fields.get(..end).map(|fields| read(kind, fields)) else { continue };
                 let mut out = Vec::new();
                 write(&mut out, &record).unwrap();
                 proptest::prop_assert_eq!(read(super::kind(&record), &out), Ok(record));
