@@ -80,6 +80,7 @@ mod error;
 mod holders;
 mod id;
 pub mod journal;
+mod octets;
 mod ops;
 mod temp;
 mod view;

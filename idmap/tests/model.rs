@@ -102,7 +102,7 @@ struct Row {
 struct Naive(Vec<Row>);
 
 #[derive(Debug, PartialEq)]
-enum No {
+enum Refusal {
     NotOffered,
     LuidBound(Guid),
     GuidBound(Luid),
@@ -129,12 +129,16 @@ impl Naive {
         })
     }
 
-    fn offer(&mut self, generation: u32, op: (&Guid, Option<usize>, u64, u64, u32)) -> Result<String, No> {
+    fn offer(
+        &mut self,
+        generation: u32,
+        op: (&Guid, Option<usize>, u64, u64, u32),
+    ) -> Result<String, Refusal> {
         let (guid, max, unique, rev, form) = op;
         let fits = |text: &str| max.is_none_or(|max| text.len() <= max);
         if let Some(row) = self.find(generation, |row| row.guid == *guid) {
             if let Some(luid) = &row.luid {
-                return Err(No::GuidBound(luid.clone()));
+                return Err(Refusal::GuidBound(luid.clone()));
             }
             let wire = row.temp.clone().unwrap_or_else(|| guid.to_string());
             if fits(&wire) {
@@ -150,7 +154,7 @@ impl Naive {
         } else {
             let max = max.unwrap_or(usize::MAX);
             if max < 4 {
-                return Err(No::TooSmall);
+                return Err(Refusal::TooSmall);
             }
             let candidates: Vec<String> =
                 TempId::candidates(unique, max).unwrap().map(|id| id.to_string()).collect();
@@ -161,7 +165,7 @@ impl Naive {
                     row.generation == generation && (temp || row.guid.as_str() == **id)
                 })
             };
-            Some(candidates.iter().find(free).ok_or(No::InUse)?.clone())
+            Some(candidates.iter().find(free).ok_or(Refusal::InUse)?.clone())
         };
         self.0.retain(|row| row.generation != generation || row.guid != *guid);
         let wire = temp.clone().unwrap_or_else(|| guid.to_string());
@@ -169,22 +173,29 @@ impl Naive {
         Ok(wire)
     }
 
-    fn check_pair(&mut self, generation: u32, luid: &Luid, guid: &Guid) -> Result<(), No> {
+    fn check_pair(&mut self, generation: u32, luid: &Luid, guid: &Guid) -> Result<(), Refusal> {
         if let Some(row) = self.find(generation, |row| row.luid.as_ref() == Some(luid) && row.guid != *guid) {
-            return Err(No::LuidBound(row.guid.clone()));
+            return Err(Refusal::LuidBound(row.guid.clone()));
         }
         let bound = self.find(generation, |row| row.guid == *guid).and_then(|row| row.luid.clone());
-        bound.filter(|bound| bound != luid).map_or(Ok(()), |bound| Err(No::GuidBound(bound)))
+        bound.filter(|bound| bound != luid).map_or(Ok(()), |bound| Err(Refusal::GuidBound(bound)))
     }
 
-    fn bind(&mut self, generation: u32, wire: &str, luid: &Luid) -> Result<(), No> {
-        let guid = self.meant(generation, wire).ok_or(No::NotOffered)?;
+    fn bind(&mut self, generation: u32, wire: &str, luid: &Luid) -> Result<(), Refusal> {
+        let guid = self.meant(generation, wire).ok_or(Refusal::NotOffered)?;
         self.check_pair(generation, luid, &guid)?;
         self.find(generation, |row| row.guid == guid).unwrap().luid = Some(luid.clone());
         Ok(())
     }
 
-    fn adopt(&mut self, generation: u32, luid: &Luid, guid: &Guid, rev: u64, form: u32) -> Result<(), No> {
+    fn adopt(
+        &mut self,
+        generation: u32,
+        luid: &Luid,
+        guid: &Guid,
+        rev: u64,
+        form: u32,
+    ) -> Result<(), Refusal> {
         self.check_pair(generation, luid, guid)?;
         match self.find(generation, |row| row.guid == *guid) {
             Some(row) if row.luid.is_some() && row.rev > rev => {}
@@ -197,8 +208,8 @@ impl Naive {
         Ok(())
     }
 
-    fn seen(&mut self, generation: u32, guid: &Guid, rev: u64, form: u32) -> Result<(), No> {
-        let row = self.find(generation, |row| row.guid == *guid).ok_or(No::NoEntry)?;
+    fn seen(&mut self, generation: u32, guid: &Guid, rev: u64, form: u32) -> Result<(), Refusal> {
+        let row = self.find(generation, |row| row.guid == *guid).ok_or(Refusal::NoEntry)?;
         if rev >= row.rev {
             (row.rev, row.form) = (rev, form);
         }
@@ -229,14 +240,14 @@ fn rows(view: &View) -> Vec<Row> {
     view.iter().map(row).collect()
 }
 
-fn no(error: MapError) -> No {
+fn no(error: MapError) -> Refusal {
     match error {
-        MapError::NotOffered { .. } => No::NotOffered,
-        MapError::LuidBound { guid, .. } => No::LuidBound(guid),
-        MapError::GuidBound { luid, .. } => No::GuidBound(luid),
-        MapError::NoEntry { .. } => No::NoEntry,
-        MapError::MaxGuidSize { .. } => No::TooSmall,
-        MapError::TempIdsInUse { .. } => No::InUse,
+        MapError::NotOffered { .. } => Refusal::NotOffered,
+        MapError::LuidBound { guid, .. } => Refusal::LuidBound(guid),
+        MapError::GuidBound { luid, .. } => Refusal::GuidBound(luid),
+        MapError::NoEntry { .. } => Refusal::NoEntry,
+        MapError::MaxGuidSize { .. } => Refusal::TooSmall,
+        MapError::TempIdsInUse { .. } => Refusal::InUse,
         other => panic!("{other}"),
     }
 }
@@ -258,7 +269,7 @@ struct Host {
 }
 
 /// Also checks that the partial view answers the same.
-fn run(host: &Host, generation: u32, op: &Op) -> Result<(Option<String>, Vec<Record>), No> {
+fn run(host: &Host, generation: u32, op: &Op) -> Result<(Option<String>, Vec<Record>), Refusal> {
     let view = &host.view;
     let same = |of: &View, call: &dyn Fn(&View) -> Result<Vec<Record>, MapError>| {
         let whole = call(view);
@@ -313,7 +324,7 @@ fn wire(host: &Host, offer: &prop::sample::Index, stray: bool) -> String {
     }
 }
 
-fn expect(model: &mut Naive, host: &Host, generation: u32, op: &Op) -> Result<Option<String>, No> {
+fn expect(model: &mut Naive, host: &Host, generation: u32, op: &Op) -> Result<Option<String>, Refusal> {
     match op {
         Op::Offer { guid: id, max, unique, rev, form } => {
             return model.offer(generation, (&guid(*id), *max, *unique, *rev, *form)).map(Some);
