@@ -69,6 +69,11 @@
 //!   Apply the records of one operation to the view before the next.
 //! - Generations do not mix: while a slow sync fills a new one, the old one answers as before.
 //!
+//! # Where the entries are
+//!
+//! In a table of the host: load the rows that a message touches. In a file: [`journal`]. In memory, by the
+//! million: [`Index`]. Of several devices, asked by GUID: [`Holders`].
+//!
 //! # Features
 //! `serde` (default): ids, entries and records implement `Serialize` and `Deserialize`; ids are
 //! validated when read.

@@ -353,6 +353,7 @@ fn expect(model: &mut Naive, host: &Host, generation: u32, op: &Op) -> Result<Op
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
 
+    // mission: M7
     #[test]
     fn operations_agree_with_a_naive_map_across_crashes(ops in prop::collection::vec(op(), 1..80)) {
         let mut model = Naive::default();

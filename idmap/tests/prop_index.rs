@@ -52,11 +52,11 @@ fn assert_same(index: &Index, view: &View) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_agrees_with_the_view(
-        records in prop::collection::vec(record(), 0..1500),
+        records in prop::collection::vec(record(), 0..1000),
         seed in any::<[u8; 16]>(),
     ) {
         let (mut index, mut view) = (Index::new(seed), View::default());
@@ -84,7 +84,7 @@ fn bound(number: u32, rev: u64) -> Record {
 #[test]
 fn an_entry_takes_at_most_64_octets() {
     let mut index = Index::new([0; 16]);
-    for number in 0..300_000 {
+    for number in 0..240_000 {
         index.apply(&bound(number, number.into())).unwrap();
         // Also when the tables have just doubled, at 229,376; the unused rest of a 1 MiB chunk shows in
         // smaller maps.
@@ -97,16 +97,16 @@ fn an_entry_takes_at_most_64_octets() {
 #[test]
 fn waste_is_cleared() {
     let mut index = Index::new([0; 16]);
-    (0..50_000).for_each(|number| index.apply(&bound(number, 1)).unwrap());
+    (0..10_000).for_each(|number| index.apply(&bound(number, 1)).unwrap());
     let before = index.octets();
     // Each revision is longer than the one before: no row fits its old place.
     for shift in 1..9 {
-        (0..50_000).for_each(|number| index.apply(&bound(number, 1 << (7 * shift))).unwrap());
+        (0..10_000).for_each(|number| index.apply(&bound(number, 1 << (7 * shift))).unwrap());
     }
     assert!(index.octets() < before * 3 / 2, "{before} {index:?}");
-    for number in 0..50_000 {
+    for number in 0..10_000 {
         let guid = Guid::try_from(format!("inbox/{number:010}")).unwrap();
         index.apply(&Record::Remove { generation: 1, guid }).unwrap();
     }
-    assert!(index.is_empty() && index.octets() < 65_536, "{index:?}");
+    assert!(index.is_empty() && index.octets() < before / 2, "{index:?}");
 }
