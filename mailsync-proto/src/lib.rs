@@ -2,4 +2,6 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+pub mod mail;
+pub mod plain;
 pub mod sync;
