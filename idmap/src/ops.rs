@@ -7,7 +7,8 @@ use crate::{Entry, Guid, Luid, MapError, Record, State, TempId, View, Wire};
 /// Before an Add to the client: the id to send, and the row that awaits its Map.
 ///
 /// The GUID itself if the client takes its length (`max_guid_size`, octets; `None`: any), else a
-/// temporary id made from `unique`, see [`TempId::candidates`]. What is pending already keeps its id
+/// temporary id made from `unique`, see [`TempId::candidates`]. Best is a counter kept with the peer: a
+/// number used again, after [`forget`], would let a late Map of the first item bind the second. What is pending already keeps its id
 /// (unless the client has come to state a smaller `MaxGUIDSize` than that), so an Add may be repeated.
 /// # Errors
 /// [`MapError::GuidBound`] if the client has it, [`MapError::MaxGuidSize`] and [`MapError::TempIdsInUse`]
@@ -95,6 +96,8 @@ pub fn seen(view: &View, generation: u32, guid: &Guid, rev: u64, form: u32) -> R
 }
 
 /// The device no longer has it, or never will: the entry goes, if there is one.
+///
+/// A Map that still comes for a pending one is then [`MapError::NotOffered`].
 #[must_use]
 pub fn forget(view: &View, generation: u32, guid: &Guid) -> Vec<Record> {
     view.by_guid(generation, guid)

@@ -50,8 +50,9 @@ impl TempId {
     /// The low `5 * len` bits, highest first.
     fn spell(number: u64, len: usize) -> Self {
         let digit = |place: usize| {
-            let bits = number >> (5 * place) & 31;
-            char::from(ALPHABET[bits as usize])
+            let bits = (number >> (5 * place)) as usize & 31;
+            #[expect(clippy::indexing_slicing, reason = "five bits are less than 32")]
+            char::from(ALPHABET[bits])
         };
         Self((0..len).rev().map(digit).collect::<String>().into_boxed_str())
     }

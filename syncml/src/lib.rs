@@ -5,6 +5,10 @@
 pub mod error;
 pub mod limits;
 pub mod model;
+#[cfg(any(feature = "client", feature = "server"))]
+pub mod session;
+mod stub;
+pub use stub::*;
 
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;

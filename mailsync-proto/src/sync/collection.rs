@@ -20,6 +20,11 @@ pub trait Collection: Send + core::marker::Sync {
     /// The wire form of an item for a peer, or why the peer cannot have it.
     fn project(&self, projection: &Projection<'_>, body: Option<&Bytes>) -> Result<Wire, Refusal>;
 
+    /// Whether two states of an item look the same to a user, bodies aside.
+    fn same_state(&self, a: &ItemValue, b: &ItemValue) -> bool {
+        a.fields == b.fields && a.parent == b.parent
+    }
+
     /// Both sides changed an item: what it is then. By default ours stays.
     fn merge(&self, ours: &ItemValue, theirs: &ItemValue) -> ItemValue {
         let _ = theirs;

@@ -1,5 +1,27 @@
 //! The sync engine. It knows datastores and items, and nothing of what they are.
+//!
+//! | file | what |
+//! |---|---|
+//! | `store` | the vocabulary: what an engine reads, finds and writes |
+//! | `turn` | the shape of a turn |
+//! | `collection` | what a kind of datastore must tell the engine |
+//! | `server`, `client` | the two turns |
+//! | `send` | the walk that sends our changes |
+//! | `state`, `lookup`, `batch`, `ids`, `core` | a turn at work |
+//! | `devinf`, `event` | capabilities, and what the host is told |
 
+mod batch;
+pub mod client;
 pub mod collection;
+mod core;
+pub mod devinf;
+pub mod event;
+mod ids;
+mod lookup;
+mod send;
+pub mod server;
+mod state;
 pub mod store;
 pub mod turn;
+
+pub use self::core::StoreConfig;

@@ -63,7 +63,7 @@ pub struct ItemValue {
     pub kind: Box<str>,
     /// Small state beside the body, for instance flags; opaque to the engine.
     pub fields: Bytes,
-    /// By what it is found in a slow sync, strongest first.
+    /// By what it is found in a slow sync, strongest first; the last one stands for the body alone.
     pub match_keys: Vec<MatchKey>,
 }
 
@@ -83,6 +83,8 @@ pub struct SyncPoint {
 pub struct Peer {
     /// The map generation in force.
     pub generation: u32,
+    /// The highest generation that a slow sync has begun; what it bound counts only once it is in force.
+    pub started: u32,
     /// The last sync point.
     pub committed: Option<SyncPoint>,
     /// The one before it: a peer that lost our last answer is still there.
@@ -96,7 +98,7 @@ pub struct Device {
     pub nonce: Option<Bytes>,
     /// On a server: how often the device has logged in. Nonces are derived from it, so each is used once.
     pub logins: u64,
-    /// Its last DevInf, as an XML document.
+    /// On a server its last DevInf, on a client the one that it sent last; the engine's own format.
     pub devinf: Option<Bytes>,
 }
 

@@ -14,16 +14,18 @@ pub struct Moment {
 }
 
 /// What a run of an engine came to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<E> {
     /// Rows are missing: read them, add them to what was found, run again.
     Need(Reads),
     /// Done: commit, then send.
-    Done(Turn<E>),
+    Done(Box<Turn<E>>),
+    /// The last message came again: send the stored answer again, commit nothing.
+    Again(Bytes),
 }
 
 /// The outcome of a turn. Nothing of it holds before it is committed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn<E> {
     /// The session's new value; none when there is nothing to keep (a stranger costs no write).
     pub session: Option<SessionWrite>,

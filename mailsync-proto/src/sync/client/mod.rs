@@ -1,0 +1,476 @@
+//! The client's turn: the first message, then one answer of the server in and the next message out.
+
+mod maps;
+mod receive;
+
+use super::core::{Core, Side, StoreConfig, plain_name};
+use super::devinf;
+use super::event::{Event, Mode, WhySlow};
+use super::send::{Caps, Sender};
+use super::server::alert_command;
+use super::state::{StoreSync, Tag};
+use super::store::{Device, Direction, Found, Peer, Read, SessionRow, SessionWrite, Value, Write};
+use super::turn::{Missing, Moment, Step, Turn};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use syncml::session::{Ask, ClientConfig, ClientExchange, ClientSession, LoginState, Package, SessionError};
+use syncml::{AlertCode, Anchor, DecodeError, Encoding, Limits, Message, Quirks, StatusCode};
+
+/// Who the client is, what it syncs, and with whom.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Server, login, sizes.
+    pub session: ClientConfig,
+    /// By what the server is known in our store; stays the same when its address changes.
+    pub server_id: Box<str>,
+    /// Our datastores.
+    pub stores: Vec<StoreConfig>,
+    /// What our DevInf says of us.
+    pub identity: devinf::Identity,
+    /// What a message may hold.
+    pub limits: Limits,
+    /// Which oddities are taken.
+    pub quirks: Quirks,
+}
+
+/// One datastore to sync.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Our name of it.
+    pub name: Box<str>,
+    /// The server's path of it.
+    pub remote: Box<str>,
+    /// How. A first sync is slow whatever is asked.
+    pub mode: Mode,
+}
+
+/// Where the next message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    /// The URL.
+    pub url: String,
+    /// The spelling of the message.
+    pub encoding: Encoding,
+}
+
+/// Why the client cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TurnError {
+    /// There is no such session.
+    #[error("no such session")]
+    UnknownSession,
+    /// The answer cannot be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The answer does not fit into the session.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    session: Vec<u8>,
+    stores: Vec<StoreSync>,
+    caps: Vec<Caps>,
+    devinf_put: bool,
+    devinf_got: bool,
+}
+
+const FORMAT: u8 = 1;
+
+impl State {
+    fn to_bytes(&self) -> Result<Bytes, SessionError> {
+        let bytes = postcard::to_extend(self, vec![FORMAT]).map_err(|_| SessionError::Damaged)?;
+        if bytes.len() > syncml::session::MAX_SESSION_BYTES {
+            return Err(SessionError::TooLarge(bytes.len()));
+        }
+        Ok(bytes.into())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, SessionError> {
+        match bytes.split_first() {
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| SessionError::Damaged),
+            Some((&newer, _)) if newer > FORMAT => Err(SessionError::NewerFormat(newer)),
+            _ => Err(SessionError::Damaged),
+        }
+    }
+}
+
+/// Where the message of a stored session goes.
+///
+/// # Errors
+/// A value that is damaged or newer.
+pub fn next_hop(value: &[u8]) -> Result<NextHop, SessionError> {
+    let session = ClientSession::from_bytes(&State::from_bytes(value)?.session)?;
+    Ok(NextHop { url: session.url().into(), encoding: session.encoding() })
+}
+
+/// Makes the first message of a session.
+///
+/// # Errors
+/// [`TurnError::Session`].
+pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Result<Step<Event>, TurnError> {
+    let mut core = Core::new(Side::Client, at, &config.stores, found);
+    core.device = config.server_id.clone();
+    core.token = core.ids.token();
+    let session_id = (core.ids.unique() % 900_000 + 100_000).to_string();
+    let device = core.reader.read(Read::Device(core.user.clone(), core.device.clone()));
+    for plan in plans {
+        let _ = begin_store(&mut core, plan);
+    }
+    let Ok(device) = device else { return Ok(Step::Need(core.reader.missed())) };
+    if core.reader.has_missed() {
+        return Ok(Step::Need(core.reader.missed()));
+    }
+    let Value::Device(device) = device else { return Err(TurnError::UnknownSession) };
+    let nonce = device.as_ref().and_then(|device| device.nonce.clone());
+    let known = device.as_ref().and_then(|device| device.devinf.clone());
+    let ours = devinf::to_bytes(&devinf::ours(&config.identity, &config.stores, config.session.version));
+    let put = known.is_some() && known == ours && core.stores.iter().all(|store| store.mode == Mode::TwoWay);
+    let ex = ClientSession::new(&config.session, &session_id, nonce.as_deref()).start(&config.session)?;
+    let state = State { devinf_put: put, devinf_got: put, ..State::default() };
+    let mut run = Run { config, core, state, current: None };
+    let mut ex = ex;
+    let last = run.package_one(&mut ex);
+    run.finish(ex, 0, last)
+}
+
+fn begin_store(core: &mut Core<'_, '_>, plan: &Plan) -> Result<(), Missing> {
+    let peer = match core.reader.read(Read::Peer(core.peer_key(&plan.name)))? {
+        Value::Peer(peer) => peer.clone().unwrap_or_default(),
+        _ => Peer::default(),
+    };
+    let our_next = format!("{}-{}", core.at.now, core.ids.short());
+    let ours = format!("./{}", plan.name);
+    let mut store = StoreSync::new(&plan.name, &ours, &plan.remote, peer.clone(), our_next.into());
+    let index = core.stores.len();
+    match &peer.committed {
+        Some(point) => {
+            store.resume(point);
+            core.add_store(store);
+            if plan.mode == Mode::Slow {
+                core.begin_slow(index, WhySlow::Asked);
+            }
+        }
+        None => {
+            core.add_store(store);
+            core.begin_slow(index, WhySlow::First);
+        }
+    }
+    Ok(())
+}
+
+/// Takes an answer of the server and makes the next message. When the turn's session value is gone, the session
+/// is over and there is nothing to send.
+///
+/// # Errors
+/// [`TurnError`]: nothing is committed; the same message may be sent again.
+pub fn turn(
+    config: &Config,
+    at: Moment,
+    token: &str,
+    message: &Message,
+    found: &Found,
+) -> Result<Step<Event>, TurnError> {
+    let mut core = Core::new(Side::Client, at, &config.stores, found);
+    core.device = config.server_id.clone();
+    core.token = token.into();
+    let Ok(value) = core.reader.read(Read::Session(token.into())) else {
+        return Ok(Step::Need(core.reader.missed()));
+    };
+    let Value::Session(Some(SessionRow { version, value, .. })) = value else {
+        return Err(TurnError::UnknownSession);
+    };
+    let state = State::from_bytes(value)?;
+    let session = ClientSession::from_bytes(&state.session)?;
+    let ex = session.receive(&config.session, message)?;
+    Run { config, core, state, current: None }.answer(ex, *version)
+}
+
+/// Decodes an answer of the server.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Message, DecodeError> {
+    syncml::decode(encoding, body, &config.limits, &config.quirks)
+}
+
+struct Run<'a, 'f> {
+    config: &'a Config,
+    core: Core<'a, 'f>,
+    state: State,
+    current: Option<usize>,
+}
+
+impl<'a, 'f> Run<'a, 'f> {
+    fn answer(mut self, mut ex: ClientExchange<'_>, version: u64) -> Result<Step<Event>, TurnError> {
+        let stores = std::mem::take(&mut self.state.stores);
+        self.core.take_stores(stores);
+        match ex.login() {
+            LoginState::Refused(code) => {
+                let (user, device) = (self.config.session.user.clone(), self.config.session.device.clone());
+                self.core.events.push(Event::LoginRefused { user, device, code });
+                for store in &mut self.core.stores {
+                    store.fail(StatusCode(code));
+                }
+                return self.end(version);
+            }
+            LoginState::Again => {
+                // Nothing of the first package was executed: all of it goes again.
+                self.state.devinf_put = false;
+                self.state.devinf_got = false;
+                self.core.stores.iter_mut().for_each(|store| store.alerted = false);
+                let last = self.package_one(&mut ex);
+                return self.finish(ex, version, last);
+            }
+            _ => {}
+        }
+        while let Some(ask) = ex.next_ask() {
+            let _ = self.ask(&mut ex, ask);
+        }
+        let over = ex.is_over();
+        let last = if over { Ok(true) } else { self.say(&mut ex) };
+        if self.core.reader.has_missed() {
+            return Ok(Step::Need(self.core.reader.missed()));
+        }
+        if over {
+            let tags: Vec<Tag> = ex.awaited_tags().filter_map(Tag::from_bytes).collect();
+            self.core.complete(&tags);
+            self.keep_login(&ex);
+            return self.end(version);
+        }
+        if !self.core.stores.iter().any(StoreSync::is_active) && ex.package() >= Package::Changes {
+            self.keep_login(&ex);
+            return self.end(version);
+        }
+        self.finish(ex, version, last == Ok(true))
+    }
+
+    fn ask(&mut self, ex: &mut ClientExchange<'_>, ask: Ask<'_>) -> Result<(), Missing> {
+        match ask {
+            Ask::Alert { slot, code, target, source, anchor, .. } => {
+                let status = self.alert(code, target, source, anchor);
+                ex.answer_alert(&slot, status, anchor);
+                Ok(())
+            }
+            Ask::DevInf(devinf) => {
+                self.state.caps =
+                    self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
+                Ok(())
+            }
+            Ask::GetDevInf(slot) => {
+                ex.answer(&slot, StatusCode::OK);
+                let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+                let asked = ex.reference(&slot);
+                // Without room the server does without.
+                let _ = ex.results(asked, devinf);
+                Ok(())
+            }
+            Ask::Sync { slot, target, source, number_of_changes } => {
+                self.current = self.find(target, source);
+                let store =
+                    self.current.and_then(|index| self.core.stores.get(index)).filter(|s| s.is_active());
+                if let (Some(store), Some(changes)) = (store, number_of_changes) {
+                    self.core.events.push(Event::Announced { store: store.name.clone(), changes });
+                }
+                ex.answer(&slot, if store.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND });
+                Ok(())
+            }
+            Ask::Change { slot, received } => self.change(ex, &slot, &received),
+            Ask::Chunk { offset, data } => {
+                self.core.spool_chunk(offset, data);
+                Ok(())
+            }
+            Ask::ChunksDropped => {
+                self.core.drop_chunks();
+                Ok(())
+            }
+            Ask::Map { slot, .. } => {
+                // spec: session facts section 4: there is no Map from server to client
+                ex.answer(&slot, StatusCode::NOT_ALLOWED);
+                Ok(())
+            }
+            Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
+            Ask::Display(text) => {
+                self.core.events.push(Event::Display(text.into()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn find(&self, target: &str, source: &str) -> Option<usize> {
+        let (target, source) = (plain_name(target), plain_name(source));
+        let stores = &self.core.stores;
+        let theirs = |s: &StoreSync| plain_name(&s.theirs).eq_ignore_ascii_case(source);
+        let ours = |s: &StoreSync| s.name.eq_ignore_ascii_case(target);
+        stores
+            .iter()
+            .position(|s| ours(s) && theirs(s))
+            .or_else(|| stores.iter().position(ours))
+            .or_else(|| stores.iter().position(theirs))
+    }
+
+    /// The server's Alert: how it wants to sync, and its anchors.
+    fn alert(&mut self, code: AlertCode, target: &str, source: &str, anchor: Option<&Anchor>) -> StatusCode {
+        let Some(index) = self.find(target, source) else { return StatusCode::NOT_FOUND };
+        let Some(store) = self.core.stores.get_mut(index) else { return StatusCode::NOT_FOUND };
+        store.their_next = Some(anchor.map(|anchor| anchor.next.clone()).unwrap_or_default());
+        let known = store.base.committed.as_ref().map(|point| &*point.theirs);
+        let last = anchor.and_then(|anchor| anchor.last.as_deref()).filter(|last| !last.is_empty());
+        let (status, why) = match (store.mode, code) {
+            (Mode::Slow, AlertCode::SLOW | AlertCode::TWO_WAY) => (StatusCode::OK, None),
+            (Mode::TwoWay, AlertCode::SLOW) => (StatusCode::OK, Some(WhySlow::ServerAsked)),
+            (Mode::TwoWay, AlertCode::TWO_WAY) if last.is_some() && last != known => {
+                (StatusCode::REFRESH_REQUIRED, Some(WhySlow::ServerAnchor))
+            }
+            (Mode::TwoWay, AlertCode::TWO_WAY) => (StatusCode::OK, None),
+            // spec: session facts section 3: no change to a mode that was not asked for
+            _ => {
+                store.fail(StatusCode::FORBIDDEN);
+                (StatusCode::FORBIDDEN, None)
+            }
+        };
+        if let Some(why) = why {
+            self.core.begin_slow(index, why);
+        }
+        if let Some(store) = self.core.stores.get(index).filter(|store| store.is_active()) {
+            let (store, mode, why_slow) = (store.name.clone(), store.mode, store.why_slow);
+            self.core.events.push(Event::Alerted { store, mode, why_slow });
+        }
+        status
+    }
+
+    fn answered(&mut self, tag: &[u8], code: StatusCode, dropped: bool) -> Result<(), Missing> {
+        if dropped {
+            self.core.batch.push(Write::ClearSpool(self.core.token.clone(), Direction::Out));
+        }
+        match Tag::from_bytes(tag) {
+            Some(Tag::Alert(index)) => self.alert_answered(usize::from(index), code),
+            Some(Tag::Item { store, guid, rev, kind }) => {
+                return self.core.item_answered(usize::from(store), &guid, rev, kind, code);
+            }
+            Some(Tag::Maps { store, guids }) => return self.maps_answered(usize::from(store), &guids, code),
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn alert_answered(&mut self, index: usize, code: StatusCode) {
+        let Some(store) = self.core.stores.get_mut(index) else { return };
+        if code == StatusCode::REFRESH_REQUIRED {
+            if store.mode != Mode::Slow {
+                self.core.begin_slow(index, WhySlow::ClientAnchor);
+            }
+        } else if code.is_error() {
+            store.fail(code);
+            self.core.events.push(Event::StoreRefused { store: store.name.clone(), code: code.0 });
+        }
+    }
+
+    /// Package 1: device information and alerts; true when all of it went.
+    fn package_one(&mut self, ex: &mut ClientExchange<'_>) -> bool {
+        if !self.state.devinf_put {
+            let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+            if ex.put_devinf(devinf).is_err() && !ex.is_roomy() {
+                return false;
+            }
+            self.state.devinf_put = true;
+        }
+        if !self.state.devinf_got {
+            if ex.get_devinf().is_err() {
+                return false;
+            }
+            self.state.devinf_got = true;
+        }
+        for (index, store) in self.core.stores.iter_mut().enumerate() {
+            if store.alerted {
+                continue;
+            }
+            let code = if store.mode == Mode::Slow { AlertCode::SLOW } else { AlertCode::TWO_WAY };
+            let tag = Tag::Alert(u8::try_from(index).unwrap_or(u8::MAX));
+            if ex.send(alert_command(code, store), tag.to_bytes()).is_err() {
+                return false;
+            }
+            store.alerted = true;
+        }
+        true
+    }
+
+    /// What we say of our own accord; true when our package is whole with it.
+    fn say(&mut self, ex: &mut ClientExchange<'_>) -> Result<bool, Missing> {
+        match ex.package() {
+            Package::Alerts => {
+                let said = self.core.stores.iter().all(|store| store.alerted);
+                Ok(!said && self.package_one(ex))
+            }
+            Package::Changes => {
+                for store in &mut self.core.stores {
+                    if store.is_active() && store.their_next.is_none() {
+                        // quirk: some servers sync without an Alert of their own, and would drop our items
+                        store.fail(StatusCode::INCOMPLETE);
+                        let store = store.name.clone();
+                        self.core.events.push(Event::StoreRefused { store, code: StatusCode::INCOMPLETE.0 });
+                    }
+                }
+                // Maps that an earlier session could not send go before our changes.
+                if !self.say_maps(ex, |store| store.mode == Mode::TwoWay && !store.opened)? {
+                    return Ok(false);
+                }
+                let caps = self.caps();
+                Sender::new(&mut self.core, ex, &caps).send()
+            }
+            Package::Maps if ex.peer_final() => self.say_maps(ex, |_| true),
+            Package::Maps | Package::Over => Ok(false),
+        }
+    }
+
+    fn caps(&self) -> Vec<Caps> {
+        // Our ids are ours: a server's MaxGUIDSize does not bind them.
+        let mut caps = self.state.caps.clone();
+        caps.resize(self.core.stores.len(), Caps::default());
+        caps.iter_mut().for_each(|caps| caps.max_guid_size = None);
+        caps
+    }
+
+    /// Keeps the server's nonce and what it knows of us.
+    fn keep_login(&mut self, ex: &ClientExchange<'_>) {
+        let ours = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+        let device = Device {
+            nonce: ex.next_nonce().map(Bytes::copy_from_slice),
+            logins: 0,
+            devinf: devinf::to_bytes(&ours),
+        };
+        self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), device));
+    }
+
+    fn finish(mut self, ex: ClientExchange<'_>, version: u64, last: bool) -> Result<Step<Event>, TurnError> {
+        let (session, message) = ex.finish(last)?;
+        self.state.session = session.to_bytes()?.to_vec();
+        self.state.stores = std::mem::take(&mut self.core.stores);
+        let session = SessionWrite {
+            token: self.core.token.clone(),
+            expect: version,
+            value: Some(self.state.to_bytes()?),
+            answer: message.clone(),
+        };
+        Ok(Step::Done(Box::new(Turn {
+            session: Some(session),
+            message,
+            writes: self.core.batch.into_writes(),
+            events: self.core.events,
+        })))
+    }
+
+    fn end(self, version: u64) -> Result<Step<Event>, TurnError> {
+        let token = self.core.token.clone();
+        let session = SessionWrite { token, expect: version, value: None, answer: Bytes::new() };
+        Ok(Step::Done(Box::new(Turn {
+            session: Some(session),
+            message: Bytes::new(),
+            writes: self.core.batch.into_writes(),
+            events: self.core.events,
+        })))
+    }
+}

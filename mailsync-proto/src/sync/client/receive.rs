@@ -1,0 +1,222 @@
+//! Package 4: the server's changes.
+
+use super::super::collection::{Absorbed, Context, Incoming, Stop};
+use super::super::event::Event;
+use super::super::store::{Item, Seen, StoreKey};
+use super::super::turn::Missing;
+use super::Run;
+use idmap::{Entry, Guid, Luid, Record, State, TempId, Wire};
+use sha2::{Digest, Sha256};
+use syncml::session::{ClientExchange, Received, Slot};
+use syncml::{CommandName, StatusCode};
+
+impl Run<'_, '_> {
+    /// One change of the server.
+    pub(super) fn change(
+        &mut self,
+        ex: &mut ClientExchange<'_>,
+        slot: &Slot,
+        received: &Received,
+    ) -> Result<(), Missing> {
+        let Some(index) = self.current else {
+            ex.answer(slot, StatusCode::NOT_FOUND);
+            return Ok(());
+        };
+        let code = self.apply(index, received)?;
+        ex.answer(slot, code);
+        let Some(store) = self.core.stores.get_mut(index) else { return Ok(()) };
+        if code.is_success() {
+            store.received.count(&received.cmd);
+        }
+        let event = Event::Received { store: store.name.clone(), cmd: received.cmd.clone(), code: code.0 };
+        self.core.events.push(event);
+        Ok(())
+    }
+
+    fn apply(&mut self, index: usize, received: &Received) -> Result<StatusCode, Missing> {
+        let Some(store) = self.core.stores.get(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let key = self.core.store_key(&store.name);
+        let luid = received.target.as_deref().filter(|text| !text.is_empty());
+        let wire = received.source.as_deref().filter(|text| !text.is_empty());
+        let guid = match (&received.cmd, luid, wire) {
+            (CommandName::Add, _, Some(wire)) => return self.add(index, &key, wire, received),
+            (_, Some(luid), _) => Guid::try_from(luid).ok(),
+            (_, None, Some(wire)) => self.by_wire(index, wire)?,
+            _ => None,
+        };
+        let Some(guid) = guid else { return Ok(StatusCode::NOT_FOUND) };
+        if received.cmd == CommandName::Delete {
+            return self.delete(index, &key, &guid);
+        }
+        self.replace(index, &key, &guid, received)
+    }
+
+    fn by_wire(&mut self, index: usize, wire: &str) -> Result<Option<Guid>, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(None) };
+        Ok(lookup.by_wire(&mut self.core.reader, wire)?.map(|entry| entry.guid))
+    }
+
+    /// A new item. Its id derives from the server's, so that the same `Add` again makes the same item.
+    fn add(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        wire: &str,
+        received: &Received,
+    ) -> Result<StatusCode, Missing> {
+        let (guid, existing) = self.local_id(index, key, wire)?;
+        let absorbed = match self.absorb(index, key, &guid, existing.as_ref(), received)? {
+            Ok(absorbed) => absorbed,
+            Err(code) => return Ok(code),
+        };
+        let expect = existing.as_ref().map(|item| item.rev);
+        let body = absorbed.body.or_else(|| existing.is_none().then(Default::default));
+        self.core.batch.put(key, &guid, expect, absorbed.value, body);
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let wire = if guid.as_str() == wire {
+            Wire::Guid
+        } else {
+            match TempId::try_from(wire) {
+                Ok(temp) => Wire::Temp(temp),
+                Err(_) => return Ok(StatusCode::BAD_REQUEST),
+            }
+        };
+        let state = State::Pending { wire };
+        let entry = Entry { guid, state, generation: lookup.generation, seen_rev: 0, form: 0 };
+        self.core.batch.map(lookup, vec![Record::Put(entry)], Seen::ThisCommit);
+        Ok(StatusCode::ITEM_ADDED)
+    }
+
+    /// Our id for an id of the server, and the item that is there already if this `Add` came before.
+    fn local_id(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        wire: &str,
+    ) -> Result<(Guid, Option<Item>), Missing> {
+        for candidate in candidates(wire) {
+            let Some(lookup) = self.core.lookups.get_mut(index) else { break };
+            let entry = lookup.by_guid(&mut self.core.reader, &candidate);
+            let item = self.core.item(key, &candidate);
+            let (entry, item) = (entry?, item?);
+            let Some(item) = item else { return Ok((candidate, None)) };
+            let again = entry
+                .is_some_and(|entry| matches!(entry.state, State::Pending { .. }) && entry.wire_id() == wire);
+            if again || (item.deleted && !self.core.batch.touches(key, &candidate)) {
+                return Ok((candidate, Some(item)));
+            }
+        }
+        Ok((self.core.ids.guid(), None))
+    }
+
+    fn replace(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        guid: &Guid,
+        received: &Received,
+    ) -> Result<StatusCode, Missing> {
+        let item = self.core.item(key, guid)?;
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let entry = lookup.by_guid(&mut self.core.reader, guid)?;
+        let live = item.as_ref().filter(|item| !item.deleted);
+        let absorbed = match self.absorb(index, key, guid, live, received)? {
+            Ok(absorbed) => absorbed,
+            Err(code) => return Ok(code),
+        };
+        let expect = item.as_ref().map(|item| item.rev);
+        let pending = live.filter(|item| entry.as_ref().is_some_and(|entry| item.rev > entry.seen_rev));
+        let (value, taken) = match (pending, self.core.config(index)) {
+            // mission: M5: a pending change of ours is not undone by the server's older state
+            (Some(item), Some(config)) if absorbed.body.is_none() => {
+                let merged = config.collection.merge(&item.value, &absorbed.value);
+                let taken = config.collection.same_state(&merged, &absorbed.value);
+                (merged, taken)
+            }
+            _ => (absorbed.value, true),
+        };
+        let added = live.is_none();
+        let body = if added { Some(absorbed.body.unwrap_or_default()) } else { absorbed.body };
+        self.core.batch.put(key, guid, expect, value, body);
+        if taken {
+            let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+            let state = match (entry.map(|entry| entry.state), Luid::try_from(guid.as_str())) {
+                (Some(state), _) => state,
+                (None, Ok(luid)) => State::Bound { luid, wire: Wire::Guid },
+                (None, Err(_)) => return Ok(StatusCode::BAD_REQUEST),
+            };
+            let generation = lookup.generation;
+            let entry = Entry { guid: guid.clone(), state, generation, seen_rev: 0, form: 0 };
+            self.core.batch.map(lookup, vec![Record::Put(entry)], Seen::ThisCommit);
+        }
+        Ok(if added { StatusCode::ITEM_ADDED } else { StatusCode::OK })
+    }
+
+    fn delete(&mut self, index: usize, key: &StoreKey, guid: &Guid) -> Result<StatusCode, Missing> {
+        let item = self.core.item(key, guid)?;
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, guid)?;
+        let records = idmap::forget(lookup.view(), lookup.generation, guid);
+        self.core.batch.map(lookup, records, Seen::AsRecorded);
+        match item.filter(|item| !item.deleted) {
+            Some(item) => {
+                self.core.batch.delete(key, guid, item.rev);
+                Ok(StatusCode::OK)
+            }
+            None => Ok(StatusCode::NOT_DELETED),
+        }
+    }
+
+    fn absorb(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        guid: &Guid,
+        existing: Option<&Item>,
+        received: &Received,
+    ) -> Result<Result<Absorbed, StatusCode>, Missing> {
+        let Some(config) = self.core.config(index) else { return Ok(Err(StatusCode::NOT_FOUND)) };
+        let data = match self.core.payload(&received.payload, received.format.as_deref())? {
+            Ok(data) => data,
+            Err(code) => return Ok(Err(code)),
+        };
+        // The server names the folder by our id, or by its own while our Map has not reached it.
+        let parent = match (&received.target_parent, &received.source_parent) {
+            (Some(luid), _) => Guid::try_from(&**luid).ok(),
+            (None, Some(wire)) => self.by_wire(index, wire)?,
+            (None, None) => None,
+        };
+        let incoming = Incoming {
+            media_type: &received.media_type,
+            data: &data,
+            parent: parent.as_ref(),
+            existing: existing.filter(|item| !item.deleted),
+            guid,
+            server: false,
+        };
+        let mut cx = Context::new(key, "", self.core.at.now, &mut self.core.reader);
+        match config.collection.absorb(&mut cx, &incoming) {
+            Ok(absorbed) => Ok(Ok(absorbed)),
+            Err(Stop::Missing(missing)) => Err(missing),
+            Err(Stop::Refuse(code, reason)) => {
+                self.core.events.push(Event::Oddity(format!("{} {guid}: {reason}", config.name)));
+                Ok(Err(code))
+            }
+        }
+    }
+}
+
+/// Ids that an id of the server may get here: itself where it can be a file name, else a hash.
+fn candidates(wire: &str) -> impl Iterator<Item = Guid> {
+    let safe = (1..=64).contains(&wire.len())
+        && !wire.starts_with('.')
+        && wire.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    let own = safe.then(|| Guid::unvalidated(wire));
+    let wire = wire.to_owned();
+    let hashed = (0u8..8).map(move |salt| {
+        let digest = Sha256::new().chain_update([salt]).chain_update(&wire).finalize();
+        let hex: String = digest.iter().take(13).map(|byte| format!("{byte:02x}")).collect();
+        Guid::unvalidated(hex)
+    });
+    own.into_iter().chain(hashed)
+}

@@ -1,0 +1,264 @@
+//! What a turn of either side works with.
+
+use super::batch::Batch;
+use super::collection::Collection;
+use super::event::{ConflictRule, Event};
+use super::ids::Ids;
+use super::lookup::Lookup;
+use super::state::{Kind, Outcome, StoreSync, Tag};
+use super::store::{Direction, Found, Item, PeerKey, Read, Seen, StoreKey, Value, Write};
+use super::turn::{Missing, Moment, Reader};
+use bytes::{Bytes, BytesMut};
+use idmap::Guid;
+use std::sync::Arc;
+use syncml::StatusCode;
+use syncml::session::Payload;
+
+/// A datastore that this side offers.
+#[derive(Clone)]
+pub struct StoreConfig {
+    /// Its name, without `./`.
+    pub name: Box<str>,
+    /// Other names that peers use for it.
+    pub aliases: Vec<Box<str>>,
+    /// What its items are.
+    pub collection: Arc<dyn Collection>,
+    /// What becomes of an item that both sides changed.
+    pub conflict: ConflictRule,
+}
+
+impl std::fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreConfig")
+            .field("name", &self.name)
+            .field("conflict", &self.conflict)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StoreConfig {
+    /// Whether a path names this datastore: with or without `./`, a `?` part does not count.
+    pub(crate) fn is_named(&self, path: &str) -> bool {
+        let name = plain_name(path);
+        name.eq_ignore_ascii_case(&self.name)
+            || self.aliases.iter().any(|alias| name.eq_ignore_ascii_case(alias))
+    }
+}
+
+/// A datastore path without `./` and `?` part.
+pub(crate) fn plain_name(path: &str) -> &str {
+    let path = path.split('?').next().unwrap_or_default();
+    path.trim_start_matches("./").trim_matches('/')
+}
+
+/// Which side a turn is on: the server knows GUIDs and maps them, the client's ids are the LUIDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Server,
+    Client,
+}
+
+/// A turn at work.
+pub(crate) struct Core<'a, 'f> {
+    pub(crate) side: Side,
+    pub(crate) at: Moment,
+    pub(crate) configs: &'a [StoreConfig],
+    pub(crate) reader: Reader<'f>,
+    pub(crate) batch: Batch,
+    pub(crate) ids: Ids,
+    pub(crate) events: Vec<Event>,
+    /// Whose data; empty on a client.
+    pub(crate) user: Box<str>,
+    /// The peer: a device on the server's side, the server on the client's.
+    pub(crate) device: Box<str>,
+    /// The session's token.
+    pub(crate) token: Box<str>,
+    pub(crate) stores: Vec<StoreSync>,
+    pub(crate) lookups: Vec<Lookup>,
+}
+
+impl<'a, 'f> Core<'a, 'f> {
+    pub(crate) fn new(side: Side, at: Moment, configs: &'a [StoreConfig], found: &'f Found) -> Self {
+        Core {
+            side,
+            at,
+            configs,
+            reader: Reader::new(found),
+            batch: Batch::default(),
+            ids: Ids::new(at.entropy),
+            events: Vec::new(),
+            user: Box::default(),
+            device: Box::default(),
+            token: Box::default(),
+            stores: Vec::new(),
+            lookups: Vec::new(),
+        }
+    }
+
+    /// Takes up the datastores of a session.
+    pub(crate) fn take_stores(&mut self, stores: Vec<StoreSync>) {
+        for store in stores {
+            self.add_store(store);
+        }
+    }
+
+    /// Adds a datastore to the session.
+    pub(crate) fn add_store(&mut self, store: StoreSync) {
+        self.lookups.push(Lookup::new(self.peer_key(&store.name), store.generation));
+        self.stores.push(store);
+    }
+
+    pub(crate) fn store_key(&self, name: &str) -> StoreKey {
+        StoreKey { user: self.user.clone(), datastore: name.into() }
+    }
+
+    pub(crate) fn peer_key(&self, name: &str) -> PeerKey {
+        PeerKey { store: self.store_key(name), device: self.device.clone() }
+    }
+
+    pub(crate) fn config(&self, index: usize) -> Option<&'a StoreConfig> {
+        let name = &self.stores.get(index)?.name;
+        self.configs.iter().find(|config| config.name == *name)
+    }
+
+    /// A slow sync of a datastore begins: its generation is taken at once, so that no other attempt uses it.
+    pub(crate) fn begin_slow(&mut self, index: usize, why: super::event::WhySlow) {
+        let Some(store) = self.stores.get_mut(index) else { return };
+        store.slow(why);
+        let (name, base, generation) = (store.name.clone(), store.base.clone(), store.generation);
+        let peer = self.peer_key(&name);
+        self.batch.push(Write::PutPeer(peer.clone(), base));
+        if let Some(lookup) = self.lookups.get_mut(index) {
+            *lookup = Lookup::new(peer, generation);
+        }
+    }
+
+    /// An item as this turn sees it.
+    pub(crate) fn item(&mut self, store: &StoreKey, guid: &Guid) -> Result<Option<Item>, Missing> {
+        let read = match self.reader.read(Read::Item(store.clone(), guid.clone()))? {
+            Value::Item(item) => item.clone(),
+            _ => None,
+        };
+        Ok(self.batch.current(store, guid, read))
+    }
+
+    pub(crate) fn head(&mut self, store: &StoreKey) -> Result<u64, Missing> {
+        match self.reader.read(Read::Head(store.clone()))? {
+            Value::Rev(rev) => Ok(*rev),
+            _ => Ok(0),
+        }
+    }
+
+    pub(crate) fn spool(&mut self, direction: Direction, offset: u64, len: u64) -> Result<Bytes, Missing> {
+        let read = Read::Spool { token: self.token.clone(), direction, offset, len };
+        match self.reader.read(read)? {
+            Value::Body(body) => Ok(body.clone().unwrap_or_default()),
+            _ => Ok(Bytes::new()),
+        }
+    }
+
+    /// The octets of an item that came; a spooled one is put together, its spool is done with.
+    pub(crate) fn payload(
+        &mut self,
+        payload: &Payload,
+        format: Option<&str>,
+    ) -> Result<Result<Bytes, StatusCode>, Missing> {
+        let wire = match payload {
+            Payload::None => Bytes::new(),
+            Payload::Whole(data) => data.clone(),
+            Payload::Spooled { offset, tail } => {
+                let head = self.spool(Direction::In, 0, *offset)?;
+                self.batch.push(Write::ClearSpool(self.token.clone(), Direction::In));
+                if head.len() as u64 != *offset {
+                    return Ok(Err(StatusCode::SIZE_MISMATCH));
+                }
+                let mut whole = BytesMut::from(&head[..]);
+                whole.extend_from_slice(tail);
+                whole.freeze()
+            }
+        };
+        Ok(syncml::session::payload(format, wire))
+    }
+
+    pub(crate) fn spool_chunk(&mut self, offset: u64, data: Bytes) {
+        let token = self.token.clone();
+        self.batch.push(Write::Spool { token, direction: Direction::In, offset, data });
+    }
+
+    pub(crate) fn drop_chunks(&mut self) {
+        self.batch.push(Write::ClearSpool(self.token.clone(), Direction::In));
+    }
+
+    /// The peer answered an item that we sent.
+    pub(crate) fn item_answered(
+        &mut self,
+        index: usize,
+        guid: &Guid,
+        rev: u64,
+        kind: Kind,
+        code: StatusCode,
+    ) -> Result<(), Missing> {
+        let (Some(store), Some(lookup)) = (self.stores.get_mut(index), self.lookups.get_mut(index)) else {
+            return Ok(());
+        };
+        let entry = lookup.by_guid(&mut self.reader, guid)?;
+        let generation = store.generation;
+        let outcome = Outcome::of(code);
+        let taken = outcome == Outcome::Taken || (outcome == Outcome::Unknown && kind == Kind::Delete);
+        if taken {
+            store.sent.count(&kind.cmd());
+        } else {
+            self.events.push(Event::Refused { store: store.name.clone(), guid: guid.clone(), code: code.0 });
+        }
+        let records = match (kind, outcome) {
+            (_, Outcome::Later) | (Kind::Add, Outcome::Unknown) => {
+                store.not_taken(rev);
+                return Ok(());
+            }
+            (Kind::Delete, _) => idmap::forget(lookup.view(), generation, guid),
+            (Kind::Replace, Outcome::Unknown) => {
+                store.not_taken(rev);
+                idmap::forget(lookup.view(), generation, guid)
+            }
+            _ if entry.is_some() => idmap::seen(lookup.view(), generation, guid, rev, 0).unwrap_or_default(),
+            // A client's own item: its id is the LUID.
+            _ => match idmap::Luid::try_from(guid.as_str()) {
+                Ok(luid) if self.side == Side::Client => {
+                    idmap::adopt(lookup.view(), generation, &luid, guid, rev, 0).unwrap_or_default()
+                }
+                _ => Vec::new(),
+            },
+        };
+        self.batch.map(lookup, records, Seen::AsRecorded);
+        Ok(())
+    }
+
+    /// Stores the sync point of every datastore that was synced.
+    pub(crate) fn complete(&mut self, awaited: &[Tag]) {
+        for tag in awaited {
+            if let Tag::Item { store, rev, .. } = tag
+                && let Some(store) = self.stores.get_mut(usize::from(*store))
+            {
+                store.not_taken(*rev);
+            }
+        }
+        for store in &self.stores {
+            if !store.is_active() {
+                continue;
+            }
+            let Some(peer) = store.completed() else { continue };
+            let key = self.peer_key(&store.name);
+            if store.generation != store.base.generation {
+                let record = idmap::switch_generation(store.generation);
+                self.batch.push(Write::Map(key.clone(), record, Seen::AsRecorded));
+            }
+            self.batch.push(Write::PutPeer(key, peer));
+            self.events.push(Event::Completed {
+                store: store.name.clone(),
+                mode: store.mode,
+                received: store.received,
+                sent: store.sent,
+            });
+        }
+    }
+}

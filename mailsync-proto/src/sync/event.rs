@@ -1,0 +1,180 @@
+//! What a turn tells the host: for logs, progress and notices. Nothing is decided by them.
+
+use idmap::Guid;
+use serde::{Deserialize, Serialize};
+use syncml::CommandName;
+
+/// How a datastore is synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Changes since the last sync point, both ways.
+    TwoWay,
+    /// Everything is compared.
+    Slow,
+}
+
+/// Why a sync is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum WhySlow {
+    /// The client asked for it.
+    Asked,
+    /// There was no sync before.
+    First,
+    /// The client's anchor is not the one that the server knows.
+    ClientAnchor,
+    /// The server's anchor is not the one that the client knows.
+    ServerAnchor,
+    /// The server asked for it.
+    ServerAsked,
+}
+
+impl WhySlow {
+    /// In words, for a person.
+    pub fn text(self) -> &'static str {
+        match self {
+            WhySlow::Asked => "it was asked for",
+            WhySlow::First => "it is the first sync",
+            WhySlow::ClientAnchor => "the client's anchor does not match what the server remembers",
+            WhySlow::ServerAnchor => "the server's anchor does not match what the client remembers",
+            WhySlow::ServerAsked => "the server asked for it",
+        }
+    }
+}
+
+/// How a conflict ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ConflictRule {
+    /// The client's version stays.
+    ClientWins,
+    /// The server's version stays.
+    ServerWins,
+    /// Both stay, the client's as a new item.
+    KeepBoth,
+}
+
+/// Items one side took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// New ones.
+    pub added: u32,
+    /// Changed ones.
+    pub replaced: u32,
+    /// Deleted ones.
+    pub deleted: u32,
+}
+
+impl Counts {
+    pub(crate) fn count(&mut self, cmd: &CommandName) {
+        let field = match cmd {
+            CommandName::Add => &mut self.added,
+            CommandName::Delete => &mut self.deleted,
+            _ => &mut self.replaced,
+        };
+        *field = field.saturating_add(1);
+    }
+}
+
+/// Something that happened in a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Event {
+    /// A login succeeded.
+    LoggedIn {
+        /// Who.
+        user: Box<str>,
+        /// From which device.
+        device: Box<str>,
+    },
+    /// A login was refused. 407 is the normal first answer to a client without credentials.
+    LoginRefused {
+        /// Who.
+        user: Box<str>,
+        /// From which device.
+        device: Box<str>,
+        /// 401, 407, 505, 513, ...
+        code: u16,
+    },
+    /// A sync of a datastore begins.
+    Alerted {
+        /// Which.
+        store: Box<str>,
+        /// How.
+        mode: Mode,
+        /// Why slowly.
+        why_slow: Option<WhySlow>,
+    },
+    /// A datastore is not synced in this session.
+    StoreRefused {
+        /// Which.
+        store: Box<str>,
+        /// The status.
+        code: u16,
+    },
+    /// An item of the peer was taken or refused.
+    Received {
+        /// Datastore.
+        store: Box<str>,
+        /// What was to be done.
+        cmd: CommandName,
+        /// The status given.
+        code: u16,
+    },
+    /// An item went to the peer.
+    Sent {
+        /// Datastore.
+        store: Box<str>,
+        /// What is to be done.
+        cmd: CommandName,
+    },
+    /// The peer refused an item.
+    Refused {
+        /// Datastore.
+        store: Box<str>,
+        /// Which.
+        guid: Guid,
+        /// Its status.
+        code: u16,
+    },
+    /// An item was not offered to the peer.
+    Skipped {
+        /// Datastore.
+        store: Box<str>,
+        /// Which.
+        guid: Guid,
+        /// Why, in words.
+        reason: String,
+    },
+    /// Both sides changed an item.
+    Conflict {
+        /// Datastore.
+        store: Box<str>,
+        /// Which.
+        guid: Guid,
+        /// The status given.
+        code: u16,
+    },
+    /// The peer announced how many changes it will send.
+    Announced {
+        /// Datastore.
+        store: Box<str>,
+        /// How many.
+        changes: u32,
+    },
+    /// A datastore is synced and its sync point stored.
+    Completed {
+        /// Which.
+        store: Box<str>,
+        /// How.
+        mode: Mode,
+        /// What we took.
+        received: Counts,
+        /// What the peer took.
+        sent: Counts,
+    },
+    /// Text of the peer for the user.
+    Display(String),
+    /// The peer said something that cannot be stored or used; it was refused.
+    Oddity(String),
+}

@@ -1,0 +1,355 @@
+//! The server's turn: one message of a client in, one answer out.
+
+mod alert;
+mod receive;
+
+pub(super) use alert::alert_command;
+
+use super::core::{Core, Side, StoreConfig};
+use super::devinf;
+use super::event::Event;
+use super::send::{Caps, Sender};
+use super::state::{StoreSync, Tag};
+use super::store::{Device, Found, Read, SessionRow, SessionWrite, Value, Write};
+use super::turn::{Missing, Moment, Step, Turn};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use syncml::session::{
+    Ask, LoginCheck, Opening, Package, PendingLogin, ServerConfig, ServerExchange, ServerSession,
+    SessionError,
+};
+use syncml::{DecodeError, DevInf, Encoding, Limits, Message, Quirks};
+
+/// What a server offers and insists on.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Message sizes and login.
+    pub session: ServerConfig,
+    /// The datastores.
+    pub stores: Vec<StoreConfig>,
+    /// What our DevInf says of us.
+    pub identity: devinf::Identity,
+    /// 32 unpredictable octets, the same in every process of the server.
+    pub nonce_key: [u8; 32],
+    /// What a message may hold.
+    pub limits: Limits,
+    /// Which oddities are taken.
+    pub quirks: Quirks,
+}
+
+/// A message that came, decoded.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    message: Message,
+    digest: [u8; 16],
+    encoding: Encoding,
+}
+
+impl Inbound {
+    /// Decodes a request body.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where; nothing of it is applied.
+    pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Self, DecodeError> {
+        let message = syncml::decode(encoding, body, &config.limits, &config.quirks)?;
+        Ok(Inbound { message, digest: ServerSession::request_digest(body), encoding })
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+}
+
+/// How a message reached us.
+#[derive(Clone, Copy, Debug)]
+pub struct Route<'a> {
+    /// The token of its URL.
+    pub token: Option<&'a str>,
+    /// Our public URL, to which `?s=TOKEN` is added.
+    pub url: &'a str,
+    /// Whether a password may come this way: TLS, loopback, or a network that the operator named.
+    pub basic_allowed: bool,
+}
+
+/// Why a message got no SyncML answer. The session, if there is one, is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TurnError {
+    /// The token names no session: it is over, or never was.
+    #[error("no such session")]
+    UnknownSession,
+    /// The message does not fit into its session.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// The engine's part of a session value.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    session: Vec<u8>,
+    stores: Vec<StoreSync>,
+    caps: Vec<Caps>,
+    /// `Get`s for our DevInf that are not answered yet.
+    results_owed: Vec<(u32, u32)>,
+}
+
+const FORMAT: u8 = 1;
+
+impl State {
+    fn to_bytes(&self) -> Result<Bytes, SessionError> {
+        let bytes = postcard::to_extend(self, vec![FORMAT]).map_err(|_| SessionError::Damaged)?;
+        if bytes.len() > syncml::session::MAX_SESSION_BYTES {
+            return Err(SessionError::TooLarge(bytes.len()));
+        }
+        Ok(bytes.into())
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, SessionError> {
+        match bytes.split_first() {
+            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| SessionError::Damaged),
+            Some((&newer, _)) if newer > FORMAT => Err(SessionError::NewerFormat(newer)),
+            _ => Err(SessionError::Damaged),
+        }
+    }
+}
+
+/// Answers one message. Run again with more rows until it is done.
+///
+/// # Errors
+/// [`TurnError`]: no answer leaves, nothing is committed.
+pub fn turn(
+    config: &Config,
+    at: Moment,
+    route: &Route<'_>,
+    inbound: &Inbound,
+    found: &Found,
+) -> Result<Step<Event>, TurnError> {
+    let mut core = Core::new(Side::Server, at, &config.stores, found);
+    match open(config, route, inbound, &mut core)? {
+        Opened::Missing => Ok(Step::Need(core.reader.missed())),
+        Opened::Again(answer) => Ok(Step::Again(answer)),
+        Opened::Run { ex, state, version } => {
+            let run = Run { config, core, state, current: None, get: Vec::new() };
+            run.answer(*ex, version)
+        }
+    }
+}
+
+/// What a message was found to be.
+enum Opened<'m> {
+    Missing,
+    Again(Bytes),
+    Run { ex: Box<ServerExchange<'m>>, state: State, version: u64 },
+}
+
+fn open<'m>(
+    config: &Config,
+    route: &Route<'_>,
+    inbound: &'m Inbound,
+    core: &mut Core<'_, '_>,
+) -> Result<Opened<'m>, TurnError> {
+    let Some(token) = route.token else {
+        let Opening::Login(pending) = ServerSession::open(inbound.encoding, &inbound.message, inbound.digest)
+        else {
+            return Err(TurnError::UnknownSession);
+        };
+        return login(config, route, *pending, core);
+    };
+    let Ok(value) = core.reader.read(Read::Session(token.into())) else { return Ok(Opened::Missing) };
+    let Value::Session(Some(SessionRow { version, value, answer })) = value else {
+        return Err(TurnError::UnknownSession);
+    };
+    let state = State::from_bytes(value)?;
+    let session = ServerSession::from_bytes(&state.session)?;
+    if session.is_repeat(&inbound.digest) {
+        return Ok(Opened::Again(answer.clone()));
+    }
+    core.user = session.user().into();
+    core.device = session.device().into();
+    core.token = token.into();
+    let ex = session.receive(&config.session, &inbound.message, inbound.digest)?;
+    Ok(Opened::Run { ex: Box::new(ex), state, version: *version })
+}
+
+fn login<'m>(
+    config: &Config,
+    route: &Route<'_>,
+    pending: PendingLogin<'m>,
+    core: &mut Core<'_, '_>,
+) -> Result<Opened<'m>, TurnError> {
+    let (user, device): (Box<str>, Box<str>) = (pending.user().into(), pending.device().into());
+    let read = Read::Login { user: user.clone(), device: device.clone() };
+    let Ok(value) = core.reader.read(read) else { return Ok(Opened::Missing) };
+    let login = match value {
+        Value::Login(login) => login.clone(),
+        _ => None,
+    };
+    let verifier = login.as_ref().filter(|login| !login.revoked).map(|login| &*login.verifier);
+    let kept = login.as_ref().map(|login| login.device.clone()).unwrap_or_default();
+    core.user = user.clone();
+    core.device = device.clone();
+    core.token = core.ids.token();
+    let check = LoginCheck {
+        verifier,
+        logins: kept.logins,
+        nonce_key: &config.nonce_key,
+        now: core.at.now,
+        basic_allowed: route.basic_allowed,
+        resp_uri: &format!("{}?s={}", route.url, core.token),
+    };
+    let ex = pending.check(&config.session, &check)?;
+    let mut state = State::default();
+    if let Some(code) = ex.barred_with() {
+        core.events.push(Event::LoginRefused { user, device, code: code.0 });
+    } else {
+        core.events.push(Event::LoggedIn { user: user.clone(), device: device.clone() });
+        let kept = Device { logins: kept.logins.saturating_add(1), ..kept };
+        state.caps = Vec::new();
+        core.batch.push(Write::PutDevice(user, device, kept));
+    }
+    Ok(Opened::Run { ex: Box::new(ex), state, version: 0 })
+}
+
+/// A turn of a message that is let in, or refused as a whole.
+struct Run<'a, 'f> {
+    config: &'a Config,
+    core: Core<'a, 'f>,
+    state: State,
+    /// The datastore of which changes are being read.
+    current: Option<usize>,
+    get: Vec<(u32, u32)>,
+}
+
+impl<'a, 'f> Run<'a, 'f> {
+    fn answer(mut self, mut ex: ServerExchange<'_>, version: u64) -> Result<Step<Event>, TurnError> {
+        let stores = std::mem::take(&mut self.state.stores);
+        self.core.take_stores(stores);
+        while let Some(ask) = ex.next_ask() {
+            // A command that misses rows is skipped; the turn runs again with them.
+            let _ = self.ask(&mut ex, ask);
+        }
+        let last = if ex.is_open() { self.say(&mut ex) } else { Ok(true) };
+        if self.core.reader.has_missed() {
+            return Ok(Step::Need(self.core.reader.missed()));
+        }
+        self.finish(ex, version, last == Ok(true))
+    }
+
+    fn ask(&mut self, ex: &mut ServerExchange<'_>, ask: Ask<'_>) -> Result<(), Missing> {
+        match ask {
+            Ask::Alert { slot, code, target, source, anchor, .. } => {
+                self.alert(ex, &slot, code, (target, source), anchor)
+            }
+            Ask::DevInf(devinf) => self.take_devinf(devinf),
+            Ask::GetDevInf(slot) => {
+                ex.answer(&slot, syncml::StatusCode::OK);
+                self.get.push(ex.reference(&slot));
+                Ok(())
+            }
+            Ask::Sync { slot, target, source, number_of_changes } => {
+                self.sync(ex, &slot, target, source, number_of_changes);
+                Ok(())
+            }
+            Ask::Change { slot, received } => self.change(ex, &slot, &received),
+            Ask::Chunk { offset, data } => {
+                self.core.spool_chunk(offset, data);
+                Ok(())
+            }
+            Ask::ChunksDropped => {
+                self.core.drop_chunks();
+                Ok(())
+            }
+            Ask::Map { slot, target, items } => self.map(ex, &slot, target, items),
+            Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
+            Ask::Display(text) => {
+                self.core.events.push(Event::Display(text.into()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take_devinf(&mut self, devinf: &DevInf) -> Result<(), Missing> {
+        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
+        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(()) };
+        // A login in this turn counts one more than what was read.
+        let counted = self.core.events.iter().any(|event| matches!(event, Event::LoggedIn { .. }));
+        let mut kept = kept.clone().unwrap_or_default();
+        kept.logins = kept.logins.saturating_add(u64::from(counted));
+        kept.devinf = devinf::to_bytes(devinf);
+        self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), kept));
+        self.state.caps = self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
+        Ok(())
+    }
+
+    /// What we know of the client's datastores: from this session, else from an earlier one.
+    fn caps(&mut self) -> Result<Vec<Caps>, Missing> {
+        if self.state.caps.len() < self.core.stores.len() {
+            let read = Read::Device(self.core.user.clone(), self.core.device.clone());
+            let kept = match self.core.reader.read(read)? {
+                Value::Device(kept) => {
+                    kept.as_ref().and_then(|kept| devinf::from_bytes(kept.devinf.as_ref()?))
+                }
+                _ => None,
+            };
+            let stores = self.core.stores.iter();
+            self.state.caps = stores
+                .map(|store| {
+                    kept.as_ref().map_or_else(Caps::default, |kept| devinf::caps(kept, &store.theirs))
+                })
+                .collect();
+        }
+        Ok(self.state.caps.clone())
+    }
+
+    /// What we say of our own accord; true when our package is whole with it.
+    fn say(&mut self, ex: &mut ServerExchange<'_>) -> Result<bool, Missing> {
+        self.state.results_owed.append(&mut self.get);
+        while let Some(asked) = self.state.results_owed.first().copied() {
+            let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+            // One that fits into no message is not sent: clients live without it.
+            if ex.results(asked, devinf).is_err() && !ex.is_roomy() {
+                return Ok(false);
+            }
+            self.state.results_owed.remove(0);
+        }
+        if ex.package() <= Package::Changes && !self.say_alerts(ex) {
+            return Ok(false);
+        }
+        if !ex.peer_final() {
+            return Ok(false);
+        }
+        match ex.package() {
+            Package::Changes => {
+                let caps = self.caps()?;
+                Sender::new(&mut self.core, ex, &caps).send()
+            }
+            Package::Maps => {
+                let tags: Vec<Tag> = ex.awaited_tags().filter_map(Tag::from_bytes).collect();
+                self.core.complete(&tags);
+                Ok(true)
+            }
+            Package::Alerts | Package::Over => Ok(true),
+        }
+    }
+
+    fn finish(mut self, ex: ServerExchange<'_>, version: u64, last: bool) -> Result<Step<Event>, TurnError> {
+        let (session, message) = ex.finish(last)?;
+        let session = match session {
+            None => None,
+            Some(session) => {
+                self.state.session = session.to_bytes()?.to_vec();
+                self.state.stores = std::mem::take(&mut self.core.stores);
+                Some(SessionWrite {
+                    token: self.core.token.clone(),
+                    expect: version,
+                    value: Some(self.state.to_bytes()?),
+                    answer: message.clone(),
+                })
+            }
+        };
+        let writes = if session.is_some() { self.core.batch.into_writes() } else { Vec::new() };
+        Ok(Step::Done(Box::new(Turn { session, message, writes, events: self.core.events })))
+    }
+}

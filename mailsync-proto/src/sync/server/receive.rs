@@ -1,0 +1,453 @@
+//! Package 3 and after: the client's changes, its maps, and its answers to ours.
+
+use super::super::collection::{Absorbed, Context, Incoming, Stop};
+use super::super::event::{ConflictRule, Event, Mode};
+use super::super::state::Tag;
+use super::super::store::{Direction, Item, ItemValue, Read, Seen, StoreKey, Value, Write};
+use super::super::turn::Missing;
+use super::Run;
+use bytes::Bytes;
+use idmap::{Entry, Guid, Luid};
+use syncml::session::{Package, Received, ServerExchange, Slot};
+use syncml::{CommandName, MapItem, StatusCode};
+
+/// An item that came, and where it belongs.
+struct Arrival<'r> {
+    index: usize,
+    key: StoreKey,
+    luid: Luid,
+    cmd: CommandName,
+    media_type: &'r str,
+    data: Bytes,
+    parent: Option<Guid>,
+}
+
+impl Run<'_, '_> {
+    fn find(&self, target: &str) -> Option<usize> {
+        let config = self.config.stores.iter().find(|store| store.is_named(target))?;
+        self.core.stores.iter().position(|store| store.name == config.name)
+    }
+
+    /// Changes of a datastore follow.
+    pub(super) fn sync(
+        &mut self,
+        ex: &mut ServerExchange<'_>,
+        slot: &Slot,
+        target: &str,
+        source: &str,
+        changes: Option<u32>,
+    ) {
+        if ex.package() == Package::Alerts {
+            ex.combine();
+        }
+        self.current = self.find(target);
+        let active = self.current.and_then(|index| self.core.stores.get_mut(index)).filter(|s| s.is_active());
+        let Some(store) = active else {
+            ex.answer(slot, StatusCode::NOT_FOUND);
+            return;
+        };
+        if store.theirs.is_empty() {
+            store.theirs = source.into();
+        }
+        if let Some(changes) = changes {
+            self.core.events.push(Event::Announced { store: store.name.clone(), changes });
+        }
+        ex.answer(slot, StatusCode::OK);
+    }
+
+    /// One change of the client.
+    pub(super) fn change(
+        &mut self,
+        ex: &mut ServerExchange<'_>,
+        slot: &Slot,
+        received: &Received,
+    ) -> Result<(), Missing> {
+        let Some(index) = self.current else {
+            ex.answer(slot, StatusCode::NOT_FOUND);
+            return Ok(());
+        };
+        let code = self.apply(index, received)?;
+        ex.answer(slot, code);
+        let Some(store) = self.core.stores.get_mut(index) else { return Ok(()) };
+        if code.is_success() {
+            store.received.count(&received.cmd);
+        }
+        let event = Event::Received { store: store.name.clone(), cmd: received.cmd.clone(), code: code.0 };
+        self.core.events.push(event);
+        Ok(())
+    }
+
+    fn apply(&mut self, index: usize, received: &Received) -> Result<StatusCode, Missing> {
+        // Client to server: the LUID is the source. Some clients name it as target.
+        let luid = received.source.as_deref().or(received.target.as_deref()).unwrap_or_default();
+        let Ok(luid) = Luid::try_from(luid) else { return Ok(StatusCode::BAD_REQUEST) };
+        let Some(store) = self.core.stores.get(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let key = self.core.store_key(&store.name);
+        if received.cmd == CommandName::Delete {
+            return self.delete(index, &key, &luid);
+        }
+        let data = match self.core.payload(&received.payload, received.format.as_deref())? {
+            Ok(data) => data,
+            Err(code) => return Ok(code),
+        };
+        let parent = self.parent(index, received)?;
+        let (cmd, media_type) = (received.cmd.clone(), &*received.media_type);
+        self.put(&Arrival { index, key, luid, cmd, media_type, data, parent })
+    }
+
+    /// The folder of an item: its LUID as the client says it, or our own id.
+    fn parent(&mut self, index: usize, received: &Received) -> Result<Option<Guid>, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(None) };
+        if let Some(luid) = received.source_parent.as_deref().and_then(|text| Luid::try_from(text).ok()) {
+            let entry = lookup.by_luid(&mut self.core.reader, &luid)?;
+            return Ok(entry.map(|entry| entry.guid));
+        }
+        match &received.target_parent {
+            Some(text) => Ok(lookup.by_wire(&mut self.core.reader, text)?.map(|entry| entry.guid)),
+            None => Ok(None),
+        }
+    }
+
+    fn put(&mut self, arrival: &Arrival<'_>) -> Result<StatusCode, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        let entry = lookup.by_luid(&mut self.core.reader, &arrival.luid)?;
+        let item = match &entry {
+            Some(entry) => self.core.item(&arrival.key, &entry.guid)?,
+            None => None,
+        };
+        match (entry, item) {
+            (Some(entry), Some(item)) => self.replace(arrival, &entry, &item),
+            _ => self.add(arrival),
+        }
+    }
+
+    /// An item that this client has not mapped.
+    fn add(&mut self, arrival: &Arrival<'_>) -> Result<StatusCode, Missing> {
+        let guid = self.core.ids.guid();
+        let absorbed = match self.absorb(arrival, &guid, None)? {
+            Ok(absorbed) => absorbed,
+            Err(code) => return Ok(code),
+        };
+        let Some(store) = self.core.stores.get(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        let slow = store.mode == Mode::Slow;
+        let same = match &absorbed.same_as {
+            Some(guid) => self.core.item(&arrival.key, guid)?,
+            None if slow => self.matching(arrival, &absorbed.value)?,
+            None => None,
+        };
+        if let Some(item) = same {
+            return self.pair(arrival, &item, &absorbed.value);
+        }
+        self.core.batch.put(
+            &arrival.key,
+            &guid,
+            None,
+            absorbed.value,
+            Some(absorbed.body.unwrap_or_default()),
+        );
+        absorbed.effects.into_iter().for_each(|write| self.core.batch.push(write));
+        Ok(self.bind(arrival, &guid, Seen::ThisCommit, 0, StatusCode::ITEM_ADDED))
+    }
+
+    /// Binds an item to the client's LUID, if the map allows it.
+    fn bind(
+        &mut self,
+        arrival: &Arrival<'_>,
+        guid: &Guid,
+        seen: Seen,
+        rev: u64,
+        code: StatusCode,
+    ) -> StatusCode {
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return StatusCode::NOT_FOUND };
+        match idmap::adopt(lookup.view(), lookup.generation, &arrival.luid, guid, rev, 0) {
+            Ok(records) => {
+                self.core.batch.map(lookup, records, seen);
+                code
+            }
+            Err(error) => {
+                self.core.events.push(Event::Oddity(error.to_string()));
+                StatusCode::ALREADY_EXISTS
+            }
+        }
+    }
+
+    /// The item of ours that is the client's item: by its keys, one to one.
+    // threat: S10
+    fn matching(&mut self, arrival: &Arrival<'_>, value: &ItemValue) -> Result<Option<Item>, Missing> {
+        let Some(lookup) = self.core.lookups.get(arrival.index) else { return Ok(None) };
+        let (peer, generation) = (lookup.peer.clone(), lookup.generation);
+        for match_key in &value.match_keys {
+            let read = Read::Matches(peer.clone(), generation, *match_key);
+            let Value::Items(candidates) = self.core.reader.read(read)? else { continue };
+            let Some(lookup) = self.core.lookups.get(arrival.index) else { return Ok(None) };
+            let free = candidates.iter().find(|item| {
+                lookup.view().by_guid(generation, &item.guid).is_none()
+                    && !self.core.batch.touches(&arrival.key, &item.guid)
+            });
+            if let Some(item) = free {
+                return Ok(Some(item.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The client's item is one of ours: they become one, and what differs is merged.
+    fn pair(
+        &mut self,
+        arrival: &Arrival<'_>,
+        item: &Item,
+        theirs: &ItemValue,
+    ) -> Result<StatusCode, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, &item.guid)?;
+        let code = if arrival.cmd == CommandName::Add { StatusCode::ITEM_ADDED } else { StatusCode::OK };
+        if self.same_state(arrival.index, &item.value, theirs) {
+            return Ok(self.bind(arrival, &item.guid, Seen::AsRecorded, item.rev, code));
+        }
+        let merged = self.merge(arrival.index, &item.value, theirs);
+        let taken = self.same_state(arrival.index, &merged, theirs);
+        let (seen, rev) = if taken { (Seen::ThisCommit, 0) } else { (Seen::AsRecorded, item.body_rev) };
+        let code = self.bind(arrival, &item.guid, seen, rev, code);
+        if code != StatusCode::ALREADY_EXISTS {
+            self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), merged, None);
+            self.walk_again(arrival.index, !taken);
+        }
+        Ok(code)
+    }
+
+    /// A new state of an item that the client has mapped.
+    fn replace(&mut self, arrival: &Arrival<'_>, entry: &Entry, item: &Item) -> Result<StatusCode, Missing> {
+        let absorbed = match self.absorb(arrival, &item.guid, Some(item))? {
+            Ok(absorbed) => absorbed,
+            Err(code) => return Ok(code),
+        };
+        let added = arrival.cmd == CommandName::Add;
+        let ok = if added { StatusCode::ITEM_ADDED } else { StatusCode::OK };
+        if item.deleted {
+            return Ok(self.revive(arrival, item, absorbed));
+        }
+        let same_body =
+            absorbed.body.is_none() || absorbed.value.match_keys.last() == item.value.match_keys.last();
+        if same_body && self.same_state(arrival.index, &absorbed.value, &item.value) {
+            self.seen(arrival.index, &item.guid, Seen::AsRecorded, item.rev);
+            return Ok(ok);
+        }
+        let conflict = item.rev > entry.seen_rev && !self.core.batch.touches(&arrival.key, &item.guid);
+        if conflict {
+            return self.conflict(arrival, entry, item, absorbed, same_body);
+        }
+        absorbed.effects.into_iter().for_each(|write| self.core.batch.push(write));
+        let body = absorbed.body.filter(|_| !same_body);
+        self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, body);
+        self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
+        Ok(ok)
+    }
+
+    /// We deleted what the client changed: the change wins, unless the collection says otherwise.
+    fn revive(&mut self, arrival: &Arrival<'_>, item: &Item, absorbed: Absorbed) -> StatusCode {
+        let deleted_stays = self.core.config(arrival.index).is_none_or(|c| c.collection.delete_beats_edit());
+        let Some(body) = absorbed.body.filter(|_| !deleted_stays) else {
+            self.conflict_event(arrival, &item.guid, StatusCode::CONFLICT_SERVER_WON);
+            return StatusCode::CONFLICT_SERVER_WON;
+        };
+        self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, Some(body));
+        self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
+        self.conflict_event(arrival, &item.guid, StatusCode::CONFLICT_CLIENT_WON);
+        StatusCode::ITEM_ADDED
+    }
+
+    /// Both sides changed an item.
+    fn conflict(
+        &mut self,
+        arrival: &Arrival<'_>,
+        entry: &Entry,
+        item: &Item,
+        absorbed: Absorbed,
+        same_body: bool,
+    ) -> Result<StatusCode, Missing> {
+        if same_body {
+            let merged = self.merge(arrival.index, &item.value, &absorbed.value);
+            let taken =
+                self.same_state(arrival.index, &merged, &absorbed.value) && entry.seen_rev >= item.body_rev;
+            self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), merged, None);
+            if taken {
+                self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
+            }
+            self.walk_again(arrival.index, !taken);
+            self.conflict_event(arrival, &item.guid, StatusCode::CONFLICT_MERGED);
+            return Ok(StatusCode::CONFLICT_MERGED);
+        }
+        let rule = self.core.config(arrival.index).map_or(ConflictRule::ServerWins, |config| config.conflict);
+        let code = match rule {
+            ConflictRule::ServerWins => StatusCode::CONFLICT_SERVER_WON,
+            ConflictRule::ClientWins => {
+                let body = absorbed.body;
+                self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, body);
+                self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
+                StatusCode::CONFLICT_CLIENT_WON
+            }
+            ConflictRule::KeepBoth => {
+                // The client's version becomes an item of its own under the client's LUID; ours is new to it.
+                let guid = self.core.ids.guid();
+                if let Some(lookup) = self.core.lookups.get_mut(arrival.index) {
+                    let records = idmap::forget(lookup.view(), lookup.generation, &item.guid);
+                    self.core.batch.map(lookup, records, Seen::AsRecorded);
+                }
+                self.core.batch.put(&arrival.key, &guid, None, absorbed.value, absorbed.body);
+                self.bind(arrival, &guid, Seen::ThisCommit, 0, StatusCode::CONFLICT_DUPLICATED)
+            }
+        };
+        self.conflict_event(arrival, &item.guid, code);
+        Ok(code)
+    }
+
+    fn delete(&mut self, index: usize, key: &StoreKey, luid: &Luid) -> Result<StatusCode, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let Some(entry) = lookup.by_luid(&mut self.core.reader, luid)? else {
+            return Ok(StatusCode::NOT_DELETED);
+        };
+        let item = self.core.item(key, &entry.guid)?;
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let records = idmap::forget(lookup.view(), lookup.generation, &entry.guid);
+        self.core.batch.map(lookup, records, Seen::AsRecorded);
+        let Some(item) = item.filter(|item| !item.deleted) else { return Ok(StatusCode::OK) };
+        let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
+        if item.rev > entry.seen_rev && edit_wins {
+            // Forgotten in the map, it goes back to the client as new.
+            let store = self.core.stores.get(index).map(|store| store.name.clone()).unwrap_or_default();
+            let code = StatusCode::CONFLICT_SERVER_WON;
+            self.core.events.push(Event::Conflict { store, guid: item.guid, code: code.0 });
+            return Ok(code);
+        }
+        self.core.batch.delete(key, &item.guid, item.rev);
+        Ok(StatusCode::OK)
+    }
+
+    /// Reads an item by its collection; the inner error is a status.
+    fn absorb(
+        &mut self,
+        arrival: &Arrival<'_>,
+        guid: &Guid,
+        existing: Option<&Item>,
+    ) -> Result<Result<Absorbed, StatusCode>, Missing> {
+        let Some(config) = self.core.config(arrival.index) else { return Ok(Err(StatusCode::NOT_FOUND)) };
+        let incoming = Incoming {
+            media_type: arrival.media_type,
+            data: &arrival.data,
+            parent: arrival.parent.as_ref(),
+            existing: existing.filter(|item| !item.deleted),
+            guid,
+            server: true,
+        };
+        let (user, now) = (self.core.user.clone(), self.core.at.now);
+        let mut cx = Context::new(&arrival.key, &user, now, &mut self.core.reader);
+        match config.collection.absorb(&mut cx, &incoming) {
+            Ok(absorbed) => Ok(Ok(absorbed)),
+            Err(Stop::Missing(missing)) => Err(missing),
+            Err(Stop::Refuse(code, reason)) => {
+                self.core.events.push(Event::Oddity(format!("{} {}: {reason}", config.name, arrival.luid)));
+                Ok(Err(code))
+            }
+        }
+    }
+
+    fn merge(&self, index: usize, ours: &ItemValue, theirs: &ItemValue) -> ItemValue {
+        match self.core.config(index) {
+            Some(config) => config.collection.merge(ours, theirs),
+            None => ours.clone(),
+        }
+    }
+
+    fn same_state(&self, index: usize, a: &ItemValue, b: &ItemValue) -> bool {
+        self.core.config(index).is_some_and(|config| config.collection.same_state(a, b))
+    }
+
+    fn seen(&mut self, index: usize, guid: &Guid, seen: Seen, rev: u64) {
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return };
+        let generation = lookup.generation;
+        let Some(entry) = lookup.view().by_guid(generation, guid) else { return };
+        // With `ThisCommit` the store sets the revision; the record is needed even if nothing else changes.
+        let entry = Entry { seen_rev: entry.seen_rev.max(rev), ..entry.clone() };
+        self.core.batch.map(lookup, vec![idmap::Record::Put(entry)], seen);
+    }
+
+    /// This turn made a change that the client must still get.
+    fn walk_again(&mut self, index: usize, needed: bool) {
+        if let Some(store) = self.core.stores.get_mut(index) {
+            store.walk_again |= needed;
+        }
+    }
+
+    fn conflict_event(&mut self, arrival: &Arrival<'_>, guid: &Guid, code: StatusCode) {
+        let store = arrival.key.datastore.clone();
+        self.core.events.push(Event::Conflict { store, guid: guid.clone(), code: code.0 });
+    }
+
+    /// LUIDs for what we offered. Good pairs count even if others are refused.
+    // threat: S6
+    pub(super) fn map(
+        &mut self,
+        ex: &mut ServerExchange<'_>,
+        slot: &Slot,
+        target: &str,
+        items: &[MapItem],
+    ) -> Result<(), Missing> {
+        let Some(index) = self.find(target) else {
+            ex.answer(slot, StatusCode::NOT_FOUND);
+            return Ok(());
+        };
+        let mut code = StatusCode::OK;
+        let mut missing = false;
+        for pair in items {
+            match self.map_pair(index, pair) {
+                Ok(Ok(())) => {}
+                Ok(Err(bad)) => code = bad,
+                Err(Missing) => missing = true,
+            }
+        }
+        if missing {
+            return Err(Missing);
+        }
+        ex.answer(slot, code);
+        Ok(())
+    }
+
+    fn map_pair(&mut self, index: usize, pair: &MapItem) -> Result<Result<(), StatusCode>, Missing> {
+        let wire = &*pair.target.loc_uri;
+        let Ok(luid) = Luid::try_from(&*pair.source.loc_uri) else { return Ok(Err(StatusCode::BAD_REQUEST)) };
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(Err(StatusCode::NOT_FOUND)) };
+        let by_wire = lookup.by_wire(&mut self.core.reader, wire);
+        let by_luid = lookup.by_luid(&mut self.core.reader, &luid);
+        let (_, _) = (by_wire?, by_luid?);
+        match idmap::bind(lookup.view(), lookup.generation, wire, &luid) {
+            Ok(records) => {
+                self.core.batch.map(lookup, records, Seen::AsRecorded);
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                self.core.events.push(Event::Oddity(error.to_string()));
+                Ok(Err(match error {
+                    idmap::MapError::NotOffered { .. } => StatusCode::NOT_FOUND,
+                    _ => StatusCode::ALREADY_EXISTS,
+                }))
+            }
+        }
+    }
+
+    /// The client answered a command of ours.
+    pub(super) fn answered(&mut self, tag: &[u8], code: StatusCode, dropped: bool) -> Result<(), Missing> {
+        if dropped {
+            self.core.batch.push(Write::ClearSpool(self.core.token.clone(), Direction::Out));
+        }
+        match Tag::from_bytes(tag) {
+            Some(Tag::Alert(index)) => {
+                self.alert_answered(usize::from(index), code);
+                Ok(())
+            }
+            Some(Tag::Item { store, guid, rev, kind }) => {
+                self.core.item_answered(usize::from(store), &guid, rev, kind, code)
+            }
+            Some(Tag::Maps { .. }) | None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What a session of the engine remembers of each datastore.
+
+use super::event::{Counts, Mode, WhySlow};
+use super::store::{Changes, Cursor, Peer, PeerKey, SyncPoint};
+use idmap::Guid;
+use serde::{Deserialize, Serialize};
+use syncml::{CommandName, StatusCode};
+
+/// One datastore of a session, on either side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoreSync {
+    /// Its name in our configuration.
+    pub(crate) name: Box<str>,
+    /// How the peer calls its own datastore.
+    pub(crate) theirs: Box<str>,
+    /// How the peer calls ours (server), or how we call ours (client).
+    pub(crate) ours: Box<str>,
+    pub(crate) mode: Mode,
+    pub(crate) why_slow: Option<WhySlow>,
+    /// The map generation that is worked in.
+    pub(crate) generation: u32,
+    /// What was stored when the session began.
+    pub(crate) base: Peer,
+    /// The peer's `Next` of this session, once it is known.
+    pub(crate) their_next: Option<Box<str>>,
+    /// Our `Next` of this session.
+    pub(crate) our_next: Box<str>,
+    /// Our `Last`.
+    pub(crate) our_last: Option<Box<str>>,
+    /// Our Alert went out.
+    pub(crate) alerted: bool,
+    /// Our changes: after this revision...
+    pub(crate) since: u64,
+    /// ... up to this one, fixed when the first of them goes.
+    pub(crate) upto: Option<u64>,
+    pub(crate) cursor: Cursor,
+    /// Our `Sync` was opened at least once.
+    pub(crate) opened: bool,
+    /// All our changes went.
+    pub(crate) done: bool,
+    /// A conflict made a change that goes in a second walk.
+    pub(crate) walk_again: bool,
+    /// The lowest revision that the peer has not taken: the sync point stays below it.
+    pub(crate) untaken: Option<u64>,
+    /// Not synced: the status that says why.
+    pub(crate) failed: Option<u16>,
+    pub(crate) received: Counts,
+    pub(crate) sent: Counts,
+}
+
+impl StoreSync {
+    pub(crate) fn new(name: &str, ours: &str, theirs: &str, base: Peer, our_next: Box<str>) -> Self {
+        StoreSync {
+            name: name.into(),
+            theirs: theirs.into(),
+            ours: ours.into(),
+            mode: Mode::TwoWay,
+            why_slow: None,
+            generation: base.generation,
+            base,
+            their_next: None,
+            our_next,
+            our_last: None,
+            alerted: false,
+            since: 0,
+            upto: None,
+            cursor: Cursor::default(),
+            opened: false,
+            done: false,
+            walk_again: false,
+            untaken: None,
+            failed: None,
+            received: Counts::default(),
+            sent: Counts::default(),
+        }
+    }
+
+    /// From a sync point on.
+    pub(crate) fn resume(&mut self, point: &SyncPoint) {
+        self.mode = Mode::TwoWay;
+        self.since = point.rev;
+        self.our_last = Some(point.ours.clone());
+    }
+
+    /// Everything anew, into a generation that no earlier attempt has touched. The caller stores `base`.
+    // law 6: it becomes current only on success
+    pub(crate) fn slow(&mut self, why: WhySlow) {
+        self.mode = Mode::Slow;
+        self.why_slow = Some(why);
+        self.base.started = self.base.started.max(self.base.generation).saturating_add(1);
+        self.generation = self.base.started;
+        self.since = 0;
+    }
+
+    pub(crate) fn fail(&mut self, code: StatusCode) {
+        self.failed.get_or_insert(code.0);
+        self.done = true;
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    pub(crate) fn not_taken(&mut self, rev: u64) {
+        self.untaken = Some(self.untaken.map_or(rev, |lowest| lowest.min(rev)));
+    }
+
+    pub(crate) fn changes(&self, peer: &PeerKey, upto: u64) -> Changes {
+        Changes { peer: peer.clone(), generation: self.generation, since: self.since, upto }
+    }
+
+    /// What is stored when the session ended well.
+    pub(crate) fn completed(&self) -> Option<Peer> {
+        let upto = self.upto?;
+        let rev = self.untaken.map_or(upto, |rev| upto.min(rev.saturating_sub(1)));
+        let point = SyncPoint { theirs: self.their_next.clone()?, ours: self.our_next.clone(), rev };
+        // An older point is of an older generation after a slow sync.
+        let previous = (self.mode == Mode::TwoWay).then(|| self.base.committed.clone()).flatten();
+        Some(Peer {
+            generation: self.generation,
+            started: self.base.started.max(self.generation),
+            committed: Some(point),
+            previous,
+        })
+    }
+}
+
+/// What a sent command reminds us of when its status comes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Tag {
+    /// The Alert of a datastore.
+    Alert(u8),
+    /// An item.
+    Item { store: u8, guid: Guid, rev: u64, kind: Kind },
+    /// Pairs of a Map.
+    Maps { store: u8, guids: Vec<Guid> },
+}
+
+/// What was sent of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Kind {
+    Add,
+    Replace,
+    Delete,
+}
+
+impl Kind {
+    pub(crate) fn cmd(self) -> CommandName {
+        match self {
+            Kind::Add => CommandName::Add,
+            Kind::Replace => CommandName::Replace,
+            Kind::Delete => CommandName::Delete,
+        }
+    }
+}
+
+impl Tag {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+/// What the peer makes of a status for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It has it.
+    Taken,
+    /// It will never have it in this state: not offered again until it changes.
+    Never,
+    /// Not now: offered again next time.
+    Later,
+    /// It does not know the item that we replace or delete.
+    Unknown,
+}
+
+impl Outcome {
+    pub(crate) fn of(code: StatusCode) -> Self {
+        match code {
+            // 418: it is there already; 419, 409...: the receiver resolved a conflict and will say how.
+            code if code.is_success() => Outcome::Taken,
+            StatusCode::ALREADY_EXISTS | StatusCode::CONFLICT_SERVER_WON => Outcome::Taken,
+            StatusCode::NOT_FOUND | StatusCode::GONE => Outcome::Unknown,
+            StatusCode::UNSUPPORTED_TYPE
+            | StatusCode::TOO_LARGE
+            | StatusCode::SIZE_TOO_BIG
+            | StatusCode::NOT_ALLOWED
+            | StatusCode::NOT_SUPPORTED
+            | StatusCode::FORBIDDEN => Outcome::Never,
+            _ => Outcome::Later,
+        }
+    }
+}
