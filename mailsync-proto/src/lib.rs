@@ -3,3 +3,5 @@
 #![warn(clippy::expect_used, clippy::panic)]
 
 pub mod sync;
+#[cfg(feature = "testkit")]
+pub mod testkit;
