@@ -285,6 +285,14 @@ impl SqliteStore {
         })
     }
 
+    /// A secret of this name: the one stored, else `fresh`, which then is the one.
+    pub fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.write(|conn| {
+            conn.execute("INSERT OR IGNORE INTO secret (name, value) VALUES (?1, ?2)", params![name, fresh])?;
+            Ok(conn.query_row("SELECT value FROM secret WHERE name = ?1", [name], |row| row.get(0))?)
+        })
+    }
+
     /// SQLite's own check of the file: nothing, or what is wrong.
     pub fn integrity(&self) -> Result<Vec<String>, StoreError> {
         self.query(|conn| {

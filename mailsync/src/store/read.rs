@@ -28,6 +28,8 @@ pub(super) fn read(conn: &Connection, read: &Read, bodies: Bodies) -> rusqlite::
         }
         Read::ByGuid(key, generation, guid) => Value::Entry(by_guid(conn, key, *generation, guid.as_str())?),
         Read::ByWire(key, generation, wire) => Value::Entry(by_wire(conn, key, *generation, wire)?),
+        Read::Pending(key, generation, limit) => Value::Entries(pending(conn, key, *generation, *limit)?),
+        Read::Device(user, device) => Value::Device(device_row(conn, user, device)?),
         Read::Item(store, guid) => Value::Item(item(conn, store, guid)?),
         Read::Body(store, guid) => Value::Body(match bodies {
             Bodies::Inside => body(conn, store, guid)?,
@@ -48,14 +50,24 @@ pub(super) fn read(conn: &Connection, read: &Read, bodies: Bodies) -> rusqlite::
 
 fn login(conn: &Connection, user: &str, device: &str) -> rusqlite::Result<Option<Login>> {
     conn.prepare_cached(
-        "SELECT coalesce(device.verifier, user.verifier), coalesce(device.revoked, 0), device.nonce, device.devinf
+        "SELECT coalesce(device.verifier, user.verifier), coalesce(device.revoked, 0), device.nonce,
+           coalesce(device.logins, 0), device.devinf
          FROM user LEFT JOIN device ON device.user = user.name AND device.id = ?2 WHERE user.name = ?1",
     )?
     .query_row(params![user, device], |row| {
-        let device = Device { nonce: octets(row, 2)?, devinf: octets(row, 3)? };
-        Ok(Login { verifier: row.get(0)?, revoked: row.get(1)?, device })
+        Ok(Login { verifier: row.get(0)?, revoked: row.get(1)?, device: device_from(row, 2)? })
     })
     .optional()
+}
+
+fn device_row(conn: &Connection, user: &str, device: &str) -> rusqlite::Result<Option<Device>> {
+    conn.prepare_cached("SELECT nonce, logins, devinf FROM device WHERE user = ?1 AND id = ?2")?
+        .query_row([user, device], |row| device_from(row, 0))
+        .optional()
+}
+
+fn device_from(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Device> {
+    Ok(Device { nonce: octets(row, at)?, logins: uint(row.get(at + 1)?), devinf: octets(row, at + 2)? })
 }
 
 /// The row id of a datastore and its revision counter.
@@ -82,12 +94,13 @@ fn head(conn: &Connection, key: &StoreKey) -> rusqlite::Result<u64> {
 fn peer(conn: &Connection, key: &PeerKey) -> rusqlite::Result<Option<Peer>> {
     let Some(id) = peer_id(conn, key)? else { return Ok(None) };
     conn.prepare_cached(
-        "SELECT generation, committed_theirs, committed_ours, committed_rev,
+        "SELECT generation, started, committed_theirs, committed_ours, committed_rev,
                 previous_theirs, previous_ours, previous_rev FROM peer WHERE id = ?1",
     )?
     .query_row([id], |row| {
         let Some(generation) = row.get(0)? else { return Ok(None) };
-        Ok(Some(Peer { generation, committed: point(row, 1)?, previous: point(row, 4)? }))
+        let started = row.get(1)?;
+        Ok(Some(Peer { generation, started, committed: point(row, 2)?, previous: point(row, 5)? }))
     })
 }
 
@@ -120,6 +133,18 @@ fn by_wire(conn: &Connection, key: &PeerKey, generation: u32, wire: &str) -> rus
         Some(entry) => Ok(Some(entry)),
         None => entry(conn, key, generation, "map.guid = ?3 AND map.temp IS NULL", wire),
     }
+}
+
+fn pending(conn: &Connection, key: &PeerKey, generation: u32, limit: u32) -> rusqlite::Result<Vec<Entry>> {
+    let Some(peer) = peer_id(conn, key)? else { return Ok(Vec::new()) };
+    // Through the index of LUIDs, where those without one lie together in the order of their GUIDs.
+    let sql = format!(
+        "SELECT {ENTRY} FROM map WHERE map.peer = ?1 AND map.generation = ?2 AND map.luid IS NULL
+         ORDER BY map.guid LIMIT ?3"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let entries = statement.query_map(params![peer, generation, limit], |row| entry_from(row, 0))?;
+    entries.filter_map(Result::transpose).collect()
 }
 
 /// An entry from the columns of [`ENTRY`]; none if a join found none.

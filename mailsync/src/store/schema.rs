@@ -25,7 +25,7 @@ CREATE TABLE body (
   store INTEGER NOT NULL, guid TEXT NOT NULL, rev INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (store, guid, rev)
 ) STRICT;
 CREATE TABLE peer (
-  id INTEGER PRIMARY KEY, store INTEGER NOT NULL, device TEXT NOT NULL, generation INTEGER,
+  id INTEGER PRIMARY KEY, store INTEGER NOT NULL, device TEXT NOT NULL, generation INTEGER, started INTEGER,
   committed_theirs TEXT, committed_ours TEXT, committed_rev INTEGER,
   previous_theirs TEXT, previous_ours TEXT, previous_rev INTEGER, UNIQUE (store, device)
 ) STRICT;
@@ -52,11 +52,12 @@ CREATE TABLE queue (
   attempts INTEGER NOT NULL DEFAULT 0, due INTEGER NOT NULL DEFAULT 0, error TEXT, PRIMARY KEY (queue, id)
 ) STRICT;
 CREATE INDEX queue_due ON queue (queue, due);
+CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 CREATE TABLE user (name TEXT PRIMARY KEY, verifier TEXT NOT NULL, added INTEGER NOT NULL) STRICT;
 CREATE TABLE address (address TEXT PRIMARY KEY COLLATE NOCASE, user TEXT NOT NULL) STRICT;
 CREATE TABLE device (
   user TEXT NOT NULL, id TEXT NOT NULL, verifier TEXT, revoked INTEGER NOT NULL DEFAULT 0,
-  nonce BLOB, devinf BLOB, PRIMARY KEY (user, id)
+  nonce BLOB, logins INTEGER NOT NULL DEFAULT 0, devinf BLOB, PRIMARY KEY (user, id)
 ) STRICT;
 ";
 

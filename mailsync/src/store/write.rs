@@ -122,14 +122,11 @@ impl Writer<'_> {
             ])?;
         let old_keys = old.map(|old| old.match_keys).unwrap_or_default();
         self.change_keys(store, guid, &old_keys, &keys)?;
-        match (body, self.bodies) {
-            (Some(body), Bodies::Inside) => {
-                self.drop_body(store, guid)?;
-                self.conn
-                    .prepare_cached("INSERT INTO body (store, guid, rev, data) VALUES (?1, ?2, ?3, ?4)")?
-                    .execute(params![store, guid.as_str(), int(rev), &**body])?;
-            }
-            _ => {}
+        if let (Some(body), Bodies::Inside) = (body, self.bodies) {
+            self.drop_body(store, guid)?;
+            self.conn
+                .prepare_cached("INSERT INTO body (store, guid, rev, data) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![store, guid.as_str(), int(rev), &**body])?;
         }
         Ok(())
     }
@@ -252,7 +249,7 @@ impl Writer<'_> {
         self.conn
             .prepare_cached(
                 "UPDATE peer SET generation = ?2, committed_theirs = ?3, committed_ours = ?4, committed_rev = ?5,
-                   previous_theirs = ?6, previous_ours = ?7, previous_rev = ?8 WHERE id = ?1",
+                   previous_theirs = ?6, previous_ours = ?7, previous_rev = ?8, started = ?9 WHERE id = ?1",
             )?
             .execute(params![
                 id,
@@ -262,7 +259,8 @@ impl Writer<'_> {
                 committed.map(|point| int(point.rev)),
                 previous.map(|point| &point.theirs),
                 previous.map(|point| &point.ours),
-                previous.map(|point| int(point.rev))
+                previous.map(|point| int(point.rev)),
+                value.started
             ])?;
         Ok(())
     }
@@ -270,10 +268,16 @@ impl Writer<'_> {
     fn put_device(&self, user: &str, id: &str, device: &Device) -> Result<(), Fault> {
         self.conn
             .prepare_cached(
-                "INSERT INTO device (user, id, nonce, devinf) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (user, id) DO UPDATE SET nonce = ?3, devinf = ?4",
+                "INSERT INTO device (user, id, nonce, logins, devinf) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (user, id) DO UPDATE SET nonce = ?3, logins = ?4, devinf = ?5",
             )?
-            .execute(params![user, id, device.nonce.as_deref(), device.devinf.as_deref()])?;
+            .execute(params![
+                user,
+                id,
+                device.nonce.as_deref(),
+                int(device.logins),
+                device.devinf.as_deref()
+            ])?;
         Ok(())
     }
 

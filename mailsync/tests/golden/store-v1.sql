@@ -15,7 +15,7 @@ CREATE TABLE body (
   store INTEGER NOT NULL, guid TEXT NOT NULL, rev INTEGER NOT NULL, data BLOB NOT NULL, UNIQUE (store, guid, rev)
 ) STRICT;
 CREATE TABLE peer (
-  id INTEGER PRIMARY KEY, store INTEGER NOT NULL, device TEXT NOT NULL, generation INTEGER,
+  id INTEGER PRIMARY KEY, store INTEGER NOT NULL, device TEXT NOT NULL, generation INTEGER, started INTEGER,
   committed_theirs TEXT, committed_ours TEXT, committed_rev INTEGER,
   previous_theirs TEXT, previous_ours TEXT, previous_rev INTEGER, UNIQUE (store, device)
 ) STRICT;
@@ -42,11 +42,12 @@ CREATE TABLE queue (
   attempts INTEGER NOT NULL DEFAULT 0, due INTEGER NOT NULL DEFAULT 0, error TEXT, PRIMARY KEY (queue, id)
 ) STRICT;
 CREATE INDEX queue_due ON queue (queue, due);
+CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
 CREATE TABLE user (name TEXT PRIMARY KEY, verifier TEXT NOT NULL, added INTEGER NOT NULL) STRICT;
 CREATE TABLE address (address TEXT PRIMARY KEY COLLATE NOCASE, user TEXT NOT NULL) STRICT;
 CREATE TABLE device (
   user TEXT NOT NULL, id TEXT NOT NULL, verifier TEXT, revoked INTEGER NOT NULL DEFAULT 0,
-  nonce BLOB, devinf BLOB, PRIMARY KEY (user, id)
+  nonce BLOB, logins INTEGER NOT NULL DEFAULT 0, devinf BLOB, PRIMARY KEY (user, id)
 ) STRICT;
 PRAGMA application_id = 1297302594;
 PRAGMA user_version = 1;
@@ -55,7 +56,7 @@ INSERT INTO item VALUES (1, 'guid-1', 7, 5, 0, 1, 'folder-1', 'message/rfc822', 
   x'000102030405060708090a0b0c0d0e0f', 12);
 INSERT INTO match_key VALUES (1, x'000102030405060708090a0b0c0d0e0f', 'guid-1');
 INSERT INTO body VALUES (1, 'guid-1', 5, CAST('Subject: a' || char(13, 10) AS BLOB));
-INSERT INTO peer VALUES (1, 1, 'phone', 2, 'theirs-2', 'ours-2', 6, 'theirs-1', 'ours-1', 4);
+INSERT INTO peer VALUES (1, 1, 'phone', 2, 3, 'theirs-2', 'ours-2', 6, 'theirs-1', 'ours-1', 4);
 INSERT INTO map VALUES (1, 2, 'guid-1', '41', 'tmp1', 6, 3);
 INSERT INTO session VALUES ('token', 3, x'00ff', CAST('answer' AS BLOB), 1, 2);
 INSERT INTO spool VALUES ('token', 1, 0, CAST('spooled' AS BLOB));
@@ -63,4 +64,4 @@ INSERT INTO once VALUES ('ana', 'sent', 'guid-1');
 INSERT INTO queue VALUES ('outbox', 'job', CAST('content' AS BLOB), 1, 2, 3, 'words');
 INSERT INTO user VALUES ('ana', 'VERIFIER', 1);
 INSERT INTO address VALUES ('ana@example.org', 'ana');
-INSERT INTO device VALUES ('ana', 'phone', NULL, 1, x'aa', NULL);
+INSERT INTO device VALUES ('ana', 'phone', NULL, 1, x'aa', 5, NULL);

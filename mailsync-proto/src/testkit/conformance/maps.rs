@@ -6,6 +6,7 @@ pub(super) fn cases<S: Fixture>() -> Vec<Case<S>> {
     vec![
         ("an entry is found by GUID, LUID and wire id", look_up),
         ("generations, devices and datastores are apart", apart),
+        ("entries that are offered and not bound", open_offers),
         ("an entry replaces that of its GUID", replace),
         ("of two entries with one LUID or temporary id the last stays", last_wins),
         ("entries are removed, and all generations but one", removal),
@@ -77,6 +78,20 @@ fn apart<S: Fixture>(store: &S) {
     assert_eq!(guid_of("laptop", 2), None);
     let found = read(store, Read::ByLuid(other, 1, luid("1")));
     assert_eq!(found, Value::Entry(Some(bound(1, "d", "1", 4))));
+}
+
+fn open_offers<S: Fixture>(store: &S) {
+    let offers = [pending(1, "b", None, 1), pending(1, "a", Some("t9"), 2), pending(1, "c", Some("t1"), 0)];
+    commit(store, offers.iter().map(|entry| map("phone", entry.clone())).collect());
+    commit(store, vec![map("phone", bound(1, "aa", "1", 1)), map("phone", pending(2, "d", None, 1))]);
+    let found = |limit| match read(store, Read::Pending(peer("phone"), 1, limit)) {
+        Value::Entries(entries) => entries,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(9), [offers[1].clone(), offers[0].clone(), offers[2].clone()], "by GUID");
+    assert_eq!(found(2), [offers[1].clone(), offers[0].clone()]);
+    commit(store, vec![map("phone", bound(1, "a", "2", 2))]);
+    assert_eq!(found(9), [offers[0].clone(), offers[2].clone()]);
 }
 
 fn replace<S: Fixture>(store: &S) {
@@ -154,11 +169,11 @@ fn this_commit_of_nothing<S: Fixture>(store: &S) {
 
 fn peers<S: Fixture>(store: &S) {
     let point = |n: u64| SyncPoint { theirs: format!("2026{n}Z").into(), ours: "é".into(), rev: n };
-    let row = Peer { generation: 3, committed: Some(point(8)), previous: Some(point(5)) };
+    let row = Peer { generation: 3, started: u32::MAX, committed: Some(point(8)), previous: Some(point(5)) };
     commit(store, vec![Write::PutPeer(peer("phone"), row.clone())]);
     commit(store, vec![Write::PutPeer(peer("laptop"), Peer::default())]);
     assert_eq!(read(store, Read::Peer(peer("phone"))), Value::Peer(Some(row)));
-    let row = Peer { generation: 4, committed: Some(point(9)), previous: None };
+    let row = Peer { generation: 4, started: 4, committed: Some(point(9)), previous: None };
     commit(store, vec![Write::PutPeer(peer("phone"), row.clone())]);
     assert_eq!(read(store, Read::Peer(peer("phone"))), Value::Peer(Some(row)));
     assert_eq!(read(store, Read::Peer(peer("laptop"))), Value::Peer(Some(Peer::default())));
