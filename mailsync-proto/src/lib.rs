@@ -5,3 +5,5 @@
 pub mod mail;
 pub mod plain;
 pub mod sync;
+#[cfg(feature = "testkit")]
+pub mod testkit;
