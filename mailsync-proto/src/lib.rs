@@ -2,6 +2,8 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+pub mod mail;
+pub mod plain;
 pub mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;

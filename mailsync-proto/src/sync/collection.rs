@@ -38,6 +38,12 @@ pub trait Collection: Send + core::marker::Sync {
 
     /// Reads an item that a peer sent.
     fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop>;
+
+    /// A peer deletes an item: the effects beside that, for instance the end of a job, or a refusal.
+    fn removed(&self, cx: &mut Context<'_, '_>, item: &Item, server: bool) -> Result<Vec<Write>, Stop> {
+        let _ = (cx, item, server);
+        Ok(Vec::new())
+    }
 }
 
 /// An item on its way to a peer.
@@ -54,6 +60,19 @@ pub struct Projection<'a> {
     pub version: Version,
     /// Spelling of the session.
     pub encoding: Encoding,
+}
+
+impl<'a> Projection<'a> {
+    /// An item on its way.
+    pub fn new(
+        item: &'a Item,
+        fields_only: bool,
+        accepts: &'a [Box<str>],
+        version: Version,
+        encoding: Encoding,
+    ) -> Self {
+        Projection { item, fields_only, accepts, version, encoding }
+    }
 }
 
 /// An item as it is written into `Data`.
@@ -83,6 +102,25 @@ pub struct Incoming<'a> {
     pub server: bool,
 }
 
+impl<'a> Incoming<'a> {
+    /// An item that came, new and in no folder.
+    pub fn new(media_type: &'a str, data: &'a Bytes, guid: &'a Guid, server: bool) -> Self {
+        Incoming { media_type, data, parent: None, existing: None, guid, server }
+    }
+
+    /// In this folder.
+    #[must_use]
+    pub fn with_parent(self, parent: Option<&'a Guid>) -> Self {
+        Incoming { parent, ..self }
+    }
+
+    /// In place of this item.
+    #[must_use]
+    pub fn with_existing(self, existing: Option<&'a Item>) -> Self {
+        Incoming { existing, ..self }
+    }
+}
+
 /// What an incoming item means for the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absorbed {
@@ -93,7 +131,18 @@ pub struct Absorbed {
     /// Effects beside the item, for instance a job that sends it.
     pub effects: Vec<Write>,
     /// An item that is this one under another id (sent before, singular by nature): bind to it, add nothing.
+    /// The peer may hold it in another state, so it is to be told that item's state.
     pub same_as: Option<Guid>,
+    /// Unless its match keys find an item of ours, it is refused with this: a slow sync names again what a peer may
+    /// not add.
+    pub unless_matched: Option<(StatusCode, String)>,
+}
+
+impl Absorbed {
+    /// A new state and nothing else.
+    pub fn new(value: ItemValue) -> Self {
+        Absorbed { value, body: None, effects: Vec::new(), same_as: None, unless_matched: None }
+    }
 }
 
 /// Why a peer cannot have an item.
@@ -127,18 +176,40 @@ pub struct Context<'a, 'f> {
     pub user: &'a str,
     /// Now, seconds since 1970.
     pub now: u64,
+    pending: &'a [Write],
     reader: &'a mut Reader<'f>,
 }
 
 impl<'a, 'f> Context<'a, 'f> {
     /// A context over what was found.
     pub fn new(store: &'a StoreKey, user: &'a str, now: u64, reader: &'a mut Reader<'f>) -> Self {
-        Context { store, user, now, reader }
+        Context { store, user, now, pending: &[], reader }
+    }
+
+    /// With what the turn has decided so far: what happened once a command ago has happened.
+    #[must_use]
+    pub fn with_pending(self, pending: &'a [Write]) -> Self {
+        Context { pending, ..self }
     }
 
     /// A row, or [`Missing`]: then the turn runs again with it.
     pub fn read(&mut self, read: Read) -> Result<&'f Value, Missing> {
         self.reader.read(read)
+    }
+
+    /// What happened under a key that allows it once, in this turn or before.
+    pub fn once(&mut self, key: &str) -> Result<Option<Guid>, Missing> {
+        let now = self.pending.iter().find_map(|write| match write {
+            Write::Once(user, done, guid) if **user == *self.user && **done == *key => Some(guid.clone()),
+            _ => None,
+        });
+        match now {
+            Some(guid) => Ok(Some(guid)),
+            None => match self.reader.read(Read::Once(self.user.into(), key.into()))? {
+                Value::Once(guid) => Ok(guid.clone()),
+                _ => Ok(None),
+            },
+        }
     }
 
     /// An item of the same store.

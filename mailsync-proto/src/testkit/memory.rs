@@ -201,13 +201,13 @@ impl State {
                 Value::Entry(self.maps.get(peer).and_then(|map| map.by_wire(*generation, wire)).cloned())
             }
             Read::Pending(peer, generation, limit) => {
-                let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
-                let all = self.maps.get(peer).into_iter().flat_map(View::iter);
-                let pending = |entry: &&Entry| entry.generation == *generation && entry.luid().is_none();
-                Value::Entries(all.filter(pending).take(limit).cloned().collect())
+                let entries = self.maps.get(peer).into_iter().flat_map(View::iter);
+                let open = entries.filter(|entry| entry.generation == *generation && entry.luid().is_none());
+                Value::Entries(open.take(usize::try_from(*limit).unwrap_or(usize::MAX)).cloned().collect())
             }
             Read::Device(user, device) => {
-                Value::Device(self.devices.get(&(user.clone(), device.clone())).map(|row| row.device.clone()))
+                let row = self.devices.get(&(user.clone(), device.clone()));
+                Value::Device(row.map(|row| row.device.clone()))
             }
             Read::Item(store, guid) => Value::Item(self.item(store, guid).map(|(item, _)| item.clone())),
             Read::Body(store, guid) => Value::Body(self.item(store, guid).and_then(|(_, body)| body.clone())),

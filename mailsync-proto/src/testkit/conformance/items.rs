@@ -29,6 +29,8 @@ fn empty<S: Fixture>(store: &S) {
         (Read::ByLuid(peer("phone"), 0, luid("1")), Value::Entry(None)),
         (Read::ByGuid(peer("phone"), 0, guid("a")), Value::Entry(None)),
         (Read::ByWire(peer("phone"), 0, "a".into()), Value::Entry(None)),
+        (Read::Pending(peer("phone"), 0, 9), Value::Entries(vec![])),
+        (Read::Device("ana".into(), "phone".into()), Value::Device(None)),
         (Read::Item(mail(), guid("a")), Value::Item(None)),
         (Read::Body(mail(), guid("a")), Value::Body(None)),
         (Read::Matches(peer("phone"), 0, key(1)), Value::Items(vec![])),

@@ -32,16 +32,18 @@ fn device_row<S: Fixture>(store: &S) {
     store.add_user("bo", "W");
     let device = Device {
         nonce: Some(Bytes::from_static(b"\0nonce\xff")),
-        logins: 7,
-        devinf: Some(Bytes::from_static(b"<DevInf/>")),
+        logins: 77,
+        devinf: Some(Bytes::from_static(b"\xff<DevInf/>")),
     };
-    assert_eq!(read(store, Read::Device("ana".into(), "phone".into())), Value::Device(None));
     commit(store, vec![Write::PutDevice("ana".into(), "phone".into(), device.clone())]);
     assert_eq!(login(store, "ana", "phone").map(|login| login.device), Some(device.clone()));
-    assert_eq!(read(store, Read::Device("ana".into(), "phone".into())), Value::Device(Some(device.clone())));
     assert_eq!(login(store, "ana", "other").map(|login| login.device), Some(Device::default()));
     assert_eq!(login(store, "bo", "phone").map(|login| login.device), Some(Device::default()));
-    let next = Device { nonce: Some(Bytes::from_static(b"2")), logins: 0, devinf: None };
+    let kept = |user: &str, id: &str| read(store, Read::Device(user.into(), id.into()));
+    assert_eq!(kept("ana", "phone"), Value::Device(Some(device)));
+    assert_eq!(kept("ana", "other"), Value::Device(None));
+    assert_eq!(kept("bo", "phone"), Value::Device(None));
+    let next = Device { nonce: Some(Bytes::from_static(b"2")), logins: 78, devinf: None };
     commit(store, vec![Write::PutDevice("ana".into(), "phone".into(), next.clone())]);
     assert_eq!(login(store, "ana", "phone").map(|login| login.device), Some(next));
 }
@@ -57,7 +59,7 @@ fn own_verifier<S: Fixture>(store: &S) {
 
 fn revoked<S: Fixture>(store: &S) {
     store.add_user("ana", "V");
-    let device = Device { nonce: Some(Bytes::from_static(b"n")), logins: 0, devinf: None };
+    let device = Device { nonce: Some(Bytes::from_static(b"n")), ..Device::default() };
     commit(store, vec![Write::PutDevice("ana".into(), "phone".into(), device.clone())]);
     store.set_device("ana", "phone", None, true);
     let found = login(store, "ana", "phone").unwrap();

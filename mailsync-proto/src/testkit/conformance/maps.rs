@@ -6,6 +6,7 @@ pub(super) fn cases<S: Fixture>() -> Vec<Case<S>> {
     vec![
         ("an entry is found by GUID, LUID and wire id", look_up),
         ("generations, devices and datastores are apart", apart),
+        ("entries that are offered and not bound", open_offers),
         ("an entry replaces that of its GUID", replace),
         ("of two entries with one LUID or temporary id the last stays", last_wins),
         ("entries are removed, and all generations but one", removal),
@@ -14,7 +15,6 @@ pub(super) fn cases<S: Fixture>() -> Vec<Case<S>> {
         ("a peer comes back as it was put", peers),
         ("matches: not deleted, not in the generation, oldest first, at most 16", matches),
         ("match keys follow the item", match_keys_change),
-        ("pending entries of a generation, by GUID", pending_entries),
     ]
 }
 
@@ -78,6 +78,20 @@ fn apart<S: Fixture>(store: &S) {
     assert_eq!(guid_of("laptop", 2), None);
     let found = read(store, Read::ByLuid(other, 1, luid("1")));
     assert_eq!(found, Value::Entry(Some(bound(1, "d", "1", 4))));
+}
+
+fn open_offers<S: Fixture>(store: &S) {
+    let offers = [pending(1, "b", None, 1), pending(1, "a", Some("t9"), 2), pending(1, "c", Some("t1"), 0)];
+    commit(store, offers.iter().map(|entry| map("phone", entry.clone())).collect());
+    commit(store, vec![map("phone", bound(1, "aa", "1", 1)), map("phone", pending(2, "d", None, 1))]);
+    let found = |limit| match read(store, Read::Pending(peer("phone"), 1, limit)) {
+        Value::Entries(entries) => entries,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(9), [offers[1].clone(), offers[0].clone(), offers[2].clone()], "by GUID");
+    assert_eq!(found(2), [offers[1].clone(), offers[0].clone()]);
+    commit(store, vec![map("phone", bound(1, "a", "2", 2))]);
+    assert_eq!(found(9), [offers[0].clone(), offers[2].clone()]);
 }
 
 fn replace<S: Fixture>(store: &S) {
@@ -155,7 +169,7 @@ fn this_commit_of_nothing<S: Fixture>(store: &S) {
 
 fn peers<S: Fixture>(store: &S) {
     let point = |n: u64| SyncPoint { theirs: format!("2026{n}Z").into(), ours: "é".into(), rev: n };
-    let row = Peer { generation: 3, started: 3, committed: Some(point(8)), previous: Some(point(5)) };
+    let row = Peer { generation: 3, started: u32::MAX, committed: Some(point(8)), previous: Some(point(5)) };
     commit(store, vec![Write::PutPeer(peer("phone"), row.clone())]);
     commit(store, vec![Write::PutPeer(peer("laptop"), Peer::default())]);
     assert_eq!(read(store, Read::Peer(peer("phone"))), Value::Peer(Some(row)));
@@ -203,22 +217,4 @@ fn match_keys_change<S: Fixture>(store: &S) {
     let twice = ItemValue { match_keys: vec![key(5), key(5)], ..plain(1) };
     commit(store, vec![put_value("b", None, twice)]);
     assert_eq!(matching(store, 1, 5), ["b"], "a key said twice finds its item once");
-}
-
-fn pending_entries<S: Fixture>(store: &S) {
-    let entries = [
-        pending(1, "b", None, 0),
-        bound(1, "c", "9", 0),
-        pending(1, "a", Some("t1"), 0),
-        pending(2, "d", None, 0),
-    ];
-    commit(store, entries.iter().map(|entry| map("phone", entry.clone())).collect());
-    let ids = |generation, limit| match read(store, Read::Pending(peer("phone"), generation, limit)) {
-        Value::Entries(entries) => entries.into_iter().map(|entry| entry.guid).collect::<Vec<_>>(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(ids(1, 9), [guid("a"), guid("b")]);
-    assert_eq!(ids(1, 1), [guid("a")]);
-    assert_eq!(ids(2, 9), [guid("d")]);
-    assert_eq!(ids(3, 9), []);
 }

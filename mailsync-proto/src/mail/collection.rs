@@ -1,0 +1,414 @@
+//! Mail as a [`Collection`]: what travels for an item, and what an item that came means.
+
+use super::email::{self, Email};
+use super::error::ObjectError;
+use super::flags::{MailFields, SendOutcome, SendState};
+use super::folder::{self, Folder};
+use super::headers::Headers;
+use super::mailbox::{KIND_FOLDER, KIND_MAIL, RANK_MAIL, Role, folder_value, mail_keys, moved_keys};
+use super::outbox::{QUEUE, SendJob, date};
+use super::rfc822;
+use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
+use crate::sync::store::{Item, ItemValue, Write};
+use bytes::Bytes;
+use idmap::Guid;
+use syncml::{CtCap, CtType, DataStore, FilterCap, PropParam, Property, StatusCode, SyncCap, Version};
+
+/// Mail and its folders.
+///
+/// One object serves servers and clients. A server refuses a mail that a client adds to the inbox (unless a slow
+/// sync finds its like), leaves received mail as it is, and makes a send job of what enters the outbox. A client
+/// takes what its server says.
+///
+/// ```
+/// use mailsync_proto::mail::MailCollection;
+/// use mailsync_proto::sync::collection::Collection;
+/// let devinf = MailCollection::new("example.org").devinf("./mail", syncml::Version::V1_2);
+/// assert_eq!(&*devinf.rx_pref.unwrap().ct_type, "application/vnd.omads-email+xml");
+/// ```
+#[derive(Clone, Debug)]
+pub struct MailCollection {
+    domain: Box<str>,
+}
+
+/// How an item is spelled for a peer.
+enum Spelling {
+    Email,
+    Folder,
+    Rfc822(Box<str>),
+}
+
+impl MailCollection {
+    /// `domain` stands behind the `@` of every Message-ID that has to be made.
+    pub fn new(domain: &str) -> Self {
+        MailCollection { domain: domain.into() }
+    }
+
+    fn mail(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>, came: Came) -> Result<Absorbed, Stop> {
+        let Came { email, folder, partial } = came;
+        let existing = incoming.existing;
+        if existing.is_some_and(|item| &*item.value.kind == KIND_FOLDER) {
+            return Err(refuse(StatusCode::BAD_REQUEST, "a mail in place of a folder"));
+        }
+        let was = existing.and_then(|item| item.value.parent.clone());
+        // A device that names no folder has written something and not said that it should be sent.
+        let default = if incoming.server { Role::Drafts } else { Role::Inbox };
+        let named = incoming.parent.cloned().or(folder.map(Role::guid));
+        let parent = named.or_else(|| was.clone()).unwrap_or_else(|| default.guid());
+        let (role, old_role) = (Role::of(&parent), was.as_ref().and_then(Role::of));
+
+        let mut fields = match existing {
+            Some(item) => MailFields::from_fields(&item.value.fields)?,
+            None => MailFields::default(),
+        };
+        fields.merge(&email, incoming.server);
+        if incoming.server && email.modified.is_none() {
+            fields.modified = Some(cx.now);
+        }
+        let body = match (email.item, existing) {
+            (None, None) => {
+                return Err(refuse(
+                    StatusCode::INCOMPLETE,
+                    "state without a message, of a mail that is not here",
+                ));
+            }
+            (None, Some(_)) => None,
+            (Some(_), None) if partial && incoming.server => {
+                return Err(refuse(StatusCode::PARTIAL_ITEM_REFUSED, "a new mail must be whole"));
+            }
+            // What was cut replaces nothing, and what was received is not rewritten: e-mail facts §5.
+            (Some(_), Some(_)) if partial => None,
+            (Some(_), Some(_))
+                if incoming.server && !matches!(old_role, Some(Role::Outbox | Role::Drafts)) =>
+            {
+                None
+            }
+            (Some(message), _) => Some(message),
+        };
+        if let Some(message) = &body {
+            fields.created = fields.created.or_else(|| date(&Headers::parse(message)));
+        }
+        if existing.is_none() && incoming.server {
+            fields.received = fields.received.or(Some(cx.now));
+        }
+        fields.draft = role == Some(Role::Drafts);
+        let match_keys = match (&body, existing) {
+            (Some(message), _) => mail_keys(Some(&parent), message),
+            (None, Some(item)) => moved_keys(Some(&parent), &item.value.match_keys),
+            (None, None) => Vec::new(),
+        };
+        let mut absorbed = Absorbed::new(ItemValue {
+            rank: RANK_MAIL,
+            parent: Some(parent),
+            kind: KIND_MAIL.into(),
+            fields: Bytes::new(),
+            match_keys,
+        });
+        absorbed.body = body;
+        if incoming.server {
+            if role == Some(Role::Outbox) {
+                self.outbox(cx, incoming, old_role, &mut fields, &mut absorbed)?;
+            } else if old_role == Some(Role::Outbox) && is_queued(&fields) {
+                // Taken out of the outbox before it was sent.
+                fields.send = None;
+                absorbed.effects.push(Write::Dequeue(QUEUE.into(), SendJob::id(cx.user, incoming.guid)));
+            }
+            if role == Some(Role::Inbox) && existing.is_none() {
+                let why = "a client adds no mail to the inbox".to_owned();
+                absorbed.unless_matched = Some((StatusCode::NOT_ALLOWED, why));
+            }
+        }
+        absorbed.value.fields = fields.to_fields();
+        Ok(absorbed)
+    }
+
+    /// A mail is in the outbox after this change: is it to be sent?
+    // mission: M1; threats: S12
+    fn outbox(
+        &self,
+        cx: &mut Context<'_, '_>,
+        incoming: &Incoming<'_>,
+        old_role: Option<Role>,
+        fields: &mut MailFields,
+        absorbed: &mut Absorbed,
+    ) -> Result<(), Stop> {
+        let stored = match incoming.existing {
+            Some(item) => cx.body(&item.guid)?,
+            None => None,
+        };
+        if absorbed.body.is_some() && absorbed.body == stored {
+            absorbed.body = None;
+        }
+        if old_role == Some(Role::Outbox) {
+            if absorbed.body.is_none() {
+                return Ok(());
+            }
+            if is_queued(fields) {
+                return Err(refuse(StatusCode::CONFLICT, "it is being sent"));
+            }
+        }
+        let Some(message) = absorbed.body.clone().or(stored) else {
+            return Err(refuse(StatusCode::INCOMPLETE, "a mail to be sent has no message"));
+        };
+        let job = SendJob::new(cx.user, incoming.guid, &message, &self.domain, cx.now)
+            .map_err(|why| Stop::Refuse(StatusCode::TOO_LARGE, why))?;
+        match cx.once(&job.once_key())? {
+            None => {
+                absorbed.effects = job.enqueue();
+                fields.send = Some(SendState::new(SendOutcome::Queued));
+            }
+            // It failed, or was taken back, and is tried again.
+            Some(guid) if guid == *incoming.guid && !was_sent(fields) => {
+                absorbed.effects.push(job.enqueue_again());
+                fields.send = Some(SendState::new(SendOutcome::Queued));
+            }
+            Some(guid) => {
+                let other = if guid == *incoming.guid { None } else { cx.item(&guid)? };
+                match other.filter(|item| !item.deleted) {
+                    Some(item) if incoming.existing.is_none() => {
+                        absorbed.body = None;
+                        absorbed.value = item.value;
+                        absorbed.same_as = Some(guid);
+                        *fields = MailFields::from_fields(&absorbed.value.fields)?;
+                    }
+                    // Sent before; what is left is a copy.
+                    _ => {
+                        let sent = Role::Sent.guid();
+                        absorbed.value.match_keys = moved_keys(Some(&sent), &absorbed.value.match_keys);
+                        absorbed.value.parent = Some(sent);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn folder(&self, incoming: &Incoming<'_>, folder: &Folder) -> Result<Absorbed, Stop> {
+        if let Some(item) = incoming.existing {
+            if &*item.value.kind != KIND_FOLDER {
+                return Err(refuse(StatusCode::BAD_REQUEST, "a folder in place of a mail"));
+            }
+            // The folders that everyone has stay what they are.
+            if Role::of(&item.guid).is_some() {
+                return Ok(Absorbed::new(item.value.clone()));
+            }
+            let parent = incoming.parent.cloned().or_else(|| item.value.parent.clone());
+            return Ok(Absorbed::new(folder_value(folder, parent)));
+        }
+        if let Some(role) = Role::of_folder(folder) {
+            let mut absorbed = Absorbed::new(role.value());
+            absorbed.same_as = (role.guid() != *incoming.guid).then(|| role.guid());
+            return Ok(absorbed);
+        }
+        Ok(Absorbed::new(folder_value(folder, incoming.parent.cloned())))
+    }
+
+    fn spelling(item: &Item, accepts: &[Box<str>]) -> Option<Spelling> {
+        let takes = |types: &[&str]| {
+            let mut bare = accepts.iter().map(|a| a.split(';').next().unwrap_or_default().trim());
+            bare.find(|a| types.iter().any(|t| a.eq_ignore_ascii_case(t)))
+        };
+        if &*item.value.kind == KIND_FOLDER {
+            let known = accepts.is_empty() || takes(&[folder::MEDIA_TYPE, "*/*"]).is_some();
+            return known.then_some(Spelling::Folder);
+        }
+        if accepts.is_empty() || takes(&[email::MEDIA_TYPE, "*/*"]).is_some() {
+            return Some(Spelling::Email);
+        }
+        takes(&rfc822::MEDIA_TYPES).map(|t| Spelling::Rfc822(t.into()))
+    }
+}
+
+impl Collection for MailCollection {
+    fn devinf(&self, source_ref: &str, version: Version) -> DataStore {
+        let mail = CtType::new(email::MEDIA_TYPE, email::VERSION);
+        let others = vec![
+            CtType::new(folder::MEDIA_TYPE, folder::VERSION),
+            CtType::new(rfc822::MEDIA_TYPE, rfc822::VERSION),
+        ];
+        let mut store = DataStore::default();
+        store.source_ref = source_ref.into();
+        store.display_name = Some("Mail".into());
+        store.max_guid_size = Some(u32::try_from(Guid::MAX_LEN).unwrap_or(64));
+        store.rx_pref = Some(mail.clone());
+        store.rx = others.clone();
+        store.tx_pref = Some(mail.clone());
+        store.tx = others;
+        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
+        if version == Version::V1_2 {
+            let names = ["name", "created", "modified", "role", "Ext"];
+            store.support_hierarchical_sync = true;
+            store.ct_caps = vec![
+                cap(mail.clone(), &EMAIL_PROPERTIES),
+                cap(CtType::new(folder::MEDIA_TYPE, folder::VERSION), &names),
+                cap(CtType::new(rfc822::MEDIA_TYPE, rfc822::VERSION), &["emailitem"]),
+            ];
+            store.filter_rx = vec![CtType::new("syncml:filtertype-cgi", "1.0")];
+            store.filter_caps = vec![FilterCap {
+                ct_type: mail,
+                filter_keywords: ["SINCE", "BEFORE"].map(Into::into).to_vec(),
+                prop_names: vec!["modified".into()],
+            }];
+        }
+        store
+    }
+
+    fn needs_body(&self, projection: &Projection<'_>) -> bool {
+        match Self::spelling(projection.item, projection.accepts) {
+            // The bare message has nowhere to say that it is left out.
+            Some(Spelling::Rfc822(_)) => true,
+            Some(Spelling::Email) => !projection.fields_only,
+            Some(Spelling::Folder) | None => false,
+        }
+    }
+
+    fn project(&self, projection: &Projection<'_>, body: Option<&Bytes>) -> Result<Wire, Refusal> {
+        let item = projection.item;
+        let stored = |e: ObjectError| Refusal { reason: e.to_string() };
+        let message = || body.ok_or_else(|| Refusal { reason: "its message is not here".into() });
+        match Self::spelling(item, projection.accepts) {
+            None => Err(Refusal { reason: format!("the peer does not take {}", item.value.kind) }),
+            Some(Spelling::Folder) => {
+                let folder = Folder::from_fields(&item.value.fields).map_err(stored)?;
+                Ok(Wire { media_type: folder::MEDIA_TYPE.into(), data: folder.to_xml() })
+            }
+            Some(Spelling::Email) => {
+                let mut email = MailFields::from_fields(&item.value.fields).map_err(stored)?.to_email();
+                if !projection.fields_only {
+                    email.item = Some(message()?.clone());
+                }
+                Ok(Wire { media_type: email::MEDIA_TYPE.into(), data: email.to_xml() })
+            }
+            Some(Spelling::Rfc822(media_type)) => {
+                let email = MailFields::from_fields(&item.value.fields).map_err(stored)?.to_email();
+                let role = item.value.parent.as_ref().and_then(Role::of);
+                Ok(Wire { media_type, data: rfc822::write(message()?, &email, role) })
+            }
+        }
+    }
+
+    fn merge(&self, ours: &ItemValue, theirs: &ItemValue) -> ItemValue {
+        let (Ok(mut fields), Ok(other)) =
+            (MailFields::from_fields(&ours.fields), MailFields::from_fields(&theirs.fields))
+        else {
+            return ours.clone();
+        };
+        if &*ours.kind != KIND_MAIL {
+            return ours.clone();
+        }
+        fields.union(&other);
+        ItemValue { fields: fields.to_fields(), ..ours.clone() }
+    }
+
+    fn delete_beats_edit(&self) -> bool {
+        true
+    }
+
+    fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop> {
+        let media_type = match incoming.media_type {
+            "" => sniff(incoming.data),
+            named => named,
+        };
+        match media_type {
+            email::MEDIA_TYPE => {
+                let email = Email::parse(incoming.data)?;
+                self.mail(cx, incoming, Came { email, folder: None, partial: false })
+            }
+            folder::MEDIA_TYPE => self.folder(incoming, &Folder::parse(incoming.data)?),
+            named if rfc822::MEDIA_TYPES.contains(&named) => {
+                let simple = rfc822::read(incoming.data);
+                let came = Came { email: simple.email, folder: simple.folder, partial: simple.partial };
+                self.mail(cx, incoming, came)
+            }
+            other => {
+                let other: String = other.chars().take(80).collect();
+                Err(Stop::Refuse(StatusCode::UNSUPPORTED_TYPE, format!("{other:?} is no type of mail")))
+            }
+        }
+    }
+
+    fn removed(&self, cx: &mut Context<'_, '_>, item: &Item, server: bool) -> Result<Vec<Write>, Stop> {
+        if Role::of(&item.guid).is_some() {
+            return Err(refuse(StatusCode::NOT_ALLOWED, "everyone has this folder"));
+        }
+        let in_outbox = item.value.parent.as_ref().and_then(Role::of) == Some(Role::Outbox);
+        if server && in_outbox && is_queued(&MailFields::from_fields(&item.value.fields)?) {
+            return Ok(vec![Write::Dequeue(QUEUE.into(), SendJob::id(cx.user, &item.guid))]);
+        }
+        Ok(Vec::new())
+    }
+}
+
+const EMAIL_PROPERTIES: [&str; 10] = [
+    "read",
+    "forwarded",
+    "replied",
+    "received",
+    "created",
+    "modified",
+    "deleted",
+    "flagged",
+    "emailitem",
+    "Ext",
+];
+
+/// A mail as a peer spelled it.
+struct Came {
+    email: Email,
+    folder: Option<Role>,
+    partial: bool,
+}
+
+impl From<ObjectError> for Stop {
+    fn from(error: ObjectError) -> Self {
+        Stop::Refuse(error.status(), error.to_string())
+    }
+}
+
+fn refuse(status: StatusCode, why: &str) -> Stop {
+    Stop::Refuse(status, why.to_owned())
+}
+
+fn is_queued(fields: &MailFields) -> bool {
+    fields.send.as_ref().is_some_and(|s| s.outcome == SendOutcome::Queued)
+}
+
+fn was_sent(fields: &MailFields) -> bool {
+    fields.send.as_ref().is_some_and(|s| matches!(s.outcome, SendOutcome::Sent | SendOutcome::Partly))
+}
+
+/// What an object without a type is: the two XML types show by their root.
+fn sniff(data: &[u8]) -> &'static str {
+    let head = data.get(..data.len().min(512)).unwrap_or_default();
+    let has = |tag: &[u8]| head.windows(tag.len()).any(|w| w == tag);
+    if head.trim_ascii_start().first() != Some(&b'<') {
+        rfc822::MEDIA_TYPE
+    } else if has(b"<Folder") {
+        folder::MEDIA_TYPE
+    } else {
+        email::MEDIA_TYPE
+    }
+}
+
+fn cap(ct_type: CtType, names: &[&str]) -> CtCap {
+    let mut cap = CtCap::default();
+    cap.ct_type = ct_type;
+    cap.properties = names
+        .iter()
+        .map(|name| {
+            let mut property = Property::default();
+            property.prop_name = (*name).into();
+            if *name == "emailitem" {
+                property.params = ["texttype", "attachtype"].map(param).to_vec();
+            }
+            property
+        })
+        .collect();
+    cap
+}
+
+fn param(name: &str) -> PropParam {
+    let mut param = PropParam::default();
+    param.param_name = name.into();
+    param
+}

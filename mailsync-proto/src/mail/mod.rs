@@ -1,0 +1,37 @@
+//! Mail as items of a datastore: the objects on the wire, the folders, sending and delivery.
+//!
+//! # Map
+//! | module | what |
+//! |---|---|
+//! | [`email`], [`folder`] | `application/vnd.omads-email+xml`, `application/vnd.omads-folder+xml` |
+//! | [`rfc822`] | `message/rfc822` with `X-Sync-*` fields, for simple clients |
+//! | [`flags`] | the state that is stored beside a mail |
+//! | [`mailbox`] | the folders every user has, and by what mail of two stores finds its like |
+//! | [`collection`] | [`MailCollection`]: all of it as a [`Collection`](crate::sync::collection::Collection) |
+//! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
+//! | [`compose`], [`summary`] | new mail and replies; what a list shows |
+//! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
+
+pub mod bounce;
+pub mod collection;
+pub mod compose;
+pub mod deliver;
+pub mod email;
+pub mod error;
+pub mod flags;
+pub mod folder;
+pub mod headers;
+pub mod mailbox;
+pub mod outbox;
+pub mod rfc822;
+pub mod summary;
+pub mod time;
+pub mod transfer;
+mod xml;
+
+pub use collection::MailCollection;
+pub use email::Email;
+pub use error::{ObjectError, ObjectErrorKind};
+pub use flags::{MailFields, SendOutcome, SendState};
+pub use folder::Folder;
+pub use mailbox::Role;

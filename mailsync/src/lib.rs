@@ -1,0 +1,5 @@
+//! The host around the sans-IO crates: storage, sockets, files. It decides nothing of any protocol.
+
+#![warn(clippy::expect_used, clippy::panic)]
+
+pub mod store;
