@@ -103,13 +103,8 @@ impl Collection for PlainCollection {
                 Stop::Refuse(StatusCode::UNSUPPORTED_TYPE, format!("{named:?} is no type of {}", self.name))
             })?,
         };
-        let mut absorbed = Absorbed::new(ItemValue {
-            rank: 0,
-            parent: incoming.parent.cloned(),
-            kind: kind.into(),
-            fields: Bytes::new(),
-            match_keys: vec![text_key(incoming.data)],
-        });
+        let mut absorbed =
+            Absorbed::new(ItemValue { parent: incoming.parent.cloned(), ..plain_value(kind, incoming.data) });
         absorbed.body = Some(incoming.data.clone());
         if let Some(item) = incoming.existing
             && item.value.match_keys == absorbed.value.match_keys
@@ -121,6 +116,11 @@ impl Collection for PlainCollection {
         }
         Ok(absorbed)
     }
+}
+
+/// The item of a text.
+pub fn plain_value(kind: &str, text: &[u8]) -> ItemValue {
+    ItemValue { kind: kind.into(), match_keys: vec![text_key(text)], ..ItemValue::default() }
 }
 
 /// The key of a text, blanks at the end of lines and of the text aside.

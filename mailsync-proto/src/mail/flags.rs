@@ -162,18 +162,19 @@ impl MailFields {
 
     /// The object, without the message.
     pub fn to_email(&self) -> Email {
-        let mut email = Email::default();
-        email.read = Some(self.read);
-        email.forwarded = Some(self.forwarded);
-        email.replied = Some(self.answered);
-        email.deleted = Some(self.deleted);
-        email.flagged = Some(self.flagged);
-        email.received = self.received;
-        email.created = self.created;
-        email.modified = self.modified;
-        email.ext = self.send.iter().map(SendState::to_ext).chain(self.ext.iter().cloned()).collect();
-        email.unknown.clone_from(&self.unknown);
-        email
+        Email {
+            read: Some(self.read),
+            forwarded: Some(self.forwarded),
+            replied: Some(self.answered),
+            received: self.received,
+            created: self.created,
+            modified: self.modified,
+            deleted: Some(self.deleted),
+            flagged: Some(self.flagged),
+            item: None,
+            ext: self.send.iter().map(SendState::to_ext).chain(self.ext.iter().cloned()).collect(),
+            unknown: self.unknown.clone(),
+        }
     }
 
     /// The stored form.

@@ -1,5 +1,6 @@
 //! The folders every user has, and the keys by which mail of two stores finds its like.
 
+use super::flags::MailFields;
 use super::folder::{self, Folder};
 use super::headers::{Headers, message_id};
 use crate::sync::collection::match_key;
@@ -132,6 +133,27 @@ pub fn folder_value(folder: &Folder, parent: Option<Guid>) -> ItemValue {
     let name = folder.name.to_lowercase();
     match_keys.push(match_key(&[b"folder name", above.as_bytes(), name.as_bytes()]));
     ItemValue { rank: RANK_FOLDER, parent, kind: KIND_FOLDER.into(), fields: folder.to_fields(), match_keys }
+}
+
+/// The item of a mail.
+pub fn mail_value(parent: Guid, fields: &MailFields, message: &[u8]) -> ItemValue {
+    ItemValue {
+        rank: RANK_MAIL,
+        kind: KIND_MAIL.into(),
+        fields: fields.to_fields(),
+        match_keys: mail_keys(Some(&parent), message),
+        parent: Some(parent),
+    }
+}
+
+/// The item of a mail that is now in another folder or another state.
+pub fn changed_value(item: &ItemValue, parent: Option<Guid>, fields: &MailFields) -> ItemValue {
+    ItemValue {
+        match_keys: moved_keys(parent.as_ref(), &item.match_keys),
+        fields: fields.to_fields(),
+        parent,
+        ..item.clone()
+    }
 }
 
 /// The keys of a mail: first the strong one (its folder too), then the weak one.

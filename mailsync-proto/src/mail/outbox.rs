@@ -8,7 +8,7 @@
 use super::bounce::{self, Bounce};
 use super::flags::{MailFields, SendOutcome, SendState};
 use super::headers::{Headers, message_id};
-use super::mailbox::{DATASTORE, KIND_MAIL, RANK_MAIL, Role, both_keys, mail_keys, moved_keys};
+use super::mailbox::{DATASTORE, Role, both_keys, mail_value, moved_keys};
 use super::time;
 use crate::sync::store::{Item, ItemValue, Read, StoreKey, Value, Write};
 use crate::sync::turn::{Missing, Reader};
@@ -220,10 +220,7 @@ impl SendJob {
             let replaced = (self.set_date.is_some() && field.name.eq_ignore_ascii_case("Date"))
                 || (self.add_message_id && field.name.eq_ignore_ascii_case("Message-ID"));
             if !replaced && !drop(field.name) {
-                push_crlf(&mut out, message.get(field.range.clone()).unwrap_or_default());
-                if !out.ends_with(b"\r\n") {
-                    out.extend_from_slice(b"\r\n");
-                }
+                push_field(&mut out, message.get(field.range.clone()).unwrap_or_default());
             }
         }
         out.extend_from_slice(b"\r\n");
@@ -349,21 +346,17 @@ fn settled_item(
 /// A new mail as an item.
 pub(crate) fn new_mail(store: &StoreKey, guid: Guid, role: Role, message: Bytes, now: u64) -> Write {
     let parent = role.guid();
-    let mut fields = MailFields::default();
-    fields.received = Some(now);
-    fields.modified = Some(now);
-    fields.created = date(&Headers::parse(&message));
+    let fields = MailFields {
+        received: Some(now),
+        modified: Some(now),
+        created: date(&Headers::parse(&message)),
+        ..MailFields::default()
+    };
     Write::PutItem {
         store: store.clone(),
         guid,
         expect: None,
-        value: ItemValue {
-            rank: RANK_MAIL,
-            kind: KIND_MAIL.into(),
-            fields: fields.to_fields(),
-            match_keys: mail_keys(Some(&parent), &message),
-            parent: Some(parent),
-        },
+        value: mail_value(parent, &fields, &message),
         body: Some(message),
     }
 }
@@ -490,6 +483,16 @@ fn line(parts: &[&str]) -> Box<str> {
         .take(600)
         .collect::<String>()
         .into()
+}
+
+/// Appends a header field with CRLF line ends. A bare CR becomes a blank: it must not start a new field.
+fn push_field(out: &mut Vec<u8>, field: &[u8]) {
+    let field = field.strip_suffix(b"\n").unwrap_or(field);
+    for line in field.split(|&b| b == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        out.extend(line.iter().map(|&b| if b == b'\r' { b' ' } else { b }));
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
 /// Appends text with every line end, bare ones too, as CRLF.

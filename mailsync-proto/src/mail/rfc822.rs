@@ -57,20 +57,18 @@ pub fn write(message: &[u8], email: &Email, folder: Option<Role>) -> Bytes {
 
 /// Reads a message with its state.
 ///
-/// The `X-Sync-*` fields are taken out: the leading ones up to `X-Sync-Message-Limit` where a peer gives back ours,
-/// else wherever they are.
+/// The `X-Sync-*` fields are taken out: only the leading ones where they are in the order of [`write`], else wherever
+/// they are.
 pub fn read(data: &Bytes) -> Simple {
     let headers = Headers::parse(data);
-    let leading = headers.fields.iter().take_while(|f| is_ours(f.name)).count();
-    let ours = headers.fields.get(..leading).unwrap_or_default();
-    let (ours, message): (Vec<_>, Bytes) = match ours.iter().position(|f| f.name.eq_ignore_ascii_case(LIMIT))
-    {
-        Some(last) => {
-            // Its first line only: a message may start with a blank.
-            let start = ours.get(last).map_or(0, |f| f.range.start);
+    let (ours, message): (Vec<_>, Bytes) = match own_block(&headers) {
+        Some(count) => {
+            let ours: Vec<_> = headers.fields.iter().take(count).collect();
+            // The last one's first line only: a message may start with a blank.
+            let start = ours.last().map_or(0, |f| f.range.start);
             let line = data.get(start..).unwrap_or_default().iter().position(|&b| b == b'\n');
             let end = line.map_or(data.len(), |n| start.saturating_add(n).saturating_add(1));
-            (ours.iter().take(last.saturating_add(1)).collect(), data.slice(end..))
+            (ours, data.slice(end..))
         }
         None => {
             let found: Vec<_> = headers.fields.iter().filter(|f| is_ours(f.name)).collect();
@@ -89,15 +87,36 @@ pub fn read(data: &Bytes) -> Simple {
         }
     };
     let text = |name: &str| ours.iter().find(|f| f.name.eq_ignore_ascii_case(name)).map(|f| f.text());
-    let mut email = Email::default();
-    email.read = text(READ).map(|v| v.eq_ignore_ascii_case("true"));
-    email.modified = text(MODIFIED).and_then(|v| time::from_basic(&v));
-    email.item = Some(message);
     Simple {
-        email,
+        email: Email {
+            read: text(READ).map(|v| v.eq_ignore_ascii_case("true")),
+            modified: text(MODIFIED).and_then(|v| time::from_basic(&v)),
+            item: Some(message),
+            ..Email::default()
+        },
         folder: text(FOLDER).and_then(|v| Role::parse(&v)),
         partial: text(LIMIT).is_some_and(|v| v.split_ascii_whitespace().next() != Some("-1")),
     }
+}
+
+/// How many leading fields [`write`] has put there.
+fn own_block(headers: &Headers<'_>) -> Option<usize> {
+    let mut expected = [(FOLDER, false), (READ, true), (MODIFIED, false), (LIMIT, true)].into_iter();
+    for (n, field) in headers.fields.iter().enumerate() {
+        loop {
+            let (name, needed) = expected.next()?;
+            if field.name == name {
+                break;
+            }
+            if needed {
+                return None;
+            }
+        }
+        if field.name == LIMIT {
+            return Some(n.saturating_add(1));
+        }
+    }
+    None
 }
 
 fn is_ours(name: &str) -> bool {
@@ -110,9 +129,7 @@ mod tests {
 
     #[test]
     fn ours_comes_back_whatever_the_message_is() {
-        let mut email = Email::default();
-        email.read = Some(true);
-        email.modified = Some(1_186_444_800);
+        let mut email = Email { read: Some(true), modified: Some(1_186_444_800), ..Email::default() };
         for message in [
             &b"Subject: x\r\n\r\nb"[..],
             b"",

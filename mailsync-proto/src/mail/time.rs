@@ -76,7 +76,8 @@ impl Civil {
 
     #[expect(clippy::arithmetic_side_effects, reason = "the fields are checked first")]
     fn to_unix(&self) -> Option<u64> {
-        let leap = self.year % 4 == 0 && (self.year % 100 != 0 || self.year % 400 == 0);
+        let leap =
+            self.year.is_multiple_of(4) && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400));
         let last = match self.month {
             4 | 6 | 9 | 11 => 30,
             2 => 28 + u64::from(leap),

@@ -62,6 +62,19 @@ pub struct Projection<'a> {
     pub encoding: Encoding,
 }
 
+impl<'a> Projection<'a> {
+    /// An item on its way.
+    pub fn new(
+        item: &'a Item,
+        fields_only: bool,
+        accepts: &'a [Box<str>],
+        version: Version,
+        encoding: Encoding,
+    ) -> Self {
+        Projection { item, fields_only, accepts, version, encoding }
+    }
+}
+
 /// An item as it is written into `Data`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wire {
@@ -87,6 +100,25 @@ pub struct Incoming<'a> {
     pub guid: &'a Guid,
     /// Whether this side is the server: only there does an item in the outbox get sent.
     pub server: bool,
+}
+
+impl<'a> Incoming<'a> {
+    /// An item that came, new and in no folder.
+    pub fn new(media_type: &'a str, data: &'a Bytes, guid: &'a Guid, server: bool) -> Self {
+        Incoming { media_type, data, parent: None, existing: None, guid, server }
+    }
+
+    /// In this folder.
+    #[must_use]
+    pub fn with_parent(self, parent: Option<&'a Guid>) -> Self {
+        Incoming { parent, ..self }
+    }
+
+    /// In place of this item.
+    #[must_use]
+    pub fn with_existing(self, existing: Option<&'a Item>) -> Self {
+        Incoming { existing, ..self }
+    }
 }
 
 /// What an incoming item means for the store.
