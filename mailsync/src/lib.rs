@@ -2,4 +2,6 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+pub mod daemon;
 pub mod store;
+pub mod turns;
