@@ -93,6 +93,11 @@ impl Batch {
         self.writes.extend(records.into_iter().map(|record| Write::Map(lookup.peer.clone(), record, seen)));
     }
 
+    /// What was decided so far.
+    pub(crate) fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
     pub(crate) fn into_writes(self) -> Vec<Write> {
         self.writes
     }
