@@ -167,7 +167,8 @@ fn refused_by_all_it_stays_with_the_servers_words_and_bounces() {
     there.commit(&came, "m1");
     let job = job(&came);
     let refuse = |r: &str| Refused { recipient: r.into(), words: "550 5.1.1 no such user".into() };
-    let outcome = Outcome { refused: job.recipients.iter().map(|r| refuse(r)).collect(), ..Outcome::default() };
+    let outcome =
+        Outcome { refused: job.recipients.iter().map(|r| refuse(r)).collect(), ..Outcome::default() };
     let writes = there.run(|reader| settle(reader, &job, &outcome, "a.example", 9));
     assert_eq!(writes.len(), 3);
     let (value, _) = put(&writes[1], "m1");

@@ -18,6 +18,11 @@ impl Batch {
         self.writes.push(write);
     }
 
+    /// What has gathered so far.
+    pub(crate) fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
     /// Whether the turn changes an item.
     pub(crate) fn touches(&self, store: &StoreKey, guid: &Guid) -> bool {
         self.items.contains_key(&(store.clone(), guid.clone()))

@@ -89,11 +89,7 @@ pub fn wire_form(encoding: crate::Encoding, data: &Bytes) -> (Bytes, bool) {
     let carried = encoding == crate::Encoding::Wbxml || crate::xml_can_carry(data);
     #[cfg(not(feature = "xml"))]
     let carried = encoding == crate::Encoding::Wbxml;
-    if carried {
-        (data.clone(), false)
-    } else {
-        (Bytes::from(BASE64.encode(data)), true)
-    }
+    if carried { (data.clone(), false) } else { (Bytes::from(BASE64.encode(data)), true) }
 }
 
 /// The octets that an item's data means.

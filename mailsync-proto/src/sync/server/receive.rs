@@ -135,8 +135,17 @@ impl Run<'_, '_> {
             None if slow => self.matching(arrival, &absorbed.value)?,
             None => None,
         };
-        if let Some(item) = same {
-            return self.pair(arrival, &item, &absorbed.value);
+        match same {
+            // The client may hold it in another state: it is told ours.
+            Some(item) if absorbed.same_as.is_some() && item.value.rank > 0 => {
+                return self.pair_and_tell(arrival, &item);
+            }
+            Some(item) => return self.pair(arrival, &item, &absorbed.value),
+            None => {}
+        }
+        if let Some((code, reason)) = absorbed.unless_matched {
+            self.oddity(arrival.index, &arrival.luid, &reason);
+            return Ok(code);
         }
         self.core.batch.put(
             &arrival.key,
@@ -213,6 +222,23 @@ impl Run<'_, '_> {
             self.walk_again(arrival.index, !taken);
         }
         Ok(code)
+    }
+
+    /// The client's item is one of ours, whatever state it is in there.
+    fn pair_and_tell(&mut self, arrival: &Arrival<'_>, item: &Item) -> Result<StatusCode, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, &item.guid)?;
+        let code = self.bind(arrival, &item.guid, Seen::AsRecorded, item.body_rev, StatusCode::ITEM_ADDED);
+        if code != StatusCode::ALREADY_EXISTS {
+            self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), item.value.clone(), None);
+            self.walk_again(arrival.index, true);
+        }
+        Ok(code)
+    }
+
+    fn oddity(&mut self, index: usize, luid: &Luid, reason: &str) {
+        let store = self.core.stores.get(index).map_or("", |store| &store.name);
+        self.core.events.push(Event::Oddity(format!("{store} {luid}: {reason}")));
     }
 
     /// A new state of an item that the client has mapped.
@@ -306,19 +332,39 @@ impl Run<'_, '_> {
         let Some(entry) = lookup.by_luid(&mut self.core.reader, luid)? else {
             return Ok(StatusCode::NOT_DELETED);
         };
-        let item = self.core.item(key, &entry.guid)?;
+        let item = self.core.item(key, &entry.guid)?.filter(|item| !item.deleted);
+        let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
+        let conflict = edit_wins && item.as_ref().is_some_and(|item| item.rev > entry.seen_rev);
+        let item = match item {
+            Some(item) if !conflict => item,
+            other => {
+                let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+                let records = idmap::forget(lookup.view(), lookup.generation, &entry.guid);
+                self.core.batch.map(lookup, records, Seen::AsRecorded);
+                let Some(item) = other else { return Ok(StatusCode::OK) };
+                // Forgotten in the map, it goes back to the client as new.
+                let store = self.core.stores.get(index).map(|store| store.name.clone()).unwrap_or_default();
+                let code = StatusCode::CONFLICT_SERVER_WON;
+                self.core.events.push(Event::Conflict { store, guid: item.guid, code: code.0 });
+                return Ok(code);
+            }
+        };
+        if let Some(config) = self.core.config(index) {
+            let (user, now) = (self.core.user.clone(), self.core.at.now);
+            let mut cx =
+                Context::new(key, &user, now, &mut self.core.reader).with_pending(self.core.batch.writes());
+            match config.collection.removed(&mut cx, &item, true) {
+                Ok(effects) => effects.into_iter().for_each(|write| self.core.batch.push(write)),
+                Err(Stop::Missing(missing)) => return Err(missing),
+                Err(Stop::Refuse(code, reason)) => {
+                    self.oddity(index, luid, &reason);
+                    return Ok(code);
+                }
+            }
+        }
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
         let records = idmap::forget(lookup.view(), lookup.generation, &entry.guid);
         self.core.batch.map(lookup, records, Seen::AsRecorded);
-        let Some(item) = item.filter(|item| !item.deleted) else { return Ok(StatusCode::OK) };
-        let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
-        if item.rev > entry.seen_rev && edit_wins {
-            // Forgotten in the map, it goes back to the client as new.
-            let store = self.core.stores.get(index).map(|store| store.name.clone()).unwrap_or_default();
-            let code = StatusCode::CONFLICT_SERVER_WON;
-            self.core.events.push(Event::Conflict { store, guid: item.guid, code: code.0 });
-            return Ok(code);
-        }
         self.core.batch.delete(key, &item.guid, item.rev);
         Ok(StatusCode::OK)
     }
@@ -340,12 +386,13 @@ impl Run<'_, '_> {
             server: true,
         };
         let (user, now) = (self.core.user.clone(), self.core.at.now);
-        let mut cx = Context::new(&arrival.key, &user, now, &mut self.core.reader);
+        let mut cx = Context::new(&arrival.key, &user, now, &mut self.core.reader)
+            .with_pending(self.core.batch.writes());
         match config.collection.absorb(&mut cx, &incoming) {
             Ok(absorbed) => Ok(Ok(absorbed)),
             Err(Stop::Missing(missing)) => Err(missing),
             Err(Stop::Refuse(code, reason)) => {
-                self.core.events.push(Event::Oddity(format!("{} {}: {reason}", config.name, arrival.luid)));
+                self.oddity(arrival.index, &arrival.luid, &reason);
                 Ok(Err(code))
             }
         }
