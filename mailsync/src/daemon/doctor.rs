@@ -33,7 +33,7 @@ pub(super) fn examine(data: &Path) -> Vec<Check> {
     check("folder", true, data.display().to_string());
     match DirLock::take(data) {
         Ok(_) => check("server", true, "not running".into()),
-        Err(error @ DirError::InUse { .. }) => check("server", true, format!("running: {error}")),
+        Err(DirError::InUse { owner, .. }) => check("server", true, format!("running{owner}")),
         Err(error) => check("server", false, error.to_string()),
     }
     if !database(data).exists() {

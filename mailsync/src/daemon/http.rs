@@ -1,6 +1,6 @@
 //! The SyncML endpoint.
 
-use super::record::Recorder;
+use super::record::Exchange;
 use super::serve::State;
 use crate::turns::{self, Failure};
 use axum::Router;
@@ -16,7 +16,7 @@ use mailsync_proto::sync::store::StoreError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use syncml::{DecodeErrorKind, Encoding};
+use syncml::{DecodeError, DecodeErrorKind, Encoding};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// The path of the endpoint.
@@ -132,26 +132,28 @@ struct Incoming {
 impl Incoming {
     /// Its answer, and how long that must wait.
     fn turn(&self, state: &State, peer: SocketAddr) -> Result<(Bytes, Duration), Refusal> {
-        let record = |inbound: Option<&Inbound>, answer: &[u8], token: Option<&str>| {
-            if let Some(recorder) = &state.recorder {
-                let secrets = [self.token.as_deref(), token];
-                Recorder::exchange(recorder, self.encoding, inbound, &self.octets, answer, &secrets);
-            }
-        };
-        let inbound = Inbound::decode(&state.engine, self.encoding, &self.octets).map_err(|error| {
-            record(None, error.to_string().as_bytes(), None);
-            let status = match error.kind {
-                DecodeErrorKind::Limit { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-                _ => StatusCode::BAD_REQUEST,
+        let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets);
+        let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
+            let route =
+                Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };
+            turns::serve(&state.store, &state.engine, &route, inbound).map_err(Refusal::from)
+        });
+        if let Some(recorder) = &state.recorder {
+            let new = answer.as_ref().ok().and_then(|answer| answer.token.as_deref());
+            let (status, said) = match &answer {
+                Ok(answer) => (StatusCode::OK, &*answer.message),
+                Err(refusal) => (refusal.status, refusal.reason.as_bytes()),
             };
-            Refusal::new(status, error.to_string())
-        })?;
-        let route = Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };
-        let answer = turns::serve(&state.store, &state.engine, &route, &inbound).map_err(|failure| {
-            record(Some(&inbound), failure.to_string().as_bytes(), None);
-            Refusal::from(failure)
-        })?;
-        record(Some(&inbound), &answer.message, answer.token.as_deref());
+            recorder.exchange(&Exchange {
+                encoding: self.encoding,
+                inbound: decoded.as_ref().ok(),
+                request: &self.octets,
+                status: status.as_u16(),
+                answer: said,
+                tokens: &[self.token.as_deref(), new],
+            });
+        }
+        let answer = answer?;
         if answer.enqueued {
             state.work.notify_one();
         }
@@ -254,6 +256,16 @@ struct Refusal {
 impl Refusal {
     fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Refusal { status, reason: reason.into() }
+    }
+}
+
+impl From<&DecodeError> for Refusal {
+    fn from(error: &DecodeError) -> Self {
+        let status = match error.kind {
+            DecodeErrorKind::Limit { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Refusal::new(status, error.to_string())
     }
 }
 

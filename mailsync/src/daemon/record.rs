@@ -4,7 +4,7 @@ use mailsync_proto::sync::server::Inbound;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use syncml::Encoding;
 
@@ -16,69 +16,72 @@ pub(super) struct Recorder {
     counts: Mutex<HashMap<String, u32>>,
 }
 
+/// A request and what was answered.
+pub(super) struct Exchange<'a> {
+    pub(super) encoding: Encoding,
+    /// The request, if it could be read.
+    pub(super) inbound: Option<&'a Inbound>,
+    pub(super) request: &'a [u8],
+    /// Of HTTP.
+    pub(super) status: u16,
+    pub(super) answer: &'a [u8],
+    /// Tokens of the session.
+    pub(super) tokens: &'a [Option<&'a str>],
+}
+
 impl Recorder {
     pub(super) fn new(dir: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         Ok(Recorder { dir, counts: Mutex::default() })
     }
 
-    /// Records a request and its answer. What goes wrong is logged, and costs the record only.
-    pub(super) fn exchange(
-        &self,
-        encoding: Encoding,
-        inbound: Option<&Inbound>,
-        request: &[u8],
-        answer: &[u8],
-        tokens: &[Option<&str>],
-    ) {
-        let session = match inbound {
+    /// Records an exchange. What goes wrong is logged, and costs the record only.
+    pub(super) fn exchange(&self, exchange: &Exchange<'_>) {
+        let session = match exchange.inbound {
             Some(inbound) => {
                 let hdr = &inbound.message().hdr;
                 plain(&format!("{}-{}", hdr.source.loc_uri, hdr.session_id))
             }
             None => "undecoded".into(),
         };
-        let mut secrets: Vec<&[u8]> = tokens.iter().flatten().map(|token| token.as_bytes()).collect();
-        if let Some(cred) = inbound.and_then(|inbound| inbound.message().hdr.cred.as_deref()) {
-            secrets.push(&cred.data);
-        }
-        if let Err(error) = self.write(&session, encoding, inbound.is_some(), request, answer, &secrets) {
+        if let Err(error) = self.write(&session, exchange) {
             tracing::warn!(%error, "cannot record");
         }
     }
 
-    fn write(
-        &self,
-        session: &str,
-        encoding: Encoding,
-        answered: bool,
-        request: &[u8],
-        answer: &[u8],
-        secrets: &[&[u8]],
-    ) -> io::Result<()> {
+    fn write(&self, session: &str, exchange: &Exchange<'_>) -> io::Result<()> {
         let dir = self.dir.join(session);
         fs::create_dir_all(&dir)?;
-        let number = {
-            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(session.to_owned()).or_insert(0);
-            // An earlier run may have recorded the same session.
-            *count += 1;
-            while dir.join(format!("{count:03}-req.hdr")).exists() {
-                *count += 1;
-            }
-            *count
-        };
-        let (kind, extension) = (encoding.mime_type(), extension(encoding));
+        let number = self.number(session, &dir);
+        let mut secrets: Vec<&[u8]> =
+            exchange.tokens.iter().flatten().map(|token| token.as_bytes()).collect();
+        if let Some(cred) = exchange.inbound.and_then(|inbound| inbound.message().hdr.cred.as_deref()) {
+            secrets.push(&cred.data);
+        }
+        let kind = exchange.encoding.mime_type();
         let file = |name: &str| dir.join(format!("{number:03}-{name}"));
-        let head =
-            format!("POST {}\nContent-Type: {kind}\nContent-Length: {}\n", super::http::PATH, request.len());
+        let len = exchange.request.len();
+        let head = format!("POST {}\nContent-Type: {kind}\nContent-Length: {len}\n", super::http::PATH);
         fs::write(file("req.hdr"), head)?;
-        fs::write(file(&format!("req.{extension}")), blank(request, secrets))?;
-        let (status, kind, extension) =
-            if answered { ("200", kind, extension) } else { ("400", "text/plain", "bin") };
-        let head = format!("HTTP {status}\ncontent-type: {kind}\ncontent-length: {}\n", answer.len());
+        let extension = extension(exchange.encoding);
+        fs::write(file(&format!("req.{extension}")), blank(exchange.request, &secrets))?;
+        let (kind, extension) =
+            if exchange.status == 200 { (kind, extension) } else { ("text/plain", "bin") };
+        let len = exchange.answer.len();
+        let head = format!("HTTP {}\ncontent-type: {kind}\ncontent-length: {len}\n", exchange.status);
         fs::write(file("resp.hdr"), head)?;
-        fs::write(file(&format!("resp.{extension}")), blank(answer, secrets))
+        fs::write(file(&format!("resp.{extension}")), blank(exchange.answer, &secrets))
+    }
+
+    /// The next number in a session's folder; an earlier run may have recorded the same session.
+    fn number(&self, session: &str, dir: &Path) -> u32 {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(session.to_owned()).or_insert(0);
+        *count += 1;
+        while dir.join(format!("{count:03}-req.hdr")).exists() {
+            *count += 1;
+        }
+        *count
     }
 }
 
@@ -131,7 +134,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
             let recorder = Recorder::new(dir.path().into()).unwrap();
-            recorder.exchange(Encoding::Xml, None, b"<nonsense", b"why", &[]);
+            recorder.exchange(&Exchange {
+                encoding: Encoding::Xml,
+                inbound: None,
+                request: b"<nonsense",
+                status: 400,
+                answer: b"why",
+                tokens: &[],
+            });
         }
         let mut names: Vec<String> = fs::read_dir(dir.path().join("undecoded"))
             .unwrap()
