@@ -2,4 +2,5 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+pub mod client;
 pub mod store;
