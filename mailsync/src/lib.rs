@@ -4,5 +4,6 @@
 
 pub mod client;
 pub mod daemon;
+pub mod demo;
 pub mod store;
 pub mod turns;

@@ -9,7 +9,7 @@ use mailsync_proto::sync::turn::{Missing, Moment, Reader, Step, Turn};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Rounds of reading in one turn.
-const ROUNDS: usize = 32;
+pub(crate) const ROUNDS: usize = 32;
 /// Runs of a turn whose rows changed under it.
 const RUNS: usize = 8;
 

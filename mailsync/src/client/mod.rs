@@ -1,11 +1,18 @@
 //! The client's side: mail as Maildir++ and other stores as files, with our state beside them.
 
+mod cli;
 pub mod dirstore;
+mod http;
 pub mod maildir;
 mod maildir_index;
 pub mod maildir_scan;
 pub mod maildir_verbs;
 mod maildir_write;
+mod progress;
+pub mod report;
+pub mod sync;
+
+pub use cli::main;
 
 pub use dirstore::{DirStore, DirStoreError, Layout};
 pub use maildir_scan::ScanReport;

@@ -124,6 +124,12 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
         return Ok(Step::Need(core.reader.missed()));
     }
     let Value::Device(device) = device else { return Err(TurnError::UnknownSession) };
+    let kept = device.clone().unwrap_or_default();
+    if let Some(earlier) = &kept.session {
+        core.batch.push(Write::EndSession(earlier.clone()));
+    }
+    let kept = Device { session: Some(core.token.clone()), ..kept };
+    core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), kept));
     let nonce = device.as_ref().and_then(|device| device.nonce.clone());
     let known = device.as_ref().and_then(|device| device.devinf.clone());
     let ours = devinf::to_bytes(&devinf::ours(&config.identity, &config.stores, config.session.version));

@@ -1,0 +1,197 @@
+//! Messages over HTTP: one POST each, sent again when the answer does not come.
+
+use bytes::Bytes;
+use mailsync_proto::sync::client::NextHop;
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+use syncml::Encoding;
+
+/// How long to wait before each further try. The same message again is safe: the server knows it.
+const WAITS: [Duration; 4] =
+    [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(8)];
+
+/// Longest wait that a server may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A server that is talked to.
+#[derive(Debug)]
+pub(super) struct Http {
+    client: Client,
+    /// Octets of the largest answer.
+    limit: usize,
+}
+
+/// Why no answer came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The client cannot be set up.
+    #[error("{0}")]
+    Setup(String),
+    /// Nobody answers.
+    #[error("{url}: no answer after {tries} tries: {reason}")]
+    NoAnswer {
+        /// Where.
+        url: String,
+        /// How often.
+        tries: usize,
+        /// The last reason.
+        reason: String,
+    },
+    /// An answer that is no SyncML message.
+    #[error("{url}: HTTP {status}{}", hint(*.status, .body))]
+    Status {
+        /// Where.
+        url: String,
+        /// The status.
+        status: u16,
+        /// The first line of the answer.
+        body: String,
+    },
+    /// An answer of another type.
+    #[error("{url}: the answer is {found:?}, not {expected}; is this the SyncML address of the server?")]
+    Type {
+        /// Where.
+        url: String,
+        /// What came.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// An answer that is too large.
+    #[error("{url}: the answer has more than {limit} octets")]
+    TooLarge {
+        /// Where.
+        url: String,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+fn hint(status: u16, body: &str) -> String {
+    let body = if body.is_empty() { String::new() } else { format!(": {body}") };
+    match status {
+        404 | 405 => format!("{body}; is this the SyncML address of the server?"),
+        _ => body,
+    }
+}
+
+impl Http {
+    /// A client; `ca`: a file of certificates to trust besides the system's.
+    pub(super) fn new(ca: Option<&Path>, limit: usize) -> Result<Self, HttpError> {
+        let setup = |error: &dyn std::fmt::Display| HttpError::Setup(error.to_string());
+        let mut builder = Client::builder()
+            .user_agent(concat!("mailsync/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(20))
+            .timeout(Duration::from_secs(300))
+            // spec: threats S2: only RespURI moves a session, and only to the same server
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(path) = ca {
+            let named =
+                |error: &dyn std::fmt::Display| HttpError::Setup(format!("{}: {error}", path.display()));
+            let pem = std::fs::read(path).map_err(|error| named(&error))?;
+            for certificate in reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| named(&error))? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        Ok(Http { client: builder.build().map_err(|error| setup(&error))?, limit })
+    }
+
+    /// Sends a message until an answer comes.
+    pub(super) fn post(&self, hop: &NextHop, message: &Bytes) -> Result<Bytes, HttpError> {
+        let mut waits = WAITS.iter();
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.once(hop, message) {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::Again(reason, asked)) => {
+                    let Some(wait) = waits.next() else {
+                        return Err(HttpError::NoAnswer { url: shown(&hop.url), tries, reason });
+                    };
+                    std::thread::sleep(asked.unwrap_or(*wait).min(LONGEST_WAIT));
+                }
+            }
+        }
+    }
+
+    fn once(&self, hop: &NextHop, message: &Bytes) -> Result<Bytes, Trouble> {
+        let response = self
+            .client
+            .post(&hop.url)
+            .header(CONTENT_TYPE, hop.encoding.mime_type())
+            .header(ACCEPT, hop.encoding.mime_type())
+            .header(CACHE_CONTROL, "no-store")
+            .body(message.clone())
+            .send()
+            .map_err(|error| Trouble::Again(reason(&error), None))?;
+        self.read(hop, response)
+    }
+
+    fn read(&self, hop: &NextHop, response: Response) -> Result<Bytes, Trouble> {
+        let url = || shown(&hop.url);
+        let status = response.status();
+        let retry = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        let media_type = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let mut body = Vec::new();
+        let limit = u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1);
+        response
+            .take(limit)
+            .read_to_end(&mut body)
+            .map_err(|error| Trouble::Again(error.to_string(), None))?;
+        if matches!(
+            status,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT
+        ) {
+            return Err(Trouble::Again(format!("HTTP {status}"), retry));
+        }
+        if status != StatusCode::OK {
+            let line = String::from_utf8_lossy(&body).lines().next().unwrap_or_default().to_owned();
+            let body: String = line.chars().filter(|c| !c.is_control()).take(200).collect();
+            return Err(Trouble::Final(HttpError::Status { url: url(), status: status.as_u16(), body }));
+        }
+        if body.len() > self.limit {
+            return Err(Trouble::Final(HttpError::TooLarge { url: url(), limit: self.limit }));
+        }
+        if Encoding::from_mime_type(&media_type) != Some(hop.encoding) {
+            let found: String = media_type.chars().filter(|c| !c.is_control()).take(80).collect();
+            let expected = hop.encoding.mime_type();
+            return Err(Trouble::Final(HttpError::Type { url: url(), found, expected }));
+        }
+        Ok(body.into())
+    }
+}
+
+enum Trouble {
+    /// Worth another try, after as long as the server asks for.
+    Again(String, Option<Duration>),
+    Final(HttpError),
+}
+
+/// A URL without its session token.
+fn shown(url: &str) -> String {
+    url.split('?').next().unwrap_or_default().to_owned()
+}
+
+/// The innermost reason, in the system's words.
+fn reason(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    inner.to_string()
+}

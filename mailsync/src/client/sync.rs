@@ -1,0 +1,305 @@
+//! `mailsync sync`: one session with a server, from the scan of the folder to its report.
+
+use super::dirstore::{DirStore, DirStoreError, Layout};
+use super::http::{Http, HttpError};
+use super::progress::Progress;
+use super::report::{Report, StoreReport};
+use crate::turns;
+use bytes::Bytes;
+use mailsync_proto::mail::MailCollection;
+use mailsync_proto::plain::PlainCollection;
+use mailsync_proto::sync::StoreConfig;
+use mailsync_proto::sync::client::{self, Config, NextHop, Plan, TurnError};
+use mailsync_proto::sync::devinf::Identity;
+use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
+use mailsync_proto::sync::store::{Commit, Found, Store, StoreError};
+use mailsync_proto::sync::turn::{Step, Turn};
+use std::path::PathBuf;
+use std::sync::Arc;
+use syncml::session::auth::Scheme;
+use syncml::session::{ClientConfig, SessionError};
+use syncml::{CtType, Encoding, Limits, Quirks, Version};
+
+/// What to sync, with whom, how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The server's URL.
+    pub server: String,
+    /// The user name.
+    pub user: String,
+    /// The sync password.
+    pub password: String,
+    /// The folder.
+    pub dir: PathBuf,
+    /// The datastores.
+    pub stores: Vec<StoreOption>,
+    /// The device id; none: made once and kept in the folder.
+    pub device: Option<String>,
+    /// Compare everything anew.
+    pub slow: bool,
+    /// The spelling.
+    pub encoding: Encoding,
+    /// The protocol version.
+    pub version: Version,
+    /// How to log in.
+    pub scheme: Scheme,
+    /// Octets of the largest message we take.
+    pub max_msg_size: u32,
+    /// Octets of the largest object we take.
+    pub max_obj_size: u64,
+    /// Certificates to trust besides the system's.
+    pub ca: Option<PathBuf>,
+    /// Say what happens, on stderr.
+    pub verbose: bool,
+}
+
+/// One `--store LOCAL[=REMOTE][:TYPE]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOption {
+    /// Our name, and the folder's.
+    pub local: String,
+    /// The server's path.
+    pub remote: String,
+    /// The media type of its items; none for mail.
+    pub media_type: Option<String>,
+}
+
+/// Why a sync did not take place. What was synced before stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyncError {
+    /// The folder.
+    #[error(transparent)]
+    Dir(#[from] DirStoreError),
+    /// A file of ours in the folder.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The server cannot be reached, or is none.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The session.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
+    /// The session's value.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The folder's state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system has no randomness.
+    #[error(transparent)]
+    System(#[from] turns::Failure),
+}
+
+/// Messages of one session, at most: an end to any game of ping-pong.
+const MESSAGES: u32 = 100_000;
+
+/// Syncs, and says what came of it.
+///
+/// # Errors
+/// When there was no session, or it broke. A datastore that failed is in the report.
+pub fn run(options: &Options) -> Result<Report, SyncError> {
+    let layouts: Vec<(&str, Layout)> = options.stores.iter().map(StoreOption::layout).collect();
+    let dir = DirStore::open(&options.dir, "", &layouts)?;
+    let config = config(options, device(options)?);
+    let mut progress = Progress::new(options.verbose);
+    for store in &options.stores {
+        let found = dir.scan(&store.local, turns::unix_now())?;
+        progress.scanned(&store.local, &found);
+    }
+    let http = Http::new(options.ca.as_deref(), config.limits.message_bytes)?;
+    let mode = if options.slow { Mode::Slow } else { Mode::TwoWay };
+    let plans: Vec<Plan> = options
+        .stores
+        .iter()
+        .map(|store| Plan { name: (&*store.local).into(), remote: (&*store.remote).into(), mode })
+        .collect();
+    let mut report = Report::new(options.stores.iter().map(|s| StoreReport::new(&s.local)).collect());
+    let outcome = session(&dir, &http, &config, &plans, &mut report, &mut progress);
+    progress.end();
+    // What came before a break is kept, and its files are safe.
+    dir.finish()?;
+    outcome?;
+    report.close();
+    Ok(report)
+}
+
+fn session(
+    dir: &DirStore,
+    http: &Http,
+    config: &Config,
+    plans: &[Plan],
+    report: &mut Report,
+    progress: &mut Progress,
+) -> Result<(), SyncError> {
+    let mut turn = run_turn(dir, |at, found| client::start(config, at, plans, found))?;
+    for _ in 0..MESSAGES {
+        for event in &turn.events {
+            report.take(event);
+            progress.event(event);
+        }
+        let Some(session) = &turn.session else { return Ok(()) };
+        let Some(value) = &session.value else { return Ok(()) };
+        let hop = client::next_hop(value)?;
+        let answer = post(http, &hop, &turn.message, report)?;
+        let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
+        let token = session.token.clone();
+        turn = run_turn(dir, |at, found| client::turn(config, at, &token, &message, found))?;
+    }
+    Err(SessionError::NoProgress(u8::MAX).into())
+}
+
+fn post(http: &Http, hop: &NextHop, message: &Bytes, report: &mut Report) -> Result<Bytes, SyncError> {
+    let answer = http.post(hop, message)?;
+    report.message(message.len(), answer.len());
+    Ok(answer)
+}
+
+/// Runs a turn until it misses nothing, and commits it.
+fn run_turn(
+    dir: &DirStore,
+    mut turn: impl FnMut(mailsync_proto::sync::turn::Moment, &Found) -> Result<Step<Event>, TurnError>,
+) -> Result<Turn<Event>, SyncError> {
+    let at = turns::moment()?;
+    let mut found = Found::default();
+    for _ in 0..turns::ROUNDS {
+        match turn(at, &found)? {
+            Step::Need(reads) => found.extend(dir.read(&reads)?),
+            // A client has no stored answer to give.
+            Step::Again(_) => break,
+            Step::Done(done) => {
+                let commit = Commit { session: done.session.clone(), writes: done.writes.clone() };
+                dir.commit(&commit)?;
+                return Ok(*done);
+            }
+        }
+    }
+    Err(turns::Failure::Endless.into())
+}
+
+/// The device id: what was said, else what the folder keeps, else a new one.
+fn device(options: &Options) -> Result<String, SyncError> {
+    if let Some(device) = &options.device {
+        return Ok(device.clone());
+    }
+    let path = options.dir.join(".mailsync").join("device");
+    let failed = |source| SyncError::Io { path: path.clone(), source };
+    match std::fs::read_to_string(&path) {
+        Ok(device) if !device.trim().is_empty() => Ok(device.trim().to_owned()),
+        Ok(_) => Err(failed(std::io::Error::other("it is empty; delete it to become a new device"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let random: String =
+                turns::moment()?.entropy.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let device = format!("mailsync-{random}");
+            std::fs::write(&path, format!("{device}\n")).map_err(failed)?;
+            Ok(device)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn config(options: &Options, device: String) -> Config {
+    let mut limits = Limits::default();
+    // A server may answer with a little more than we take.
+    limits.message_bytes = (options.max_msg_size as usize).max(1 << 20).saturating_mul(2);
+    Config {
+        server_id: format!("{}@{}", options.user, options.server).into(),
+        stores: options.stores.iter().map(StoreOption::config).collect(),
+        identity: Identity {
+            man: "mailsync".into(),
+            model: "mailsync".into(),
+            swv: env!("CARGO_PKG_VERSION").into(),
+            dev_id: device.as_str().into(),
+            dev_typ: "workstation".into(),
+        },
+        session: ClientConfig {
+            server_url: options.server.as_str().into(),
+            device: device.into(),
+            user: options.user.as_str().into(),
+            password: options.password.as_str().into(),
+            scheme: options.scheme,
+            version: options.version,
+            encoding: options.encoding,
+            max_msg_size: options.max_msg_size,
+            max_obj_size: options.max_obj_size,
+        },
+        limits,
+        quirks: Quirks::default(),
+    }
+}
+
+impl StoreOption {
+    /// Reads `LOCAL[=REMOTE][:TYPE]`.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (names, media_type) = match text.split_once(':') {
+            Some((names, media_type)) => (names, Some(media_type.to_ascii_lowercase())),
+            None => (text, None),
+        };
+        let (local, remote) = names.split_once('=').unwrap_or((names, names));
+        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if local.is_empty() || !local.chars().all(named) {
+            return Err(format!("{local:?} is no name of a datastore: letters, digits, - and _"));
+        }
+        if remote.is_empty() || media_type.as_deref().is_some_and(|t| !t.contains('/')) {
+            return Err("expected LOCAL[=REMOTE][:TYPE], as notes=./note:text/plain".into());
+        }
+        let remote = if remote == local { format!("./{remote}") } else { remote.to_owned() };
+        let media_type = match (local, media_type) {
+            ("mail", None) => None,
+            ("mail", Some(_)) => return Err("mail has a type of its own".into()),
+            (_, media_type) => Some(media_type.unwrap_or_else(|| "text/plain".into())),
+        };
+        Ok(StoreOption { local: local.into(), remote, media_type })
+    }
+
+    fn layout(&self) -> (&str, Layout) {
+        let layout = match &self.media_type {
+            None => Layout::Mail,
+            Some(media_type) => Layout::Files(media_type.as_str().into()),
+        };
+        (&self.local, layout)
+    }
+
+    fn config(&self) -> StoreConfig {
+        let name = self.local.as_str().into();
+        match &self.media_type {
+            None => StoreConfig {
+                name,
+                aliases: Vec::new(),
+                // The domain is of use only where mail is sent from.
+                collection: Arc::new(MailCollection::new("invalid")),
+                conflict: ConflictRule::ServerWins,
+            },
+            Some(media_type) => StoreConfig {
+                name,
+                aliases: Vec::new(),
+                collection: Arc::new(PlainCollection::new(&self.local, vec![CtType::new(media_type, "1.0")])),
+                conflict: ConflictRule::ServerWins,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoreOption;
+
+    #[test]
+    fn store_options() {
+        let notes = StoreOption::parse("notes=note:text/plain").unwrap();
+        assert_eq!((&*notes.local, &*notes.remote), ("notes", "note"));
+        let mail = StoreOption::parse("mail").unwrap();
+        assert_eq!((&*mail.remote, mail.media_type), ("./mail", None));
+        for bad in ["", "=x", "a/b", "notes:plain", "mail:text/plain", "../x", "notes="] {
+            assert!(StoreOption::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
