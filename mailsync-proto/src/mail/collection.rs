@@ -83,6 +83,11 @@ impl MailCollection {
             {
                 None
             }
+            (Some(message), Some(item))
+                if incoming.server && cx.body(&item.guid)?.as_ref() == Some(&message) =>
+            {
+                None
+            }
             (Some(message), _) => Some(message),
         };
         if let Some(message) = &body {
@@ -132,13 +137,6 @@ impl MailCollection {
         fields: &mut MailFields,
         absorbed: &mut Absorbed,
     ) -> Result<(), Stop> {
-        let stored = match incoming.existing {
-            Some(item) => cx.body(&item.guid)?,
-            None => None,
-        };
-        if absorbed.body.is_some() && absorbed.body == stored {
-            absorbed.body = None;
-        }
         if old_role == Some(Role::Outbox) {
             if absorbed.body.is_none() {
                 return Ok(());
@@ -147,7 +145,12 @@ impl MailCollection {
                 return Err(refuse(StatusCode::CONFLICT, "it is being sent"));
             }
         }
-        let Some(message) = absorbed.body.clone().or(stored) else {
+        let message = match (&absorbed.body, incoming.existing) {
+            (Some(message), _) => Some(message.clone()),
+            (None, Some(item)) => cx.body(&item.guid)?,
+            (None, None) => None,
+        };
+        let Some(message) = message else {
             return Err(refuse(StatusCode::INCOMPLETE, "a mail to be sent has no message"));
         };
         let job = SendJob::new(cx.user, incoming.guid, &message, &self.domain, cx.now)
@@ -165,11 +168,10 @@ impl MailCollection {
             Some(guid) => {
                 let other = if guid == *incoming.guid { None } else { cx.item(&guid)? };
                 match other.filter(|item| !item.deleted) {
-                    Some(item) if incoming.existing.is_none() => {
+                    // The state stays as the device has it, so that it is told of the other one.
+                    Some(_) if incoming.existing.is_none() => {
                         absorbed.body = None;
-                        absorbed.value = item.value;
                         absorbed.same_as = Some(guid);
-                        *fields = MailFields::from_fields(&absorbed.value.fields)?;
                     }
                     // Sent before; what is left is a copy.
                     _ => {
@@ -284,6 +286,21 @@ impl Collection for MailCollection {
                 let role = item.value.parent.as_ref().and_then(Role::of);
                 Ok(Wire { media_type, data: rfc822::write(message()?, &email, role) })
             }
+        }
+    }
+
+    fn same_state(&self, a: &ItemValue, b: &ItemValue) -> bool {
+        let shown = |value: &ItemValue| {
+            let f = MailFields::from_fields(&value.fields).ok()?;
+            Some([f.read, f.answered, f.forwarded, f.flagged, f.deleted])
+        };
+        if a.parent != b.parent || a.kind != b.kind {
+            return false;
+        }
+        // Dates and outcomes are the server's to know: a device that does not give them back has changed nothing.
+        match (&*a.kind == KIND_MAIL, shown(a), shown(b)) {
+            (true, Some(a), Some(b)) => a == b,
+            _ => a.fields == b.fields,
         }
     }
 

@@ -241,7 +241,7 @@ fn golden_schema_1_stays_readable() {
         rev,
     };
     let peer = Peer { generation: 2, started: 3, committed: Some(point(2, 6)), previous: Some(point(1, 4)) };
-    let device = Device { nonce: Some(Bytes::from_static(&[0xaa])), logins: 5, devinf: None };
+    let device = Device { nonce: Some(Bytes::from_static(&[0xaa])), logins: 5, devinf: None, session: None };
     let session = SessionRow {
         version: 3,
         value: Bytes::from_static(b"\0\xff"),

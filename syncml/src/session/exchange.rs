@@ -901,6 +901,14 @@ impl<'m> Exchange<'m> {
             return Err(Full);
         }
         let Some(object) = self.link.outgoing.clone() else { return Err(Full) };
+        let mut data = data.clone();
+        if self.link.encoding == crate::Encoding::Xml
+            && let Err(error) = std::str::from_utf8(&data)
+            && error.error_len().is_none()
+        {
+            // The piece that was read ends inside a character; XML carries whole ones.
+            data.truncate(error.valid_up_to());
+        }
         let reach = object.sent.saturating_add(data.len() as u64);
         let command = self.object_command(&object.cmd, object.head.item(None, data.clone()));
         let (cmd_id, written) = self.write_chunk(command, reach < object.size)?;

@@ -69,6 +69,14 @@ impl Run<'_, '_> {
             Ok(absorbed) => absorbed,
             Err(code) => return Ok(code),
         };
+        // What is there under an id of our own (a folder that everyone has) is bound to.
+        let (guid, existing) = match &absorbed.same_as {
+            Some(own) => match self.core.item(key, own)?.filter(|item| !item.deleted) {
+                Some(item) => (own.clone(), Some(item)),
+                None => (guid, existing),
+            },
+            None => (guid, existing),
+        };
         let expect = existing.as_ref().map(|item| item.rev);
         let body = absorbed.body.or_else(|| existing.is_none().then(Default::default));
         self.core.batch.put(key, &guid, expect, absorbed.value, body);

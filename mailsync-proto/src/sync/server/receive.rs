@@ -136,6 +136,8 @@ impl Run<'_, '_> {
             None => None,
         };
         match same {
+            // What it sets off (a draft that is now to be sent) it does as a change of that item.
+            Some(item) if !absorbed.effects.is_empty() => return self.pair_with_effects(arrival, &item),
             // The client may hold it in another state: it is told ours.
             Some(item) if absorbed.same_as.is_some() && item.value.rank > 0 => {
                 return self.pair_and_tell(arrival, &item);
@@ -236,6 +238,22 @@ impl Run<'_, '_> {
         Ok(code)
     }
 
+    /// As [`Run::pair`], when the client's item sets something off.
+    fn pair_with_effects(&mut self, arrival: &Arrival<'_>, item: &Item) -> Result<StatusCode, Missing> {
+        let absorbed = match self.absorb(arrival, &item.guid, Some(item))? {
+            Ok(absorbed) => absorbed,
+            Err(code) => return Ok(code),
+        };
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, &item.guid)?;
+        let code = self.bind(arrival, &item.guid, Seen::ThisCommit, 0, StatusCode::ITEM_ADDED);
+        if code != StatusCode::ALREADY_EXISTS {
+            self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, absorbed.body);
+            absorbed.effects.into_iter().for_each(|write| self.core.batch.push(write));
+        }
+        Ok(code)
+    }
+
     fn oddity(&mut self, index: usize, luid: &Luid, reason: &str) {
         let store = self.core.stores.get(index).map_or("", |store| &store.name);
         self.core.events.push(Event::Oddity(format!("{store} {luid}: {reason}")));
@@ -252,13 +270,16 @@ impl Run<'_, '_> {
         if item.deleted {
             return Ok(self.revive(arrival, item, absorbed));
         }
-        let same_body =
-            absorbed.body.is_none() || absorbed.value.match_keys.last() == item.value.match_keys.last();
+        // Match keys are coarse (a draft's new recipients change none): only the collection says what is the same.
+        let same_body = absorbed.body.is_none();
         if same_body && self.same_state(arrival.index, &absorbed.value, &item.value) {
             self.seen(arrival.index, &item.guid, Seen::AsRecorded, item.rev);
             return Ok(ok);
         }
-        let conflict = item.rev > entry.seen_rev && !self.core.batch.touches(&arrival.key, &item.guid);
+        // What sets something off is a user's act (a draft is to be sent): it is taken.
+        let conflict = item.rev > entry.seen_rev
+            && absorbed.effects.is_empty()
+            && !self.core.batch.touches(&arrival.key, &item.guid);
         if conflict {
             return self.conflict(arrival, entry, item, absorbed, same_body);
         }
@@ -335,38 +356,47 @@ impl Run<'_, '_> {
         let item = self.core.item(key, &entry.guid)?.filter(|item| !item.deleted);
         let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
         let conflict = edit_wins && item.as_ref().is_some_and(|item| item.rev > entry.seen_rev);
-        let item = match item {
-            Some(item) if !conflict => item,
-            other => {
-                let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
-                let records = idmap::forget(lookup.view(), lookup.generation, &entry.guid);
-                self.core.batch.map(lookup, records, Seen::AsRecorded);
-                let Some(item) = other else { return Ok(StatusCode::OK) };
-                // Forgotten in the map, it goes back to the client as new.
-                let store = self.core.stores.get(index).map(|store| store.name.clone()).unwrap_or_default();
-                let code = StatusCode::CONFLICT_SERVER_WON;
-                self.core.events.push(Event::Conflict { store, guid: item.guid, code: code.0 });
-                return Ok(code);
-            }
+        let effects = match item.as_ref().filter(|_| !conflict) {
+            Some(item) => match self.removed(index, key, item)? {
+                Ok(effects) => effects,
+                Err(code) => return Ok(code),
+            },
+            None => Vec::new(),
         };
-        if let Some(config) = self.core.config(index) {
-            let (user, now) = (self.core.user.clone(), self.core.at.now);
-            let mut cx =
-                Context::new(key, &user, now, &mut self.core.reader).with_pending(self.core.batch.writes());
-            match config.collection.removed(&mut cx, &item, true) {
-                Ok(effects) => effects.into_iter().for_each(|write| self.core.batch.push(write)),
-                Err(Stop::Missing(missing)) => return Err(missing),
-                Err(Stop::Refuse(code, reason)) => {
-                    self.oddity(index, luid, &reason);
-                    return Ok(code);
-                }
-            }
-        }
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
         let records = idmap::forget(lookup.view(), lookup.generation, &entry.guid);
         self.core.batch.map(lookup, records, Seen::AsRecorded);
+        let Some(item) = item else { return Ok(StatusCode::OK) };
+        if conflict {
+            // Forgotten in the map, it goes back to the client as new.
+            let (store, code) = (key.datastore.clone(), StatusCode::CONFLICT_SERVER_WON);
+            self.core.events.push(Event::Conflict { store, guid: item.guid, code: code.0 });
+            return Ok(code);
+        }
+        effects.into_iter().for_each(|write| self.core.batch.push(write));
         self.core.batch.delete(key, &item.guid, item.rev);
         Ok(StatusCode::OK)
+    }
+
+    /// What a deletion sets off, or the status that refuses it.
+    fn removed(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        item: &Item,
+    ) -> Result<Result<Vec<Write>, StatusCode>, Missing> {
+        let Some(config) = self.core.config(index) else { return Ok(Err(StatusCode::NOT_FOUND)) };
+        let (user, now) = (self.core.user.clone(), self.core.at.now);
+        let mut cx =
+            Context::new(key, &user, now, &mut self.core.reader).with_pending(self.core.batch.writes());
+        match config.collection.removed(&mut cx, item, true) {
+            Ok(effects) => Ok(Ok(effects)),
+            Err(Stop::Missing(missing)) => Err(missing),
+            Err(Stop::Refuse(code, reason)) => {
+                self.core.events.push(Event::Oddity(format!("{} {}: {reason}", config.name, item.guid)));
+                Ok(Err(code))
+            }
+        }
     }
 
     /// Reads an item by its collection; the inner error is a status.

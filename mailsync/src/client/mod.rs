@@ -1,0 +1,12 @@
+//! The client's side: mail as Maildir++ and other stores as files, with our state beside them.
+
+pub mod dirstore;
+pub mod maildir;
+mod maildir_index;
+pub mod maildir_scan;
+pub mod maildir_verbs;
+mod maildir_write;
+
+pub use dirstore::{DirStore, DirStoreError, Layout};
+pub use maildir_scan::ScanReport;
+pub use maildir_verbs::{Listed, Maildir};
