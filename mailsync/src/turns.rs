@@ -131,3 +131,85 @@ fn again_if_stale<T>(mut run: impl FnMut() -> Result<T, Failure>) -> Result<T, F
     }
     run()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Bodies;
+    use idmap::Guid;
+    use mailsync_proto::sync::store::{ItemValue, Read, StoreKey, Value};
+
+    fn key() -> StoreKey {
+        StoreKey { user: "u".into(), datastore: "d".into() }
+    }
+
+    fn put(expect: Option<u64>) -> Write {
+        Write::PutItem {
+            store: key(),
+            guid: Guid::unvalidated("a"),
+            expect,
+            value: ItemValue::default(),
+            body: None,
+        }
+    }
+
+    /// What an effect does to the item, and how often it ran; `meanwhile` commits before each of its commits.
+    fn touch(store: &SqliteStore, meanwhile: impl Fn(usize)) -> (Result<(), Failure>, usize) {
+        let mut runs = 0;
+        let result = effect::<(), Failure>(store, |reader| {
+            let rev = match reader.read(Read::Item(key(), Guid::unvalidated("a"))) {
+                Ok(Value::Item(item)) => item.as_ref().map(|item| item.rev),
+                Ok(other) => panic!("{other:?}"),
+                Err(missing) => return Ok(Err(missing)),
+            };
+            runs += 1;
+            meanwhile(runs);
+            Ok(Ok(((), vec![put(rev)])))
+        });
+        (result, runs)
+    }
+
+    fn head(store: &SqliteStore) -> u64 {
+        let read = Read::Head(key());
+        match store.read(std::slice::from_ref(&read)).unwrap().get(&read) {
+            Some(Value::Rev(rev)) => *rev,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_changed_under_an_effect_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path().join("db"), Bodies::Inside).unwrap();
+        let other = |expect| store.commit(&Commit { session: None, writes: vec![put(expect)] }).unwrap();
+        let (result, runs) = touch(&store, |_| {});
+        assert!(result.is_ok());
+        assert_eq!((runs, head(&store)), (1, 1));
+        let (result, runs) = touch(&store, |run| {
+            if run < 3 {
+                other(Some(run as u64));
+            }
+        });
+        assert!(result.is_ok());
+        assert_eq!((runs, head(&store)), (3, 4));
+        let (result, runs) = touch(&store, |_| other(Some(head(&store))));
+        assert!(matches!(result, Err(Failure::Store(StoreError::Stale(_)))), "{result:?}");
+        assert_eq!(runs, RUNS, "and not for ever");
+    }
+
+    #[test]
+    fn an_effect_that_asks_on_and_on_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path().join("db"), Bodies::Inside).unwrap();
+        let mut round = 0;
+        let result = effect::<(), Failure>(&store, |reader| {
+            round += 1;
+            Ok(match reader.read(Read::Session(format!("t{round}").into())) {
+                Ok(_) => Ok(((), Vec::new())),
+                Err(missing) => Err(missing),
+            })
+        });
+        assert!(matches!(result, Err(Failure::Endless)), "{result:?}");
+        assert_eq!(round, ROUNDS);
+    }
+}

@@ -381,7 +381,8 @@ fn outbox_mail_reaches_local_users_once_and_others_are_refused() {
     queue_mail(
         &bench,
         "m2",
-        &header.replace("out1", "out2").replace("\r\nFrom", "\r\nTo: nobody@localhost\r\nFrom").add_body(),
+        &(header.replace("out1", "out2").replace("\r\nFrom", "\r\nTo: nobody@localhost\r\nFrom")
+            + "\r\nx\r\n"),
     );
     let (kept, _) = eventually("the refused mail", || {
         mails(&store, "ana", Role::Outbox)
@@ -393,16 +394,6 @@ fn outbox_mail_reaches_local_users_once_and_others_are_refused() {
         SendOutcome::Failed
     );
     assert_eq!(server.process.stop().code(), Some(0));
-}
-
-trait AddBody {
-    fn add_body(self) -> String;
-}
-
-impl AddBody for String {
-    fn add_body(self) -> String {
-        self + "\r\nx\r\n"
-    }
 }
 
 #[test]

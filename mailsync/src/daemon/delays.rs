@@ -18,8 +18,11 @@ const REMEMBERED: usize = 10_000;
 /// Failed logins by user and device.
 #[derive(Debug, Default)]
 pub(super) struct Delays {
-    failures: Mutex<HashMap<(Box<str>, Box<str>), (u32, Instant)>>,
+    failures: Mutex<Failures>,
 }
+
+/// How many, and when last, by user and device.
+type Failures = HashMap<(Box<str>, Box<str>), (u32, Instant)>;
 
 impl Delays {
     /// How long the answer to a message with these events waits.
@@ -64,7 +67,7 @@ impl Delays {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(Box<str>, Box<str>), (u32, Instant)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Failures> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

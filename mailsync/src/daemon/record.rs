@@ -102,11 +102,11 @@ fn plain(text: &str) -> String {
 fn blank(octets: &[u8], secrets: &[&[u8]]) -> Vec<u8> {
     let mut out = octets.to_vec();
     for secret in secrets.iter().filter(|secret| secret.len() >= 4) {
-        let mut from = 0;
-        while let Some(at) = out[from..].windows(secret.len()).position(|window| window == *secret) {
-            let (start, end) = (from + at, from + at + secret.len());
-            out[start..end].fill(b'x');
-            from = end;
+        let mut rest = &mut out[..];
+        while let Some(at) = rest.windows(secret.len()).position(|window| window == *secret) {
+            let (hit, after) = rest.split_at_mut(at).1.split_at_mut(secret.len());
+            hit.fill(b'x');
+            rest = after;
         }
     }
     out
