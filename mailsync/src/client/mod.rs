@@ -6,6 +6,8 @@ mod maildir_index;
 pub mod maildir_scan;
 pub mod maildir_verbs;
 mod maildir_write;
+#[cfg(test)]
+mod tests;
 
 pub use dirstore::{DirStore, DirStoreError, Layout};
 pub use maildir_scan::ScanReport;
