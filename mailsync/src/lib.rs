@@ -3,4 +3,6 @@
 #![warn(clippy::expect_used, clippy::panic)]
 
 pub mod client;
+pub mod daemon;
 pub mod store;
+pub mod turns;

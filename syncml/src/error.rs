@@ -70,6 +70,9 @@ pub enum EncodeError {
         /// What it cannot carry.
         what: &'static str,
     },
+    /// A call that the writer's contract does not allow; nothing was written.
+    #[error("misuse: {0}")]
+    Misuse(&'static str),
 }
 
 fn spelling(encoding: Encoding) -> &'static str {

@@ -2,14 +2,26 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+mod codec;
 pub mod error;
 pub mod limits;
 pub mod model;
+pub mod quirks;
+mod reader;
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod session;
-mod stub;
-pub use stub::*;
+mod tables;
+#[cfg(feature = "wbxml")]
+mod wbxml;
+mod writer;
+#[cfg(feature = "xml")]
+mod xml;
 
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;
 pub use model::*;
+pub use quirks::Quirks;
+pub use reader::{Event, Reader, decode};
+pub use writer::{Writer, encode};
+#[cfg(feature = "xml")]
+pub use xml::chars::xml_can_carry;

@@ -9,7 +9,7 @@
 pub struct Limits {
     /// Octets of one message.
     pub message_bytes: usize,
-    /// Nested elements, inner documents included.
+    /// Nested elements, inner documents included; never more than [`Limits::DEPTH_CEILING`].
     pub depth: usize,
     /// Attributes of one element.
     pub attributes: usize,
@@ -25,6 +25,12 @@ pub struct Limits {
     pub commands: usize,
     /// Octets reached through WBXML string tables, in total.
     pub string_table_bytes: usize,
+}
+
+impl Limits {
+    /// The deepest nesting that any setting of `depth` allows: what a structure is dropped and written with
+    /// fits on any stack.
+    pub const DEPTH_CEILING: usize = 256;
 }
 
 impl Default for Limits {

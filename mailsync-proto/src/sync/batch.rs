@@ -18,6 +18,11 @@ impl Batch {
         self.writes.push(write);
     }
 
+    /// What has gathered so far.
+    pub(crate) fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
     /// Whether the turn changes an item.
     pub(crate) fn touches(&self, store: &StoreKey, guid: &Guid) -> bool {
         self.items.contains_key(&(store.clone(), guid.clone()))
@@ -91,11 +96,6 @@ impl Batch {
     pub(crate) fn map(&mut self, lookup: &mut Lookup, records: Vec<Record>, seen: Seen) {
         lookup.apply(&records);
         self.writes.extend(records.into_iter().map(|record| Write::Map(lookup.peer.clone(), record, seen)));
-    }
-
-    /// What was decided so far.
-    pub(crate) fn writes(&self) -> &[Write] {
-        &self.writes
     }
 
     pub(crate) fn into_writes(self) -> Vec<Write> {

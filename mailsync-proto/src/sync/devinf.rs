@@ -23,6 +23,9 @@ pub struct Identity {
 /// The extension by which two of ours know that folders go in any version.
 const FOLDERS: &str = "x-mailsync-folders";
 
+/// Two-way and slow.
+const SYNC_TYPES: [u32; 2] = [1, 2];
+
 /// Our device information.
 pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version) -> DevInf {
     let mut devinf = DevInf::new(version, &identity.dev_id, &identity.dev_typ);
@@ -32,8 +35,14 @@ pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version
     devinf.utc = version >= Version::V1_1;
     devinf.support_large_objs = version >= Version::V1_1;
     devinf.support_number_of_changes = version >= Version::V1_1;
-    devinf.data_stores =
-        stores.iter().map(|store| store.collection.devinf(&format!("./{}", store.name), version)).collect();
+    for store in stores {
+        let mut described = store.collection.devinf(&format!("./{}", store.name), version);
+        // What the engine does, whatever the collection could.
+        described.sync_cap.sync_types = SYNC_TYPES.to_vec();
+        described.filter_rx.clear();
+        described.filter_caps.clear();
+        devinf.data_stores.push(described);
+    }
     devinf.ext.push(syncml::Ext { xnam: FOLDERS.into(), xval: vec!["1".into()] });
     devinf
 }

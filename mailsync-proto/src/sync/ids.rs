@@ -47,6 +47,14 @@ impl Ids {
     }
 }
 
+/// The token of a session that begins with these octets: the same for the same message, and unpredictable to who
+/// does not know the key.
+// spec: threats S1
+pub(crate) fn token_of(key: &[u8; 32], digest: &[u8; 16]) -> Box<str> {
+    let inner = Sha256::new().chain_update(key).chain_update(b"token").chain_update(digest).finalize();
+    base32(&Sha256::new().chain_update(inner).chain_update(key).finalize()).into()
+}
+
 fn base32(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let number = bytes.iter().take(16).fold(0u128, |number, byte| (number << 8) | u128::from(*byte));

@@ -98,6 +98,8 @@ pub struct Device {
     pub nonce: Option<Bytes>,
     /// On a server: how often the device has logged in. Nonces are derived from it, so each is used once.
     pub logins: u64,
+    /// On a server: the token of its last session. A new login ends that one.
+    pub session: Option<Box<str>>,
     /// On a server its last DevInf, on a client the one that it sent last; the engine's own format.
     pub devinf: Option<Bytes>,
 }
@@ -319,6 +321,8 @@ pub enum Write {
     },
     /// A spooled object is done with.
     ClearSpool(Box<str>, Direction),
+    /// A session and its spool are done with.
+    EndSession(Box<str>),
     /// Something that must happen once, of a user, under a key, has happened and made this item.
     /// There already: [`StoreError::Stale`].
     Once(Box<str>, Box<str>, Guid),

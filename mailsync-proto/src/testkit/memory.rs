@@ -377,6 +377,10 @@ impl State {
             Write::ClearSpool(token, direction) => {
                 self.spools.remove(&(token.clone(), *direction));
             }
+            Write::EndSession(token) => {
+                self.sessions.remove(token);
+                self.spools.retain(|(of, _), _| of != token);
+            }
             Write::Once(user, key, guid) => {
                 self.once.insert((user.clone(), key.clone()), guid.clone());
             }

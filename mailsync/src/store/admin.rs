@@ -1,8 +1,8 @@
 //! What the host does beside the engines: users, devices, jobs, old sessions.
 
-use super::{SqliteStore, now, uint};
+use super::{SqliteStore, now, uint, write};
 use bytes::Bytes;
-use mailsync_proto::sync::store::StoreError;
+use mailsync_proto::sync::store::{Commit, StoreError, Write};
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
@@ -73,7 +73,15 @@ pub struct SessionInfo {
 
 impl SqliteStore {
     /// Adds a user with the addresses of their mail. False if the name, or one of the addresses, is taken.
-    pub fn add_user(&self, name: &str, verifier: &str, addresses: &[String]) -> Result<bool, StoreError> {
+    ///
+    /// `first` is what their datastores hold from the start.
+    pub fn add_user(
+        &self,
+        name: &str,
+        verifier: &str,
+        addresses: &[String],
+        first: &[Write],
+    ) -> Result<bool, StoreError> {
         self.write(|conn| {
             let taken =
                 conn.query_row("SELECT EXISTS (SELECT 1 FROM user WHERE name = ?1)", [name], |row| {
@@ -91,6 +99,8 @@ impl SqliteStore {
                 "INSERT INTO user (name, verifier, added) VALUES (?1, ?2, ?3)",
                 params![name, verifier, now()],
             )?;
+            let first = Commit { session: None, writes: first.to_vec() };
+            write::commit(conn, &first, self.bodies, now())?;
             for address in addresses {
                 conn.execute(
                     "INSERT OR IGNORE INTO address (address, user) VALUES (?1, ?2)",

@@ -42,12 +42,16 @@ pub enum DirError {
     },
 }
 
-/// The name of the database in a data folder.
-pub(crate) const DATABASE: &str = "mailsync.db";
+const DATABASE: &str = "mailsync.db";
 const LOCK: &str = "lock";
 
+/// The database in a data folder.
+pub fn database(path: &Path) -> PathBuf {
+    path.join(DATABASE)
+}
+
 /// Makes a folder that only its owner can read, or tightens one that is new to us or empty.
-pub(crate) fn private_dir(path: &Path) -> Result<(), DirError> {
+pub fn private_dir(path: &Path) -> Result<(), DirError> {
     let failed = |source| DirError::Io { path: path.into(), source };
     if path.is_dir() {
         return tighten(path);

@@ -7,7 +7,7 @@ mod schema;
 mod write;
 
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
-pub use dir::{DirError, DirLock};
+pub use dir::{DirError, DirLock, database, private_dir};
 pub use schema::SCHEMA;
 
 use mailsync_proto::sync::store::{Commit, Found, Read, Store, StoreError};

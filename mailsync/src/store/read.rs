@@ -51,7 +51,7 @@ pub(super) fn read(conn: &Connection, read: &Read, bodies: Bodies) -> rusqlite::
 fn login(conn: &Connection, user: &str, device: &str) -> rusqlite::Result<Option<Login>> {
     conn.prepare_cached(
         "SELECT coalesce(device.verifier, user.verifier), coalesce(device.revoked, 0), device.nonce,
-           coalesce(device.logins, 0), device.devinf
+           coalesce(device.logins, 0), device.devinf, device.session
          FROM user LEFT JOIN device ON device.user = user.name AND device.id = ?2 WHERE user.name = ?1",
     )?
     .query_row(params![user, device], |row| {
@@ -61,13 +61,18 @@ fn login(conn: &Connection, user: &str, device: &str) -> rusqlite::Result<Option
 }
 
 fn device_row(conn: &Connection, user: &str, device: &str) -> rusqlite::Result<Option<Device>> {
-    conn.prepare_cached("SELECT nonce, logins, devinf FROM device WHERE user = ?1 AND id = ?2")?
+    conn.prepare_cached("SELECT nonce, logins, devinf, session FROM device WHERE user = ?1 AND id = ?2")?
         .query_row([user, device], |row| device_from(row, 0))
         .optional()
 }
 
 fn device_from(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Device> {
-    Ok(Device { nonce: octets(row, at)?, logins: uint(row.get(at + 1)?), devinf: octets(row, at + 2)? })
+    Ok(Device {
+        nonce: octets(row, at)?,
+        logins: uint(row.get(at + 1)?),
+        devinf: octets(row, at + 2)?,
+        session: row.get::<_, Option<String>>(at + 3)?.map(Into::into),
+    })
 }
 
 /// The row id of a datastore and its revision counter.

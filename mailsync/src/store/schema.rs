@@ -57,7 +57,8 @@ CREATE TABLE user (name TEXT PRIMARY KEY, verifier TEXT NOT NULL, added INTEGER 
 CREATE TABLE address (address TEXT PRIMARY KEY COLLATE NOCASE, user TEXT NOT NULL) STRICT;
 CREATE TABLE device (
   user TEXT NOT NULL, id TEXT NOT NULL, verifier TEXT, revoked INTEGER NOT NULL DEFAULT 0,
-  nonce BLOB, logins INTEGER NOT NULL DEFAULT 0, devinf BLOB, PRIMARY KEY (user, id)
+  nonce BLOB, logins INTEGER NOT NULL DEFAULT 0, devinf BLOB, session TEXT,
+  PRIMARY KEY (user, id)
 ) STRICT;
 ";
 

@@ -32,7 +32,7 @@ impl Store for Scratch {
 
 impl Fixture for Scratch {
     fn add_user(&self, user: &str, verifier: &str) {
-        if !self.store.add_user(user, verifier, &[]).unwrap() {
+        if !self.store.add_user(user, verifier, &[], &[]).unwrap() {
             assert!(self.store.set_verifier(user, verifier).unwrap());
         }
     }
@@ -191,9 +191,9 @@ fn bodies_outside_are_counted_but_not_kept() {
 fn a_removed_user_leaves_nothing() {
     let scratch = Scratch::new();
     let store = &scratch.store;
-    assert!(store.add_user("u", "V", &["u@example.org".into()]).unwrap());
-    assert!(!store.add_user("u", "V", &[]).unwrap());
-    assert!(!store.add_user("w", "V", &["U@EXAMPLE.org".into()]).unwrap(), "the address is taken");
+    assert!(store.add_user("u", "V", &["u@example.org".into()], &[]).unwrap());
+    assert!(!store.add_user("u", "V", &[], &[]).unwrap());
+    assert!(!store.add_user("w", "V", &["U@EXAMPLE.org".into()], &[]).unwrap(), "the address is taken");
     assert_eq!(store.user_of("U@Example.ORG").unwrap().as_deref(), Some("u"));
     assert!(store.set_device("u", "phone", "OWN").unwrap());
     assert!(!store.set_device("nobody", "phone", "OWN").unwrap());
@@ -241,7 +241,7 @@ fn golden_schema_1_stays_readable() {
         rev,
     };
     let peer = Peer { generation: 2, started: 3, committed: Some(point(2, 6)), previous: Some(point(1, 4)) };
-    let device = Device { nonce: Some(Bytes::from_static(&[0xaa])), logins: 5, devinf: None };
+    let device = Device { nonce: Some(Bytes::from_static(&[0xaa])), logins: 5, devinf: None, session: None };
     let session = SessionRow {
         version: 3,
         value: Bytes::from_static(b"\0\xff"),

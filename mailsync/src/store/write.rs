@@ -75,6 +75,11 @@ impl Writer<'_> {
             Write::PutDevice(user, id, device) => self.put_device(user, id, device),
             Write::Spool { token, direction, offset, data } => self.spool(token, *direction, *offset, data),
             Write::ClearSpool(token, direction) => self.clear_spool(token, *direction, 0),
+            Write::EndSession(token) => {
+                self.conn.prepare_cached("DELETE FROM session WHERE token = ?1")?.execute([token])?;
+                self.conn.prepare_cached("DELETE FROM spool WHERE token = ?1")?.execute([token])?;
+                Ok(())
+            }
             Write::Once(user, key, guid) => self.once(user, key, guid),
             Write::Enqueue(queue, id, content) => self.enqueue(queue, id, content),
             Write::Dequeue(queue, id) => {
@@ -268,15 +273,16 @@ impl Writer<'_> {
     fn put_device(&self, user: &str, id: &str, device: &Device) -> Result<(), Fault> {
         self.conn
             .prepare_cached(
-                "INSERT INTO device (user, id, nonce, logins, devinf) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (user, id) DO UPDATE SET nonce = ?3, logins = ?4, devinf = ?5",
+                "INSERT INTO device (user, id, nonce, logins, devinf, session) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (user, id) DO UPDATE SET nonce = ?3, logins = ?4, devinf = ?5, session = ?6",
             )?
             .execute(params![
                 user,
                 id,
                 device.nonce.as_deref(),
                 int(device.logins),
-                device.devinf.as_deref()
+                device.devinf.as_deref(),
+                device.session
             ])?;
         Ok(())
     }

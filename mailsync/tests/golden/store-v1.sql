@@ -47,7 +47,8 @@ CREATE TABLE user (name TEXT PRIMARY KEY, verifier TEXT NOT NULL, added INTEGER 
 CREATE TABLE address (address TEXT PRIMARY KEY COLLATE NOCASE, user TEXT NOT NULL) STRICT;
 CREATE TABLE device (
   user TEXT NOT NULL, id TEXT NOT NULL, verifier TEXT, revoked INTEGER NOT NULL DEFAULT 0,
-  nonce BLOB, logins INTEGER NOT NULL DEFAULT 0, devinf BLOB, PRIMARY KEY (user, id)
+  nonce BLOB, logins INTEGER NOT NULL DEFAULT 0, devinf BLOB, session TEXT,
+  PRIMARY KEY (user, id)
 ) STRICT;
 PRAGMA application_id = 1297302594;
 PRAGMA user_version = 1;
@@ -64,4 +65,4 @@ INSERT INTO once VALUES ('ana', 'sent', 'guid-1');
 INSERT INTO queue VALUES ('outbox', 'job', CAST('content' AS BLOB), 1, 2, 3, 'words');
 INSERT INTO user VALUES ('ana', 'VERIFIER', 1);
 INSERT INTO address VALUES ('ana@example.org', 'ana');
-INSERT INTO device VALUES ('ana', 'phone', NULL, 1, x'aa', 5, NULL);
+INSERT INTO device VALUES ('ana', 'phone', NULL, 1, x'aa', 5, NULL, NULL);

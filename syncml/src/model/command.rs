@@ -311,6 +311,8 @@ pub struct MapItem {
     pub target: Target,
     /// The LUID that the client gave it.
     pub source: Source,
+    /// Unknown children.
+    pub extra: Extra,
 }
 
 /// `Search`: `CmdID, NoResp?, NoResults?, Cred?, Target?, Source+, Lang?, Meta, Data`.
@@ -338,6 +340,13 @@ pub struct Search {
     pub data: Option<Data>,
     /// Unknown children.
     pub extra: Extra,
+}
+
+impl Alert {
+    /// An alert without items.
+    pub fn new(cmd_id: u32, code: AlertCode) -> Self {
+        Alert { cmd_id, code: Some(code), ..Alert::default() }
+    }
 }
 
 impl Command {

@@ -1,6 +1,6 @@
 //! Items, their data, and filters.
 
-use super::{Anchor, DevInf, Element, Extra, Meta, Property, Source, Target};
+use super::{Anchor, DevInf, Extra, Meta, Node, Property, Source, Target};
 use bytes::Bytes;
 
 /// One object of a command.
@@ -44,8 +44,8 @@ pub enum Data {
     DevInf(Box<DevInf>),
     /// The property list of a field filter (1.2).
     Properties(Vec<Property>),
-    /// Markup of any other kind.
-    Markup(Vec<Element>),
+    /// Markup of any other kind, text between the elements included; at least one element.
+    Markup(Vec<Node>),
 }
 
 impl Data {

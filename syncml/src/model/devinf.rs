@@ -190,6 +190,8 @@ pub struct PropParam {
     pub val_enum: Vec<Box<str>>,
     /// Name for people.
     pub display_name: Option<Box<str>>,
+    /// Unknown children.
+    pub extra: Extra,
 }
 
 /// Content type capability before 1.2: a flat list in which position alone groups.

@@ -30,7 +30,7 @@ pub enum Name {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Element {
-    /// The vocabulary in force where it stood.
+    /// Its vocabulary; [`Page::SyncMl`] where `namespace` names another.
     pub page: Page,
     /// Its XML namespace where that is none of the three of [`Page`].
     pub namespace: Option<Box<str>>,

@@ -65,6 +65,8 @@ pub struct Cred {
     pub meta: Option<Box<Meta>>,
     /// Base64 text, or raw digest octets.
     pub data: Bytes,
+    /// Unknown children.
+    pub extra: Extra,
 }
 
 /// A challenge: `Meta` with `Type`, `Format` and `NextNonce`.
@@ -74,4 +76,6 @@ pub struct Cred {
 pub struct Chal {
     /// Scheme, format and nonce.
     pub meta: Meta,
+    /// Unknown children.
+    pub extra: Extra,
 }

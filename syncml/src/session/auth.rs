@@ -63,7 +63,7 @@ pub fn credentials(scheme: Scheme, user: &str, password: &str, nonce: &[u8]) -> 
         Scheme::Md5 => digest(&verifier(user, password), nonce),
     };
     let meta = Meta { format: Some("b64".into()), type_: Some(scheme.as_str().into()), ..Meta::default() };
-    Cred { meta: Some(Box::new(meta)), data: Bytes::from(data) }
+    Cred { meta: Some(Box::new(meta)), data: Bytes::from(data), ..Cred::default() }
 }
 
 /// Whether credentials fit a verifier; `nonces` are those the peer may have used.
@@ -105,7 +105,7 @@ pub fn challenge(scheme: Scheme, nonce: Option<&[u8]>) -> Chal {
         next_nonce: nonce.map(Bytes::copy_from_slice),
         ..Meta::default()
     };
-    Chal { meta }
+    Chal { meta, ..Chal::default() }
 }
 
 /// Seconds for which a nonce given to a stranger is good; it is good for the next slot too.
@@ -198,7 +198,7 @@ mod tests {
         let text = digest(&verifier("u", "p"), &nonce);
         let raw = BASE64.decode(text).unwrap();
         let meta = Meta { type_: Some("syncml:auth-md5".into()), ..Meta::default() };
-        let cred = Cred { meta: Some(Box::new(meta)), data: raw.into() };
+        let cred = Cred { meta: Some(Box::new(meta)), data: raw.into(), ..Cred::default() };
         assert!(check(&cred, "u", &verifier("u", "p"), &[nonce]));
     }
 

@@ -234,12 +234,14 @@ impl<'m> Exchange<'m> {
         if self.silent {
             return;
         }
+        // Before the owed ones: the header's status is always the first.
+        let owed = std::mem::take(&mut self.link.owed);
         let mut status = Status::new(0, hdr.msg_id, 0, CommandName::SyncHdr, code);
         status.target_ref.push(hdr.target.loc_uri.clone());
         status.source_ref.push(hdr.source.loc_uri.clone());
         status.chal = chal.map(Box::new);
         self.write_status(status, false);
-        for owed in std::mem::take(&mut self.link.owed) {
+        for owed in owed {
             self.write_owed(owed);
         }
     }
@@ -827,8 +829,8 @@ impl<'m> Exchange<'m> {
         sync.source = Some(Source::new(source));
         sync.number_of_changes = number_of_changes.filter(|_| self.link.version >= crate::Version::V1_1);
         self.writer.open_sync(&sync).map_err(|_| Full)?;
+        // An empty `Sync` alone is no progress.
         self.next_cmd = self.next_cmd.saturating_add(1);
-        self.spoke = true;
         Ok(())
     }
 
@@ -860,8 +862,10 @@ impl<'m> Exchange<'m> {
                 self.await_status(cmd_id, tag);
                 return Ok(ObjectProgress::Whole);
             }
-            // It fits into a message of its own: wait for that.
-            Err(_) if data.len().saturating_add(OVERHEAD) < self.fresh => return Err(Full),
+            // It may fit into a message of its own: wait for that.
+            Err(_) if data.len().saturating_add(OVERHEAD) < self.fresh && !self.is_roomy() => {
+                return Err(Full);
+            }
             Err(_) => {}
         }
         if self.link.version < crate::Version::V1_1 {
@@ -897,6 +901,14 @@ impl<'m> Exchange<'m> {
             return Err(Full);
         }
         let Some(object) = self.link.outgoing.clone() else { return Err(Full) };
+        let mut data = data.clone();
+        if self.link.encoding == crate::Encoding::Xml
+            && let Err(error) = std::str::from_utf8(&data)
+            && error.error_len().is_none()
+        {
+            // The piece that was read ends inside a character; XML carries whole ones.
+            data.truncate(error.valid_up_to());
+        }
         let reach = object.sent.saturating_add(data.len() as u64);
         let command = self.object_command(&object.cmd, object.head.item(None, data.clone()));
         let (cmd_id, written) = self.write_chunk(command, reach < object.size)?;

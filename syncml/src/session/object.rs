@@ -85,11 +85,11 @@ impl ObjectHead {
 
 /// Octets of an item's data in wire form, and whether they are base64: what XML cannot carry goes so.
 pub fn wire_form(encoding: crate::Encoding, data: &Bytes) -> (Bytes, bool) {
-    if encoding == crate::Encoding::Wbxml || crate::xml_can_carry(data) {
-        (data.clone(), false)
-    } else {
-        (Bytes::from(BASE64.encode(data)), true)
-    }
+    #[cfg(feature = "xml")]
+    let carried = encoding == crate::Encoding::Wbxml || crate::xml_can_carry(data);
+    #[cfg(not(feature = "xml"))]
+    let carried = encoding == crate::Encoding::Wbxml;
+    if carried { (data.clone(), false) } else { (Bytes::from(BASE64.encode(data)), true) }
 }
 
 /// The octets that an item's data means.

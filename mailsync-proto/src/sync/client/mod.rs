@@ -440,6 +440,7 @@ impl<'a, 'f> Run<'a, 'f> {
         let device = Device {
             nonce: ex.next_nonce().map(Bytes::copy_from_slice),
             logins: 0,
+            session: None,
             devinf: devinf::to_bytes(&ours),
         };
         self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), device));

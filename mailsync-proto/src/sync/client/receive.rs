@@ -202,7 +202,8 @@ impl Run<'_, '_> {
             guid,
             server: false,
         };
-        let mut cx = Context::new(key, "", self.core.at.now, &mut self.core.reader);
+        let mut cx = Context::new(key, "", self.core.at.now, &mut self.core.reader)
+            .with_pending(self.core.batch.writes());
         match config.collection.absorb(&mut cx, &incoming) {
             Ok(absorbed) => Ok(Ok(absorbed)),
             Err(Stop::Missing(missing)) => Err(missing),

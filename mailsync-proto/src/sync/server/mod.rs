@@ -154,7 +154,7 @@ fn open<'m>(
         else {
             return Err(TurnError::UnknownSession);
         };
-        return login(config, route, *pending, core);
+        return login(config, route, *pending, inbound.digest, core);
     };
     let Ok(value) = core.reader.read(Read::Session(token.into())) else { return Ok(Opened::Missing) };
     let Value::Session(Some(SessionRow { version, value, answer })) = value else {
@@ -176,6 +176,7 @@ fn login<'m>(
     config: &Config,
     route: &Route<'_>,
     pending: PendingLogin<'m>,
+    inbound_digest: [u8; 16],
     core: &mut Core<'_, '_>,
 ) -> Result<Opened<'m>, TurnError> {
     let (user, device): (Box<str>, Box<str>) = (pending.user().into(), pending.device().into());
@@ -187,9 +188,21 @@ fn login<'m>(
     };
     let verifier = login.as_ref().filter(|login| !login.revoked).map(|login| &*login.verifier);
     let kept = login.as_ref().map(|login| login.device.clone()).unwrap_or_default();
+    // A first message that comes again is known by its token, which is made of it.
+    let token = super::ids::token_of(&config.nonce_key, &inbound_digest);
+    let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
+    core.token = match row {
+        Value::Session(Some(row)) => {
+            let session = ServerSession::from_bytes(&State::from_bytes(&row.value)?.session)?;
+            if session.is_repeat(&inbound_digest) {
+                return Ok(Opened::Again(row.answer.clone()));
+            }
+            core.ids.token()
+        }
+        _ => token,
+    };
     core.user = user.clone();
     core.device = device.clone();
-    core.token = core.ids.token();
     let check = LoginCheck {
         verifier,
         logins: kept.logins,
@@ -199,13 +212,16 @@ fn login<'m>(
         resp_uri: &format!("{}?s={}", route.url, core.token),
     };
     let ex = pending.check(&config.session, &check)?;
-    let mut state = State::default();
+    let state = State::default();
     if let Some(code) = ex.barred_with() {
         core.events.push(Event::LoginRefused { user, device, code: code.0 });
     } else {
         core.events.push(Event::LoggedIn { user: user.clone(), device: device.clone() });
-        let kept = Device { logins: kept.logins.saturating_add(1), ..kept };
-        state.caps = Vec::new();
+        if let Some(earlier) = &kept.session {
+            core.batch.push(Write::EndSession(earlier.clone()));
+        }
+        let logins = kept.logins.saturating_add(1);
+        let kept = Device { logins, session: Some(core.token.clone()), ..kept };
         core.batch.push(Write::PutDevice(user, device, kept));
     }
     Ok(Opened::Run { ex: Box::new(ex), state, version: 0 })
@@ -273,10 +289,11 @@ impl<'a, 'f> Run<'a, 'f> {
     fn take_devinf(&mut self, devinf: &DevInf) -> Result<(), Missing> {
         let read = Read::Device(self.core.user.clone(), self.core.device.clone());
         let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(()) };
-        // A login in this turn counts one more than what was read.
-        let counted = self.core.events.iter().any(|event| matches!(event, Event::LoggedIn { .. }));
-        let mut kept = kept.clone().unwrap_or_default();
-        kept.logins = kept.logins.saturating_add(u64::from(counted));
+        // A login in this turn has changed it already.
+        let mut kept = match self.core.batch.writes().iter().rev().find_map(put_device) {
+            Some(device) => device.clone(),
+            None => kept.clone().unwrap_or_default(),
+        };
         kept.devinf = devinf::to_bytes(devinf);
         self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), kept));
         self.state.caps = self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
@@ -351,5 +368,12 @@ impl<'a, 'f> Run<'a, 'f> {
         };
         let writes = if session.is_some() { self.core.batch.into_writes() } else { Vec::new() };
         Ok(Step::Done(Box::new(Turn { session, message, writes, events: self.core.events })))
+    }
+}
+
+fn put_device(write: &Write) -> Option<&Device> {
+    match write {
+        Write::PutDevice(_, _, device) => Some(device),
+        _ => None,
     }
 }

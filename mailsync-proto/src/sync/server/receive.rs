@@ -135,15 +135,18 @@ impl Run<'_, '_> {
             None if slow => self.matching(arrival, &absorbed.value)?,
             None => None,
         };
-        if let Some(item) = same {
+        match same {
             // What it sets off (a draft that is now to be sent) it does as a change of that item.
-            if !absorbed.effects.is_empty() {
-                return self.pair_with_effects(arrival, &item);
+            Some(item) if !absorbed.effects.is_empty() => return self.pair_with_effects(arrival, &item),
+            // The client may hold it in another state: it is told ours.
+            Some(item) if absorbed.same_as.is_some() && item.value.rank > 0 => {
+                return self.pair_and_tell(arrival, &item);
             }
-            return self.pair(arrival, &item, &absorbed.value);
+            Some(item) => return self.pair(arrival, &item, &absorbed.value),
+            None => {}
         }
         if let Some((code, reason)) = absorbed.unless_matched {
-            self.core.events.push(Event::Oddity(format!("{}: {reason}", arrival.luid)));
+            self.oddity(arrival.index, &arrival.luid, &reason);
             return Ok(code);
         }
         self.core.batch.put(
@@ -223,6 +226,18 @@ impl Run<'_, '_> {
         Ok(code)
     }
 
+    /// The client's item is one of ours, whatever state it is in there.
+    fn pair_and_tell(&mut self, arrival: &Arrival<'_>, item: &Item) -> Result<StatusCode, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, &item.guid)?;
+        let code = self.bind(arrival, &item.guid, Seen::AsRecorded, item.body_rev, StatusCode::ITEM_ADDED);
+        if code != StatusCode::ALREADY_EXISTS {
+            self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), item.value.clone(), None);
+            self.walk_again(arrival.index, true);
+        }
+        Ok(code)
+    }
+
     /// As [`Run::pair`], when the client's item sets something off.
     fn pair_with_effects(&mut self, arrival: &Arrival<'_>, item: &Item) -> Result<StatusCode, Missing> {
         let absorbed = match self.absorb(arrival, &item.guid, Some(item))? {
@@ -237,6 +252,11 @@ impl Run<'_, '_> {
             absorbed.effects.into_iter().for_each(|write| self.core.batch.push(write));
         }
         Ok(code)
+    }
+
+    fn oddity(&mut self, index: usize, luid: &Luid, reason: &str) {
+        let store = self.core.stores.get(index).map_or("", |store| &store.name);
+        self.core.events.push(Event::Oddity(format!("{store} {luid}: {reason}")));
     }
 
     /// A new state of an item that the client has mapped.
@@ -333,8 +353,10 @@ impl Run<'_, '_> {
         let Some(entry) = lookup.by_luid(&mut self.core.reader, luid)? else {
             return Ok(StatusCode::NOT_DELETED);
         };
-        let item = self.core.item(key, &entry.guid)?;
-        let effects = match item.as_ref().filter(|item| !item.deleted) {
+        let item = self.core.item(key, &entry.guid)?.filter(|item| !item.deleted);
+        let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
+        let conflict = edit_wins && item.as_ref().is_some_and(|item| item.rev > entry.seen_rev);
+        let effects = match item.as_ref().filter(|_| !conflict) {
             Some(item) => match self.removed(index, key, item)? {
                 Ok(effects) => effects,
                 Err(code) => return Ok(code),
@@ -344,12 +366,10 @@ impl Run<'_, '_> {
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
         let records = idmap::forget(lookup.view(), lookup.generation, &entry.guid);
         self.core.batch.map(lookup, records, Seen::AsRecorded);
-        let Some(item) = item.filter(|item| !item.deleted) else { return Ok(StatusCode::OK) };
-        let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
-        if item.rev > entry.seen_rev && edit_wins {
+        let Some(item) = item else { return Ok(StatusCode::OK) };
+        if conflict {
             // Forgotten in the map, it goes back to the client as new.
-            let store = self.core.stores.get(index).map(|store| store.name.clone()).unwrap_or_default();
-            let code = StatusCode::CONFLICT_SERVER_WON;
+            let (store, code) = (key.datastore.clone(), StatusCode::CONFLICT_SERVER_WON);
             self.core.events.push(Event::Conflict { store, guid: item.guid, code: code.0 });
             return Ok(code);
         }
@@ -402,7 +422,7 @@ impl Run<'_, '_> {
             Ok(absorbed) => Ok(Ok(absorbed)),
             Err(Stop::Missing(missing)) => Err(missing),
             Err(Stop::Refuse(code, reason)) => {
-                self.core.events.push(Event::Oddity(format!("{} {}: {reason}", config.name, arrival.luid)));
+                self.oddity(arrival.index, &arrival.luid, &reason);
                 Ok(Err(code))
             }
         }

@@ -32,7 +32,8 @@ fn device_row<S: Fixture>(store: &S) {
     store.add_user("bo", "W");
     let device = Device {
         nonce: Some(Bytes::from_static(b"\0nonce\xff")),
-        logins: 77,
+        logins: 7,
+        session: Some("token".into()),
         devinf: Some(Bytes::from_static(b"\xff<DevInf/>")),
     };
     commit(store, vec![Write::PutDevice("ana".into(), "phone".into(), device.clone())]);
@@ -43,7 +44,7 @@ fn device_row<S: Fixture>(store: &S) {
     assert_eq!(kept("ana", "phone"), Value::Device(Some(device)));
     assert_eq!(kept("ana", "other"), Value::Device(None));
     assert_eq!(kept("bo", "phone"), Value::Device(None));
-    let next = Device { nonce: Some(Bytes::from_static(b"2")), logins: 78, devinf: None };
+    let next = Device { nonce: Some(Bytes::from_static(b"2")), logins: 78, devinf: None, session: None };
     commit(store, vec![Write::PutDevice("ana".into(), "phone".into(), next.clone())]);
     assert_eq!(login(store, "ana", "phone").map(|login| login.device), Some(next));
 }

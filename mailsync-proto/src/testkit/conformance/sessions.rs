@@ -7,6 +7,7 @@ pub(super) fn cases<S: Fixture>() -> Vec<Case<S>> {
         ("a session counts its commits", versions),
         ("a wrong session version is stale and writes nothing", stale_session),
         ("a removed session takes its spool with it", removal),
+        ("a session is ended by another", ending),
         ("a spooled object grows and is read in ranges", ranges),
         ("a spooled piece ends the object", pieces),
         ("a spool is cleared one way", clear),
@@ -88,6 +89,15 @@ fn removal<S: Fixture>(store: &S) {
     with(store, write("never", 0, None), vec![]).unwrap();
     with(store, write("t", 0, Some(b"again")), vec![]).unwrap();
     assert_eq!(session(store, "t").unwrap().version, 1);
+}
+
+fn ending<S: Fixture>(store: &S) {
+    with(store, write("old", 0, Some(b"one")), vec![piece("old", Direction::Out, 0, b"rest")]).unwrap();
+    with(store, write("new", 0, Some(b"two")), vec![Write::EndSession("old".into())]).unwrap();
+    assert_eq!(session(store, "old"), None);
+    assert_eq!(spool(store, "old", Direction::Out, 0, 99), None);
+    assert!(session(store, "new").is_some());
+    commit(store, vec![Write::EndSession("old".into())]);
 }
 
 fn ranges<S: Fixture>(store: &S) {

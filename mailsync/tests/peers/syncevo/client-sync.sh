@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 3 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 url=$1 dir=$2 mode=$3
 shift 3
-wbxml=1 auth=md5 version= user=test pass=test maxmsg= maxobj= devid=lab-dev-1 refresh=0 loglevel=2 interrupt=(0 "") stores=()
+wbxml=1 auth=md5 version="" user=test pass=test maxmsg="" maxobj="" devid=lab-dev-1 refresh=0 loglevel=2 interrupt=(0 "") stores=()
 while [ $# -gt 0 ]; do
   case $1 in
     --wbxml) wbxml=1 ;;

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: a private, desktop-free environment for one SyncEvolution instance.
 
 # Datastores: name:content type. The server offers each under its name; the client uses the type as a default.

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 2 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 port=$1 dir=$2
 shift 2
-foreground=0 peers=1 stores= user=test pass=test maxmsg= version= loglevel=1
+foreground=0 peers=1 stores="" user=test pass=test maxmsg="" version="" loglevel=1
 while [ $# -gt 0 ]; do
   case $1 in
     --foreground) foreground=1 ;;

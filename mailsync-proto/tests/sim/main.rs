@@ -1,0 +1,7 @@
+//! Both engines on memory stores, in one thread: whole sessions, cut, lost and repeated at every place.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod crash;
+mod mail;
+mod notes;
+mod world;

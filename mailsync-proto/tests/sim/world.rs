@@ -1,0 +1,471 @@
+//! A server and a client with a wire between them that does what the test says.
+
+use bytes::Bytes;
+use idmap::Guid;
+use mailsync_proto::mail::collection::MailCollection;
+use mailsync_proto::plain::PlainCollection;
+use mailsync_proto::sync::StoreConfig;
+use mailsync_proto::sync::client::{self, Plan};
+use mailsync_proto::sync::devinf::Identity;
+use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
+use mailsync_proto::sync::server::{self, Inbound, Route};
+use mailsync_proto::sync::store::{
+    Commit, Found, ItemValue, PeerKey, Read, SessionWrite, Store, StoreError, StoreKey, Value, Write,
+};
+use mailsync_proto::sync::turn::{Moment, Step, Turn};
+use mailsync_proto::testkit::MemoryStore;
+use mailsync_proto::testkit::conformance::Fixture;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use syncml::session::{ClientConfig, ServerConfig, auth};
+use syncml::{Encoding, Limits, Quirks, Version};
+
+pub const URL: &str = "http://127.0.0.1:1/syncml";
+pub const USER: &str = "ann";
+pub const PASSWORD: &str = "secret";
+pub const SERVER: &str = "srv";
+
+/// What is done to the message with this number (counted over the life of a world, both directions).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// The request does not reach the server.
+    LoseRequest,
+    /// The answer does not reach the client.
+    LoseAnswer,
+    /// The request reaches the server twice.
+    Repeat,
+    /// The server dies before its commit.
+    ServerBefore,
+    /// The server dies after its commit, before the answer leaves.
+    ServerAfter,
+    /// The client dies before its commit.
+    ClientBefore,
+    /// The client dies after its commit.
+    ClientAfter,
+    /// The client dies and begins a new session instead of going on.
+    Abandon,
+}
+
+pub const MISHAPS: [Mishap; 8] = [
+    Mishap::LoseRequest,
+    Mishap::LoseAnswer,
+    Mishap::Repeat,
+    Mishap::ServerBefore,
+    Mishap::ServerAfter,
+    Mishap::ClientBefore,
+    Mishap::ClientAfter,
+    Mishap::Abandon,
+];
+
+pub struct Server {
+    pub config: server::Config,
+    pub store: MemoryStore,
+}
+
+pub struct Client {
+    pub config: client::Config,
+    pub store: MemoryStore,
+    pub plans: Vec<Plan>,
+}
+
+pub struct World {
+    pub server: Server,
+    pub clock: Cell<u64>,
+    /// Messages that were exchanged.
+    pub messages: Cell<u32>,
+    /// Octets of the largest request and answer.
+    pub largest: Cell<(usize, usize)>,
+}
+
+pub fn stores() -> Vec<StoreConfig> {
+    vec![
+        StoreConfig {
+            name: "mail".into(),
+            aliases: vec![],
+            collection: Arc::new(MailCollection::new("sim.test")),
+            conflict: ConflictRule::ServerWins,
+        },
+        StoreConfig {
+            name: "notes".into(),
+            aliases: vec!["note".into()],
+            collection: Arc::new(PlainCollection::notes()),
+            conflict: ConflictRule::KeepBoth,
+        },
+    ]
+}
+
+pub fn identity(id: &str, typ: &str) -> Identity {
+    Identity { man: "m".into(), model: "sim".into(), swv: "0".into(), dev_id: id.into(), dev_typ: typ.into() }
+}
+
+impl World {
+    pub fn new() -> Self {
+        let config = server::Config {
+            session: ServerConfig::default(),
+            stores: stores(),
+            identity: identity("server", "server"),
+            nonce_key: [9; 32],
+            limits: Limits::default(),
+            quirks: Quirks::default(),
+        };
+        let store = MemoryStore::default();
+        store.add_user(USER, &auth::verifier(USER, PASSWORD));
+        let clock = Cell::new(1_000_000);
+        World { server: Server { config, store }, clock, messages: Cell::new(0), largest: Cell::new((0, 0)) }
+    }
+
+    /// A moment that never comes again.
+    pub fn moment(&self) -> Moment {
+        let now = self.clock.get() + 1;
+        self.clock.set(now);
+        let mut entropy = [0; 32];
+        entropy[..8].copy_from_slice(&now.to_be_bytes());
+        Moment { now, entropy }
+    }
+
+    pub fn key(store: &str) -> StoreKey {
+        StoreKey { user: USER.into(), datastore: store.into() }
+    }
+
+    /// Puts an item into the server's store as a host would.
+    pub fn put(&self, store: &str, id: &str, value: ItemValue, body: Option<&[u8]>) {
+        put(&self.server.store, Self::key(store), id, value, body);
+    }
+
+    pub fn delete(&self, store: &str, id: &str) {
+        delete(&self.server.store, Self::key(store), id);
+    }
+
+    /// Syncs to the end, or to the given number of tries; every mishap happens at its message.
+    pub fn sync(&self, client: &Client, mishap: Option<(u32, Mishap)>) -> Vec<Event> {
+        let first = self.messages.get();
+        let mut events = Vec::new();
+        let at = |world: &World| mishap.filter(|(n, _)| first + n == world.messages.get()).map(|(_, m)| m);
+        let mut done = false;
+        for _ in 0..4 {
+            let Some((token, mut request)) = client.start(self, &mut events) else { continue };
+            loop {
+                self.messages.set(self.messages.get() + 1);
+                assert!(self.messages.get() - first < 2_000, "no end");
+                let now = at(self);
+                let (most_in, most_out) = self.largest.get();
+                self.largest.set((most_in.max(request.len()), most_out));
+                if now == Some(Mishap::LoseRequest) {
+                    continue;
+                }
+                let next = client.hop(&token);
+                let answer = match now {
+                    Some(Mishap::ServerBefore) => {
+                        self.server.store.fail_commit(1, mailsync_proto::testkit::FailAt::Before);
+                        let answer = self.answer(&next.url, next.encoding, &request);
+                        self.server.store.clear_failure();
+                        answer
+                    }
+                    Some(Mishap::ServerAfter) => {
+                        self.server.store.fail_commit(1, mailsync_proto::testkit::FailAt::After);
+                        let answer = self.answer(&next.url, next.encoding, &request);
+                        self.server.store.clear_failure();
+                        answer
+                    }
+                    Some(Mishap::Repeat) => {
+                        let answer = self.answer(&next.url, next.encoding, &request);
+                        let again = self.answer(&next.url, next.encoding, &request);
+                        if next.url.contains("?s=") {
+                            assert_eq!(answer, again, "the stored answer");
+                        }
+                        again
+                    }
+                    _ => self.answer(&next.url, next.encoding, &request),
+                };
+                let (most_in, most_out) = self.largest.get();
+                self.largest.set((most_in, most_out.max(answer.as_ref().map_or(0, Bytes::len))));
+                let Some(answer) = answer else { continue };
+                if now == Some(Mishap::LoseAnswer) {
+                    continue;
+                }
+                match now {
+                    Some(Mishap::ClientBefore) => {
+                        client.store.fail_commit(1, mailsync_proto::testkit::FailAt::Before);
+                        let lost = client.take(self, &token, &next, &answer, &mut Vec::new());
+                        client.store.clear_failure();
+                        assert!(lost.is_none());
+                        continue;
+                    }
+                    Some(Mishap::Abandon) => break,
+                    _ => {}
+                }
+                let after = now == Some(Mishap::ClientAfter);
+                match client.take(self, &token, &next, &answer, &mut events) {
+                    Some(None) => {
+                        done = true;
+                        break;
+                    }
+                    // It comes back and finds its request in the store.
+                    Some(Some(_)) if after => match client.stored(&token) {
+                        Some(stored) => request = stored,
+                        None => break,
+                    },
+                    Some(Some(next)) => request = next,
+                    None => break,
+                }
+            }
+            if done {
+                break;
+            }
+        }
+        assert!(done, "the sync ends");
+        events
+    }
+
+    /// The server's answer; none when it died or refused.
+    pub fn answer(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
+        let answer = self.answer_quietly(url, encoding, body);
+        if std::env::var_os("SIM_TRACE").is_some() {
+            println!("C> {}", summary(encoding, body));
+            println!("S< {}", answer.as_ref().map_or_else(String::new, |answer| summary(encoding, answer)));
+        }
+        answer
+    }
+
+    fn answer_quietly(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
+        let inbound = Inbound::decode(&self.server.config, encoding, body).expect("decodes");
+        let token = url.split_once("?s=").map(|(_, token)| token);
+        let route = Route { token, url: URL, basic_allowed: true };
+        let at = self.moment();
+        for _ in 0..4 {
+            let turn = run(&self.server.store, |found| {
+                server::turn(&self.server.config, at, &route, &inbound, found)
+            });
+            match turn {
+                Ok(Outcome::Again(answer)) => return Some(answer),
+                Ok(Outcome::Done(turn)) => match commit(&self.server.store, &turn) {
+                    Ok(()) => return Some(turn.message),
+                    Err(StoreError::Stale(_)) => {}
+                    Err(_) => return None,
+                },
+                Err(error) => {
+                    let error: server::TurnError = error;
+                    assert!(matches!(error, server::TurnError::UnknownSession), "{error}");
+                    return None;
+                }
+            }
+        }
+        panic!("always stale")
+    }
+
+    /// Live items of the server: id, parent, fields, body.
+    pub fn items(&self, store: &str) -> Vec<(Guid, ItemValue, Bytes)> {
+        live(&self.server.store, Self::key(store))
+    }
+}
+
+impl Client {
+    pub fn new(
+        device: &str,
+        encoding: Encoding,
+        version: Version,
+        max_msg_size: u32,
+        stores_: &[&str],
+    ) -> Self {
+        let session = ClientConfig {
+            server_url: URL.into(),
+            device: device.into(),
+            user: USER.into(),
+            password: PASSWORD.into(),
+            scheme: auth::Scheme::Md5,
+            version,
+            encoding,
+            max_msg_size,
+            max_obj_size: 32 * 1024 * 1024,
+        };
+        let config = client::Config {
+            session,
+            server_id: SERVER.into(),
+            stores: stores().into_iter().filter(|s| stores_.contains(&&*s.name)).collect(),
+            identity: identity(device, "phone"),
+            limits: Limits::default(),
+            quirks: Quirks::default(),
+        };
+        let plans = stores_
+            .iter()
+            .map(|name| Plan { name: (*name).into(), remote: format!("./{name}").into(), mode: Mode::TwoWay })
+            .collect();
+        Client { config, store: MemoryStore::default(), plans }
+    }
+
+    pub fn key(store: &str) -> StoreKey {
+        StoreKey { user: "".into(), datastore: store.into() }
+    }
+
+    pub fn peer(store: &str) -> PeerKey {
+        PeerKey { store: Self::key(store), device: SERVER.into() }
+    }
+
+    pub fn put(&self, store: &str, id: &str, value: ItemValue, body: Option<&[u8]>) {
+        put(&self.store, Self::key(store), id, value, body);
+    }
+
+    pub fn delete(&self, store: &str, id: &str) {
+        delete(&self.store, Self::key(store), id);
+    }
+
+    pub fn items(&self, store: &str) -> Vec<(Guid, ItemValue, Bytes)> {
+        live(&self.store, Self::key(store))
+    }
+
+    /// The first request of a new session.
+    fn start(&self, world: &World, events: &mut Vec<Event>) -> Option<(Box<str>, Bytes)> {
+        // What an earlier session left is of no use.
+        for token in self.store.sessions() {
+            let version = self.session_version(&token);
+            let session = SessionWrite { token, expect: version, value: None, answer: Bytes::new() };
+            self.store.commit(&Commit { session: Some(session), writes: vec![] }).unwrap();
+        }
+        let at = world.moment();
+        let step = run(&self.store, |found| client::start(&self.config, at, &self.plans, found));
+        let Ok::<_, client::TurnError>(Outcome::Done(turn)) = step else { panic!("start") };
+        commit(&self.store, &turn).ok()?;
+        events.extend(turn.events);
+        Some((turn.session.unwrap().token, turn.message))
+    }
+
+    fn session_version(&self, token: &str) -> u64 {
+        match self.read(Read::Session(token.into())) {
+            Value::Session(Some(row)) => row.version,
+            _ => 0,
+        }
+    }
+
+    fn read(&self, read: Read) -> Value {
+        self.store.read(std::slice::from_ref(&read)).unwrap().get(&read).unwrap().clone()
+    }
+
+    fn stored(&self, token: &str) -> Option<Bytes> {
+        match self.read(Read::Session(token.into())) {
+            Value::Session(row) => row.map(|row| row.answer),
+            _ => None,
+        }
+    }
+
+    fn hop(&self, token: &str) -> client::NextHop {
+        match self.read(Read::Session(token.into())) {
+            Value::Session(Some(row)) => client::next_hop(&row.value).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes an answer: the next request, or the end; none when the client died.
+    fn take(
+        &self,
+        world: &World,
+        token: &str,
+        hop: &client::NextHop,
+        answer: &Bytes,
+        events: &mut Vec<Event>,
+    ) -> Option<Option<Bytes>> {
+        let message = client::decode(&self.config, hop.encoding, answer).expect("decodes");
+        let at = world.moment();
+        let step = run(&self.store, |found| client::turn(&self.config, at, token, &message, found));
+        let turn = match step {
+            Ok(Outcome::Done(turn)) => turn,
+            Ok(Outcome::Again(_)) => panic!("a client is never asked again"),
+            Err(error) => panic!("{error}"),
+        };
+        commit(&self.store, &turn).ok()?;
+        events.extend(turn.events);
+        let over = turn.session.as_ref().is_some_and(|session| session.value.is_none());
+        Some((!over).then_some(turn.message))
+    }
+}
+
+pub enum Outcome {
+    Done(Turn<Event>),
+    Again(Bytes),
+}
+
+/// Runs a turn until it is done; at most eight rounds.
+pub fn run<E>(
+    store: &MemoryStore,
+    mut turn: impl FnMut(&Found) -> Result<Step<Event>, E>,
+) -> Result<Outcome, E> {
+    let mut found = Found::default();
+    for _ in 0..8 {
+        match turn(&found)? {
+            Step::Need(reads) => {
+                assert!(!reads.is_empty(), "asks for nothing");
+                found.extend(store.read(&reads).unwrap());
+            }
+            Step::Done(turn) => return Ok(Outcome::Done(*turn)),
+            Step::Again(answer) => return Ok(Outcome::Again(answer)),
+        }
+    }
+    panic!("more than eight rounds")
+}
+
+fn commit(store: &MemoryStore, turn: &Turn<Event>) -> Result<(), StoreError> {
+    if turn.session.is_none() && turn.writes.is_empty() {
+        return Ok(());
+    }
+    store.commit(&Commit { session: turn.session.clone(), writes: turn.writes.clone() })
+}
+
+fn rev(store: &MemoryStore, key: &StoreKey, id: &Guid) -> Option<u64> {
+    let read = Read::Item(key.clone(), id.clone());
+    match store.read(std::slice::from_ref(&read)).unwrap().get(&read) {
+        Some(Value::Item(item)) => item.as_ref().map(|item| item.rev),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn put(store: &MemoryStore, key: StoreKey, id: &str, value: ItemValue, body: Option<&[u8]>) {
+    let guid = Guid::unvalidated(id);
+    let expect = rev(store, &key, &guid);
+    let body = body.map(Bytes::copy_from_slice);
+    let write = Write::PutItem { store: key, guid, expect, value, body };
+    store.commit(&Commit { session: None, writes: vec![write] }).unwrap();
+}
+
+fn delete(store: &MemoryStore, key: StoreKey, id: &str) {
+    let guid = Guid::unvalidated(id);
+    let expect = rev(store, &key, &guid).unwrap();
+    let write = Write::DeleteItem { store: key, guid, expect };
+    store.commit(&Commit { session: None, writes: vec![write] }).unwrap();
+}
+
+fn live(store: &MemoryStore, key: StoreKey) -> Vec<(Guid, ItemValue, Bytes)> {
+    store
+        .items(&key)
+        .into_iter()
+        .filter(|(item, _)| !item.deleted)
+        .map(|(item, body)| (item.guid, item.value, body.unwrap_or_default()))
+        .collect()
+}
+
+/// How often each body is there.
+pub fn bodies(items: &[(Guid, ItemValue, Bytes)]) -> BTreeMap<Bytes, usize> {
+    let mut counts = BTreeMap::new();
+    for (_, _, body) in items {
+        *counts.entry(body.clone()).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// A message in a line: `SIM_TRACE=1 cargo test --test sim NAME -- --nocapture` shows a session.
+fn summary(encoding: Encoding, body: &Bytes) -> String {
+    let message = syncml::decode(encoding, body, &Limits::default(), &Quirks::default()).unwrap();
+    let mut line = format!("{} ({} octets)", message.hdr.msg_id, body.len());
+    let mut commands: Vec<&syncml::Command> = message.commands.iter().rev().collect();
+    while let Some(command) = commands.pop() {
+        match command {
+            syncml::Command::Status(s) => line += &format!(" {}{}={}", s.cmd.as_str(), s.cmd_ref, s.data.0),
+            syncml::Command::Alert(a) => line += &format!(" Alert({:?})", a.code),
+            syncml::Command::Sync(s) => {
+                line += " Sync";
+                commands.extend(s.commands.iter().rev());
+            }
+            other => line += &format!(" {}", other.name().as_str()),
+        }
+    }
+    line + if message.is_final { " Final" } else { "" }
+}

@@ -1,0 +1,397 @@
+//! The command line of `mailsyncd`.
+
+use super::config::Config;
+use super::logging::{self, LogFormat};
+use super::serve::{self, Options};
+use super::{doctor, users};
+use crate::store::{Bodies, SqliteStore, database, private_dir};
+use clap::{CommandFactory, Parser, Subcommand};
+use mailsync_proto::mail::mailbox;
+use mailsync_proto::sync::store::StoreKey;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Mail synchronisation server (OMA DS / SyncML). Without a command it runs; its first line on stdout is JSON and
+/// says where it listens.
+#[derive(Debug, Parser)]
+#[command(name = "mailsyncd", version)]
+struct Cli {
+    /// Configuration file (TOML); see check-config --print-default
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for all state [default: $XDG_DATA_HOME/mailsyncd]
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    run: Run,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Run {
+    /// Where the SyncML endpoint listens; port 0 is any free one
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Where mail is taken; port 0 is any free one
+    #[arg(long, value_name = "ADDR")]
+    smtp: Option<SocketAddr>,
+    /// Test bench for old phones: says what to type in, takes passwords over plain HTTP. Not for the internet
+    #[arg(long)]
+    lab: bool,
+    /// Record every message here, secrets blanked
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// How a log line on stderr looks
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+impl Run {
+    fn is_given(&self) -> bool {
+        let Run { http, smtp, lab, record, log_format } = self;
+        http.is_some() || smtp.is_some() || *lab || record.is_some() || log_format.is_some()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Users and their sync passwords (from MAILSYNC_PASSWORD, else a prompt)
+    #[command(subcommand)]
+    User(User),
+    /// Devices of users
+    #[command(subcommand)]
+    Device(Device),
+    /// Jobs that wait, for instance mail to be sent
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Sessions that are open
+    #[command(subcommand)]
+    Session(Session),
+    /// Check a configuration file
+    CheckConfig {
+        /// The file [default: --config]
+        file: Option<PathBuf>,
+        /// Print the default configuration, commented
+        #[arg(long)]
+        print_default: bool,
+    },
+    /// Look whether everything is as it should be
+    Doctor,
+}
+
+#[derive(Debug, Subcommand)]
+enum User {
+    /// Add a user
+    Add {
+        /// Login name
+        name: String,
+        /// Address whose mail is theirs; may be said often [default: NAME@domain]
+        #[arg(long, value_name = "MAILADDR")]
+        address: Vec<String>,
+    },
+    /// List users
+    List,
+    /// Change a sync password
+    Password {
+        /// Login name
+        name: String,
+    },
+    /// Remove a user and everything that is theirs
+    Remove {
+        /// Login name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Device {
+    /// Give a device a sync password of its own, or let it in again
+    Add {
+        /// Login name
+        user: String,
+        /// Device id, as the device says it (for instance IMEI:...)
+        device: String,
+    },
+    /// List devices
+    List {
+        /// Login name
+        user: Option<String>,
+    },
+    /// Let a device log in no more
+    Revoke {
+        /// Login name
+        user: String,
+        /// Device id
+        device: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Queue {
+    /// List jobs
+    List,
+    /// Try a job at once
+    Retry {
+        /// Queue
+        queue: String,
+        /// Id, as listed
+        id: String,
+    },
+    /// Give a job up
+    Drop {
+        /// Queue
+        queue: String,
+        /// Id, as listed
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Session {
+    /// List sessions
+    List,
+    /// Show one session
+    Show {
+        /// Id, as listed
+        id: String,
+    },
+}
+
+/// Runs `mailsyncd` with these arguments (the first is the program's name).
+///
+/// Exit status 0: done. 1: failed, with one line on stderr that says why. 2: wrong usage.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be done about a closed stdout.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    if cli.command.is_some() && cli.run.is_given() {
+        let text =
+            "--http, --smtp, --lab, --record and --log-format are for running the server, not for a command";
+        let _ = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text).print();
+        return ExitCode::from(2);
+    }
+    match run(cli) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("mailsyncd: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, String> {
+    let out = Out { json: cli.json };
+    if let Some(Command::CheckConfig { file, print_default }) = &cli.command {
+        return check_config(&out, file.as_deref().or(cli.config.as_deref()), *print_default);
+    }
+    let mut config = Config::load(cli.config.as_deref()).map_err(|error| error.to_string())?;
+    let data = config.data_dir(cli.data.as_deref());
+    match cli.command {
+        None => {
+            logging::init(cli.run.log_format.unwrap_or_default());
+            config.http.listen = cli.run.http.unwrap_or(config.http.listen);
+            config.smtp.listen = cli.run.smtp.unwrap_or(config.smtp.listen);
+            let options = Options { config, data, lab: cli.run.lab, record: cli.run.record };
+            serve::run(options).map_err(|error| error.to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::User(command)) => user(&out, &config, &open(&data)?, command),
+        Some(Command::Device(command)) => device(&out, &open(&data)?, command),
+        Some(Command::Queue(command)) => queue(&out, &open(&data)?, command),
+        Some(Command::Session(command)) => session(&out, &open(&data)?, command),
+        Some(Command::Doctor) => {
+            let checks = doctor::examine(&data);
+            out.list(&checks, doctor::Check::line);
+            let healthy = checks.iter().all(doctor::Check::is_ok);
+            Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        // Done above, before any file is read.
+        Some(Command::CheckConfig { .. }) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// How answers are printed.
+struct Out {
+    json: bool,
+}
+
+impl Out {
+    fn list<T: Serialize>(&self, items: &[T], line: impl Fn(&T) -> String) {
+        if self.json {
+            println!("{}", serde_json::json!(items));
+            return;
+        }
+        for item in items {
+            println!("{}", line(item));
+        }
+    }
+
+    fn done(&self, text: &str) -> Result<ExitCode, String> {
+        if self.json {
+            println!("{}", serde_json::json!({"ok": true, "done": text}));
+        } else {
+            println!("{text}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The store beside a server that may be running.
+fn open(data: &Path) -> Result<SqliteStore, String> {
+    private_dir(data).map_err(|error| error.to_string())?;
+    SqliteStore::open(database(data), Bodies::Inside).map_err(|error| error.to_string())
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// A change that was made, or an error when there was nothing to change.
+fn changed(
+    out: &Out,
+    result: Result<bool, impl std::fmt::Display>,
+    done: &str,
+    else_: &str,
+) -> Result<ExitCode, String> {
+    if result.map_err(text)? { out.done(done) } else { Err(else_.into()) }
+}
+
+fn user(out: &Out, config: &Config, store: &SqliteStore, command: User) -> Result<ExitCode, String> {
+    match command {
+        User::Add { name, mut address } => {
+            users::check_name("user", &name)?;
+            if address.is_empty() {
+                address.push(if name.contains('@') {
+                    name.clone()
+                } else {
+                    format!("{name}@{}", config.domain)
+                });
+            }
+            address.iter().try_for_each(|address| users::check_address(address))?;
+            let verifier = users::verifier(&name)?;
+            let folders = mailbox::provision(&StoreKey {
+                user: name.as_str().into(),
+                datastore: mailbox::DATASTORE.into(),
+            });
+            let added = store.add_user(&name, &verifier, &address, &folders);
+            let addresses = address.join(", ");
+            let taken = format!("user {name}, or an address of {addresses}, is there already");
+            changed(out, added, &format!("user {name} added, mail for {addresses}"), &taken)
+        }
+        User::List => {
+            let users = store.users().map_err(text)?;
+            out.list(&users, |user| format!("{}\t{}", user.name, user.addresses.join(" ")));
+            Ok(ExitCode::SUCCESS)
+        }
+        User::Password { name } => {
+            let verifier = users::verifier(&name)?;
+            let done = format!("password of {name} changed");
+            changed(out, store.set_verifier(&name, &verifier), &done, &format!("no user {name}"))
+        }
+        User::Remove { name } => {
+            let done = format!("user {name} removed");
+            changed(out, store.remove_user(&name), &done, &format!("no user {name}"))
+        }
+    }
+}
+
+fn device(out: &Out, store: &SqliteStore, command: Device) -> Result<ExitCode, String> {
+    match command {
+        Device::Add { user, device } => {
+            let verifier = users::verifier(&user)?;
+            let added = store.set_device(&user, &device, &verifier);
+            changed(out, added, &format!("device {device} of {user} added"), &format!("no user {user}"))
+        }
+        Device::List { user } => {
+            let devices = store.devices(user.as_deref()).map_err(text)?;
+            out.list(&devices, |device| {
+                let state = if device.revoked { "revoked" } else { "allowed" };
+                let own = if device.own_password { "own password" } else { "user's password" };
+                format!("{}\t{}\t{state}\t{own}", device.user, device.device.escape_debug())
+            });
+            Ok(ExitCode::SUCCESS)
+        }
+        Device::Revoke { user, device } => {
+            let revoked = store.revoke_device(&user, &device);
+            changed(out, revoked, &format!("device {device} of {user} revoked"), &format!("no user {user}"))
+        }
+    }
+}
+
+fn queue(out: &Out, store: &SqliteStore, command: Queue) -> Result<ExitCode, String> {
+    // Ids are listed on one line each.
+    let plain = |id: &str| id.replace("\\n", "\n");
+    match command {
+        Queue::List => {
+            let jobs = store.jobs(None).map_err(text)?;
+            out.list(&jobs, |job| {
+                let error = job.error.as_deref().unwrap_or("").escape_debug();
+                format!(
+                    "{}\t{}\t{} octets\t{} tries\t{error}",
+                    job.queue,
+                    job.id.escape_debug(),
+                    job.size,
+                    job.attempts
+                )
+            });
+            Ok(ExitCode::SUCCESS)
+        }
+        Queue::Retry { queue, id } => {
+            let done = store.retry(&queue, &plain(&id));
+            changed(
+                out,
+                done,
+                "tried again as soon as the server runs",
+                &format!("no job {id} in queue {queue}"),
+            )
+        }
+        Queue::Drop { queue, id } => {
+            let done = store.drop_job(&queue, &plain(&id));
+            changed(out, done, "given up", &format!("no job {id} in queue {queue}"))
+        }
+    }
+}
+
+fn session(out: &Out, store: &SqliteStore, command: Session) -> Result<ExitCode, String> {
+    let sessions = store.sessions().map_err(text)?;
+    match command {
+        Session::List => {
+            out.list(&sessions, |session| {
+                format!("{}\t{} messages\tlast at {}", session.id, session.messages, session.touched)
+            });
+            Ok(ExitCode::SUCCESS)
+        }
+        Session::Show { id } => {
+            let found: Vec<_> = sessions.into_iter().filter(|session| session.id == id).collect();
+            if found.is_empty() {
+                return Err(format!("no session {id}"));
+            }
+            out.list(&found, |session| format!("{session:#?}"));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check_config(out: &Out, file: Option<&Path>, print_default: bool) -> Result<ExitCode, String> {
+    if print_default {
+        print!("{}", Config::DEFAULT);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(file) = file else {
+        return Err("which file? check-config FILE, or --config FILE, or --print-default".into());
+    };
+    Config::load(Some(file)).map_err(text)?;
+    out.done(&format!("{}: good", file.display()))
+}

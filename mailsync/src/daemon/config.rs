@@ -1,0 +1,278 @@
+//! The server's configuration file.
+
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// What a configuration file says. Everything has a default; an unknown field is an error.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The data folder.
+    pub data: Option<PathBuf>,
+    /// Our mail domain: SMTP greeting, Message-IDs, and the address of a user added without one.
+    pub domain: String,
+    /// What clients reach the SyncML endpoint under, behind a proxy.
+    pub public_url: Option<String>,
+    /// The SyncML endpoint.
+    pub http: Http,
+    /// The SMTP listener.
+    pub smtp: Smtp,
+    /// SyncML sessions.
+    pub session: Session,
+}
+
+/// The SyncML endpoint.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address and port; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// Connections from one address at a time.
+    pub connections_per_address: usize,
+    /// Messages being answered at a time.
+    pub parallel: usize,
+}
+
+/// The SMTP listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Smtp {
+    /// Address and port; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// Connections at a time.
+    pub connections: usize,
+    /// The user who gets the mail for `postmaster`.
+    pub postmaster: Option<String>,
+}
+
+/// SyncML sessions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Session {
+    /// What clients are challenged with.
+    pub auth: Auth,
+    /// Octets of the largest message that we take.
+    pub max_msg_size: u32,
+    /// Octets of the largest object that we take.
+    pub max_obj_size: u64,
+    /// Networks from which a password may come over plain HTTP, beside loopback.
+    pub allow_plain_basic: Vec<Network>,
+    /// Minutes after which a session that nobody speaks to is dropped.
+    pub idle_minutes: u32,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Auth {
+    /// By a digest.
+    Md5,
+    /// By the password itself.
+    Basic,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: None,
+            domain: "localhost".into(),
+            public_url: None,
+            http: Http::default(),
+            smtp: Smtp::default(),
+            session: Session::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Http { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), connections_per_address: 256, parallel: 16 }
+    }
+}
+
+impl Default for Smtp {
+    fn default() -> Self {
+        Smtp { listen: SocketAddr::from(([127, 0, 0, 1], 2525)), connections: 100, postmaster: None }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Session {
+            auth: Auth::Md5,
+            max_msg_size: 150_000,
+            max_obj_size: 32 << 20,
+            allow_plain_basic: Vec::new(),
+            idle_minutes: 10,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{path}: {message}")]
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+}
+
+impl Config {
+    /// The default configuration as a file, with what each field means.
+    pub const DEFAULT: &'static str = include_str!("default.toml");
+
+    /// Reads a file; without one it is the default.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.into(), source })?;
+        Self::parse(&text).map_err(|message| ConfigError::Bad { path: path.into(), message })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|error| error.to_string().trim().to_owned())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(url) = &self.public_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            return Err(format!("public_url: {url:?} is no http or https URL"));
+        }
+        let good = |octet: u8| octet.is_ascii_alphanumeric() || b".-".contains(&octet);
+        if self.domain.is_empty() || !self.domain.bytes().all(good) {
+            return Err(format!("domain: {:?} is no host name", self.domain));
+        }
+        for (name, value, least) in [
+            ("http.connections_per_address", self.http.connections_per_address, 1),
+            ("http.parallel", self.http.parallel, 1),
+            ("smtp.connections", self.smtp.connections, 1),
+            ("session.max_msg_size", self.session.max_msg_size as usize, 1024),
+            ("session.idle_minutes", self.session.idle_minutes as usize, 1),
+        ] {
+            if value < least {
+                return Err(format!("{name}: {value}, at least {least}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The data folder: of the command line, else of the file, else where the system keeps such things.
+    pub fn data_dir(&self, given: Option<&Path>) -> PathBuf {
+        if let Some(path) = given.or(self.data.as_deref()) {
+            return path.into();
+        }
+        let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let base = var("XDG_DATA_HOME").or_else(|| Some(var("HOME")?.join(".local/share")));
+        base.unwrap_or_else(|| PathBuf::from(".")).join("mailsyncd")
+    }
+}
+
+/// A range of addresses: `10.0.0.0/8`, `fd00::/8`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Network {
+    base: u128,
+    mask: u128,
+}
+
+impl Network {
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        bits(address) & self.mask == self.base
+    }
+}
+
+/// An address as 128 bits; IPv4 as it is mapped into IPv6.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bad = || format!("{text:?} is no network, say 10.0.0.0/8");
+        let (address, len) = match text.split_once('/') {
+            Some((address, len)) => (address, Some(len.parse::<u32>().map_err(|_| bad())?)),
+            None => (text.as_str(), None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| bad())?;
+        let (max, above) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
+        let len = len.unwrap_or(max);
+        if len > max {
+            return Err(bad());
+        }
+        let mask = u128::MAX.checked_shl(128 - len - above).unwrap_or(0);
+        Ok(Network { base: bits(address) & mask, mask })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_default_is_the_default() {
+        let parsed = Config::parse(Config::DEFAULT).unwrap();
+        assert_eq!(format!("{parsed:?}"), format!("{:?}", Config::default()));
+        // What is commented out works, too.
+        let all: String = Config::DEFAULT
+            .lines()
+            .map(|line| match line.strip_prefix("#") {
+                Some(setting) if !setting.starts_with(' ') => setting,
+                _ => line,
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
+        let parsed = Config::parse(&all).unwrap();
+        assert_eq!(parsed.public_url.as_deref(), Some("https://sync.example.org/syncml"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, part) in [
+            ("[http]\nlisten = \"nowhere\"", "listen"),
+            ("prot = 1", "prot"),
+            ("[session]\nauth = \"none\"", "auth"),
+            ("[session]\nallow_plain_basic = [\"10.0.0.0/40\"]", "10.0.0.0/40"),
+            ("public_url = \"ftp://x\"", "public_url"),
+            ("domain = \"a b\"", "domain"),
+            ("[http]\nparallel = 0", "http.parallel"),
+        ] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn networks() {
+        let network = |text: &str| Network::try_from(text.to_owned()).unwrap();
+        let has = |net: &str, address: &str| network(net).contains(address.parse().unwrap());
+        assert!(has("10.0.0.0/8", "10.255.0.1") && !has("10.0.0.0/8", "11.0.0.1"));
+        assert!(has("192.0.2.7", "192.0.2.7") && !has("192.0.2.7", "192.0.2.6"));
+        assert!(has("0.0.0.0/0", "1.2.3.4") && !has("0.0.0.0/0", "::1"));
+        assert!(has("fd00::/8", "fd12::1") && !has("fd00::/8", "fe80::1"));
+        assert!(has("::/0", "1.2.3.4"));
+        assert!(has("10.0.0.0/8", "::ffff:10.1.1.1"), "as a dual-stack socket says it");
+    }
+}

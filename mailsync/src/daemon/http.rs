@@ -1,0 +1,315 @@
+//! The SyncML endpoint.
+
+use super::record::Exchange;
+use super::serve::State;
+use crate::turns::{self, Failure};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use mailsync_proto::sync::event::Event;
+use mailsync_proto::sync::server::{Inbound, Route, TurnError};
+use mailsync_proto::sync::store::StoreError;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use syncml::{DecodeError, DecodeErrorKind, Encoding};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// The path of the endpoint.
+pub(super) const PATH: &str = "/syncml";
+
+// spec: threats, default limits
+/// Octets of a message that names no session.
+const STRANGER_BYTES: usize = 128 << 10;
+/// How long a body may take, whatever its size.
+const BODY_GRACE: Duration = Duration::from_secs(30);
+/// Octets a second that it must come with after that: slow radio is honest.
+const BODY_RATE: f64 = 256.0;
+/// How long a message waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When to try again, seconds.
+const RETRY_AFTER: &str = "30";
+
+/// The routes of the HTTP listener.
+pub(super) fn router(state: Arc<State>) -> Router {
+    Router::new().route(
+        PATH,
+        axum::routing::any(move |peer, request| {
+            let state = Arc::clone(&state);
+            async move { handle(state, peer, request).await }
+        }),
+    )
+}
+
+async fn handle(state: Arc<State>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    // spec: threats H1: a chunked request is the last on its connection, so that nothing hides behind its end
+    let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
+    let asked = Asked { peer, headers: &parts.headers, query: parts.uri.query() };
+    let mut response = match answer(&state, &parts.method, asked, body).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            tracing::info!(%peer, status = refusal.status.as_u16(), reason = %refusal.reason, "refused");
+            refusal.into_response()
+        }
+    };
+    if chunked {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// A request without its body.
+struct Asked<'a> {
+    peer: SocketAddr,
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+}
+
+async fn answer(
+    state: &Arc<State>,
+    method: &Method,
+    asked: Asked<'_>,
+    body: Body,
+) -> Result<Response, Refusal> {
+    match *method {
+        Method::POST => {}
+        Method::GET | Method::HEAD => {
+            return Ok(
+                "mailsyncd: this is a SyncML endpoint (OMA DS). Point a sync client here.\n".into_response()
+            );
+        }
+        _ => return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only POST")),
+    }
+    let encoding = content(asked.headers)?;
+    let token = asked.query.and_then(token);
+    let limit = match token {
+        Some(_) => state.engine.limits.message_bytes,
+        None => state.engine.limits.message_bytes.min(STRANGER_BYTES),
+    };
+    let octets = read_body(asked.headers, body, limit).await?;
+    let url = match &state.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{}{PATH}", host(asked.headers).unwrap_or_else(|| state.http.to_string())),
+    };
+    let basic_allowed = state.basic_allowed(asked.peer.ip());
+    let message = Incoming { encoding, octets, token: token.map(Into::into), url, basic_allowed };
+    let permit = timeout(PATIENCE, Arc::clone(&state.turns).acquire_owned()).await;
+    let Ok(Ok(permit)) = permit else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too busy"));
+    };
+    let peer = asked.peer;
+    let shared = Arc::clone(state);
+    let done = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        message.turn(&shared, peer)
+    });
+    let (message, delay) = match done.await {
+        Ok(done) => done?,
+        Err(error) => {
+            tracing::error!(%error, "turn died");
+            return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
+        }
+    };
+    tokio::time::sleep(delay).await;
+    let headers = [(header::CONTENT_TYPE, encoding.mime_type()), (header::CACHE_CONTROL, "no-store")];
+    Ok((headers, message).into_response())
+}
+
+/// A message with what the engine must know of its way here.
+struct Incoming {
+    encoding: Encoding,
+    octets: Bytes,
+    token: Option<Box<str>>,
+    url: String,
+    basic_allowed: bool,
+}
+
+impl Incoming {
+    /// Its answer, and how long that must wait.
+    fn turn(&self, state: &State, peer: SocketAddr) -> Result<(Bytes, Duration), Refusal> {
+        let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets);
+        let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
+            let route =
+                Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };
+            turns::serve(&state.store, &state.engine, &route, inbound).map_err(Refusal::from)
+        });
+        if let Some(recorder) = &state.recorder {
+            let new = answer.as_ref().ok().and_then(|answer| answer.token.as_deref());
+            let (status, said) = match &answer {
+                Ok(answer) => (StatusCode::OK, &*answer.message),
+                Err(refusal) => (refusal.status, refusal.reason.as_bytes()),
+            };
+            recorder.exchange(&Exchange {
+                encoding: self.encoding,
+                inbound: decoded.as_ref().ok(),
+                request: &self.octets,
+                status: status.as_u16(),
+                answer: said,
+                tokens: &[self.token.as_deref(), new],
+            });
+        }
+        let answer = answer?;
+        if answer.enqueued {
+            state.work.notify_one();
+        }
+        for event in &answer.events {
+            log(peer, event);
+        }
+        Ok((answer.message, state.delays.after(&answer.events)))
+    }
+}
+
+fn log(peer: SocketAddr, event: &Event) {
+    match event {
+        Event::LoggedIn { user, device } => tracing::info!(%peer, ?user, ?device, "login"),
+        Event::LoginRefused { user, device, code: 407 } => {
+            tracing::debug!(%peer, ?user, ?device, "challenged");
+        }
+        Event::LoginRefused { user, device, code } => {
+            tracing::warn!(%peer, ?user, ?device, code, "login refused");
+        }
+        Event::Alerted { store, mode, why_slow } => {
+            let why = why_slow.map(|why| why.text());
+            tracing::info!(%peer, ?store, ?mode, why, "sync begins");
+        }
+        Event::Completed { store, mode, received, sent } => {
+            tracing::info!(%peer, ?store, ?mode, ?received, ?sent, "sync done");
+        }
+        Event::StoreRefused { .. }
+        | Event::Refused { .. }
+        | Event::Skipped { .. }
+        | Event::Conflict { .. }
+        | Event::Oddity(_) => tracing::info!(%peer, ?event),
+        _ => tracing::debug!(%peer, ?event),
+    }
+}
+
+/// The spelling of the body.
+fn content(headers: &HeaderMap) -> Result<Encoding, Refusal> {
+    let unsupported = |reason: String| Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason);
+    let both =
+        headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH);
+    if both {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "both Content-Length and Transfer-Encoding"));
+    }
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING)
+        && !coding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        return Err(unsupported("compressed bodies are not taken".into()));
+    }
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Encoding::from_mime_type(value).ok_or_else(|| {
+        let types = [Encoding::Wbxml, Encoding::Xml].map(Encoding::mime_type).join(" or ");
+        unsupported(format!("Content-Type {value:?}; send {types}"))
+    })
+}
+
+/// The session's token in a query: `s=TOKEN`.
+fn token(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("s=")).filter(|token| !token.is_empty())
+}
+
+/// The host that the client asked, if it is one that may stand in a URL.
+fn host(headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(header::HOST)?.to_str().ok()?;
+    let good = |octet: u8| octet.is_ascii_alphanumeric() || b".-:[]_".contains(&octet);
+    (!host.is_empty() && host.len() <= 128 && host.bytes().all(good)).then(|| host.to_owned())
+}
+
+async fn read_body(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let too_large = |size: &dyn std::fmt::Display| {
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("body of {size} octets, limit {limit}"))
+    };
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if let Some(length) = length.filter(|length| *length > limit as u64) {
+        return Err(too_large(&length));
+    }
+    let start = Instant::now();
+    let mut octets = BytesMut::new();
+    loop {
+        let deadline = start + BODY_GRACE + Duration::from_secs_f64(octets.len() as f64 / BODY_RATE);
+        let frame = timeout_at(deadline, body.frame()).await;
+        let frame = frame.map_err(|_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "body comes too slowly"))?;
+        let Some(frame) = frame else { return Ok(octets.freeze()) };
+        let frame = frame.map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if octets.len() + data.len() > limit {
+            return Err(too_large(&"more"));
+        }
+        octets.extend_from_slice(&data);
+    }
+}
+
+/// A request that gets no SyncML answer.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    reason: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Refusal { status, reason: reason.into() }
+    }
+}
+
+impl From<&DecodeError> for Refusal {
+    fn from(error: &DecodeError) -> Self {
+        let status = match error.kind {
+            DecodeErrorKind::Limit { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Refusal::new(status, error.to_string())
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        let status = match &failure {
+            Failure::Turn(TurnError::UnknownSession) => StatusCode::NOT_FOUND,
+            Failure::Turn(_) => StatusCode::BAD_REQUEST,
+            // spec: threats D1
+            Failure::Store(StoreError::Full(_) | StoreError::Failed(_) | StoreError::Stale(_)) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if status.is_server_error() {
+            tracing::error!(%failure, "no answer");
+        }
+        Refusal::new(status, failure.to_string())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        // Our own trouble is for the log, not for the peer.
+        let text = match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => "try again later".into(),
+            StatusCode::INTERNAL_SERVER_ERROR => "internal error".into(),
+            _ => self.reason,
+        };
+        let mut response = (self.status, format!("{text}\n")).into_response();
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+            }
+            // Part of the body may still be on its way.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

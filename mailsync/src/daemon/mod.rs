@@ -1,0 +1,15 @@
+//! The reference server `mailsyncd`.
+
+mod cli;
+pub mod config;
+mod delays;
+mod doctor;
+mod http;
+pub mod logging;
+mod outbox;
+mod record;
+pub mod serve;
+mod smtp_in;
+mod users;
+
+pub use cli::main;

@@ -1,0 +1,414 @@
+//! The running server: its listeners, its workers, its end.
+
+use super::config::{Auth, Config, ConfigError, Network};
+use super::delays::Delays;
+use super::record::Recorder;
+use super::{http, outbox, smtp_in};
+use crate::store::{Bodies, DirError, DirLock, OpenError, SqliteStore, database};
+use crate::turns::{self, Failure};
+use axum::extract::{ConnectInfo, Extension};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use mailsync_proto::mail::MailCollection;
+use mailsync_proto::plain::PlainCollection;
+use mailsync_proto::sync::StoreConfig;
+use mailsync_proto::sync::devinf::Identity;
+use mailsync_proto::sync::event::ConflictRule;
+use mailsync_proto::sync::server::Config as Engine;
+use mailsync_proto::sync::store::StoreError;
+use smsbridge::smtp::ForwardPath;
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use syncml::session::ServerConfig;
+use syncml::session::auth::Scheme;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration.
+    pub config: Config,
+    /// The data folder.
+    pub data: PathBuf,
+    /// A test bench for old phones: takes passwords over plain HTTP from anywhere.
+    pub lab: bool,
+    /// Where every message is recorded.
+    pub record: Option<PathBuf>,
+}
+
+/// Why the server does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The data folder.
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system's randomness.
+    #[error(transparent)]
+    Turn(#[from] Failure),
+    /// A listener.
+    #[error("cannot listen for {what} on {address}: {source}")]
+    Listen {
+        /// Which.
+        what: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// Something else of the system.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// The system's words.
+        source: io::Error,
+    },
+}
+
+/// How long connections have to end.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often sessions that nobody speaks to are dropped.
+const SWEEP: Duration = Duration::from_secs(60);
+// spec: threats, default limits
+const HEADER_TIME: Duration = Duration::from_secs(10);
+const HEADER_BYTES: usize = 16 << 10;
+
+/// What every connection knows.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) store: SqliteStore,
+    pub(super) engine: Engine,
+    /// Where the SyncML endpoint listens.
+    pub(super) http: SocketAddr,
+    pub(super) public_url: Option<String>,
+    pub(super) domain: String,
+    /// One permit a turn.
+    pub(super) turns: Arc<Semaphore>,
+    /// A job was stored.
+    pub(super) work: Notify,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) delays: Delays,
+    postmaster: Option<String>,
+    plain_basic: Vec<Network>,
+    lab: bool,
+}
+
+impl State {
+    /// Whether a password may come from this address over this plain connection.
+    // spec: threats S4
+    pub(super) fn basic_allowed(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.lab || address.is_loopback() || self.plain_basic.iter().any(|network| network.contains(address))
+    }
+
+    /// Whose mail it is.
+    pub(super) fn user_of(&self, address: &ForwardPath) -> Result<Option<String>, StoreError> {
+        let mailbox = address.mailbox();
+        if let Some(mailbox) = mailbox
+            && let Some(user) = self.store.user_of(mailbox.as_str())?
+        {
+            return Ok(Some(user));
+        }
+        // spec: RFC 5321 §4.5.1
+        let ours = mailbox.is_none_or(|mailbox| {
+            mailbox.local_part().eq_ignore_ascii_case("postmaster")
+                && mailbox.domain().eq_ignore_ascii_case(&self.domain)
+        });
+        Ok(if ours { self.postmaster.clone() } else { None })
+    }
+}
+
+/// Runs the server until SIGTERM or Ctrl-C.
+pub fn run(options: Options) -> Result<(), ServeError> {
+    let _lock = DirLock::take(&options.data)?;
+    let store = SqliteStore::open(database(&options.data), Bodies::Inside)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(io("runtime"))?;
+    let result = runtime.block_on(serve(options, store));
+    // A turn that is being committed ends first.
+    runtime.shutdown_timeout(GRACE);
+    result
+}
+
+async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
+    let config = &options.config;
+    let mut signals = Signals::new().map_err(io("signals"))?;
+    let http = listen("http", config.http.listen).await?;
+    let smtp = listen("smtp", config.smtp.listen).await?;
+    let (http_at, smtp_at) =
+        (http.local_addr().map_err(io("listener"))?, smtp.local_addr().map_err(io("listener"))?);
+    let recorder = match options.record.clone() {
+        Some(dir) => Some(Recorder::new(dir.clone()).map_err(io(dir.display()))?),
+        None => None,
+    };
+    let state = Arc::new(State {
+        engine: engine(config, &store)?,
+        store,
+        http: http_at,
+        public_url: config.public_url.clone(),
+        domain: config.domain.clone(),
+        turns: Arc::new(Semaphore::new(config.http.parallel)),
+        work: Notify::new(),
+        recorder,
+        delays: Delays::default(),
+        postmaster: config.smtp.postmaster.clone(),
+        plain_basic: config.session.allow_plain_basic.clone(),
+        lab: options.lab,
+    });
+    let syncml = format!("http://{http_at}{}", http::PATH);
+    if options.lab {
+        explain_lab(&state, &syncml);
+    }
+    let (stop, stopped) = watch::channel(());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(accept_http(Arc::clone(&state), http, config.http.connections_per_address, stopped.clone()));
+    tasks.spawn(accept_smtp(Arc::clone(&state), smtp, config.smtp.connections, stopped));
+    let outbox = tokio::spawn(outbox::work(Arc::clone(&state)));
+    let sweeper = tokio::spawn(sweep(Arc::clone(&state), config.session.idle_minutes.saturating_mul(60)));
+    announce(&syncml, smtp_at).map_err(io("stdout"))?;
+    tracing::info!(syncml, smtp = %smtp_at, data = %options.data.display(), "ready");
+
+    let signal = signals.next().await;
+    tracing::info!(signal, "stopping");
+    outbox.abort();
+    sweeper.abort();
+    drop(stop);
+    while tasks.join_next().await.is_some() {}
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn io<D: std::fmt::Display>(what: D) -> impl FnOnce(io::Error) -> ServeError {
+    move |source| ServeError::Io { what: what.to_string(), source }
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { what, address, source })
+}
+
+/// The first line on stdout: scripts wait for it.
+fn announce(syncml: &str, smtp: SocketAddr) -> io::Result<()> {
+    let line = serde_json::json!({"ready": true, "syncml": syncml, "smtp": smtp.to_string()});
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// What the engine offers.
+fn engine(config: &Config, store: &SqliteStore) -> Result<Engine, ServeError> {
+    let fresh = turns::moment()?.entropy;
+    let nonce_key = store.secret("nonce", fresh)?;
+    let id = store.secret("server id", turns::moment()?.entropy)?;
+    let id: String = id.iter().take(4).map(|octet| format!("{octet:02x}")).collect();
+    let mut session = ServerConfig::default();
+    session.max_msg_size = config.session.max_msg_size;
+    session.max_obj_size = config.session.max_obj_size;
+    session.scheme = match config.session.auth {
+        Auth::Md5 => Scheme::Md5,
+        Auth::Basic => Scheme::Basic,
+    };
+    let mail = StoreConfig {
+        name: "mail".into(),
+        aliases: vec!["email".into()],
+        collection: Arc::new(MailCollection::new(&config.domain)),
+        conflict: ConflictRule::ServerWins,
+    };
+    let notes = StoreConfig {
+        name: "notes".into(),
+        aliases: vec!["note".into(), "memo".into()],
+        collection: Arc::new(PlainCollection::notes()),
+        conflict: ConflictRule::KeepBoth,
+    };
+    Ok(Engine {
+        session,
+        stores: vec![mail, notes],
+        identity: Identity {
+            man: "mailsync".into(),
+            model: "mailsyncd".into(),
+            swv: env!("CARGO_PKG_VERSION").into(),
+            dev_id: format!("mailsyncd-{id}").into(),
+            dev_typ: "server".into(),
+        },
+        nonce_key,
+        limits: syncml::Limits::default(),
+        quirks: syncml::Quirks::default(),
+    })
+}
+
+fn explain_lab(state: &State, syncml: &str) {
+    eprintln!(
+        "*** --lab: passwords are taken over plain HTTP from anywhere. Never on the internet. ***\n\
+         Type into the phone (menu: synchronisation, server settings):\n\
+         \x20 server version        1.1 or 1.2\n\
+         \x20 server address        {syncml}\n\
+         \x20                       (with an address of this machine that the phone can reach: --http 0.0.0.0:8080)\n\
+         \x20 port                  {}\n\
+         \x20 user name, password   as given to: mailsyncd user add NAME\n\
+         \x20 remote database       notes: ./notes    e-mail: ./mail\n\
+         \x20 HTTP authentication   no",
+        state.http.port()
+    );
+}
+
+async fn accept_http(
+    state: Arc<State>,
+    listener: TcpListener,
+    per_address: usize,
+    mut stop: watch::Receiver<()>,
+) {
+    let router = http::router(state);
+    let graceful = GracefulShutdown::new();
+    let open: Arc<Mutex<HashMap<IpAddr, usize>>> = Arc::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        let Some((stream, peer)) = accepted_or_wait(accepted).await else { continue };
+        let Some(place) = Place::take(&open, peer.ip(), per_address) else {
+            tracing::warn!(%peer, "too many connections from this address");
+            continue;
+        };
+        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(HEADER_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                tracing::debug!(%peer, %error, "http connection ended");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("http connections were cut");
+    }
+}
+
+async fn accept_smtp(state: Arc<State>, listener: TcpListener, most: usize, mut stop: watch::Receiver<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = stop.changed() => break,
+        };
+        let Some((stream, peer)) = accepted_or_wait(accepted).await else { continue };
+        if connections.len() >= most {
+            tracing::warn!(%peer, "too many smtp connections");
+            continue;
+        }
+        connections.spawn(smtp_in::connection(Arc::clone(&state), stream, peer));
+    }
+    // Who is idle is cut: a message that was answered is stored, one that was not is sent again.
+    connections.abort_all();
+}
+
+/// An accepted connection; after an error, nothing, and not at once.
+async fn accepted_or_wait<S>(accepted: io::Result<(S, SocketAddr)>) -> Option<(S, SocketAddr)> {
+    match accepted {
+        Ok(accepted) => Some(accepted),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+/// A connection counted for its address, until dropped.
+struct Place {
+    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(open: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr, most: usize) -> Option<Self> {
+        let mut counts = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_insert(0);
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Place { open: Arc::clone(open), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+async fn sweep(state: Arc<State>, idle: u32) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let shared = Arc::clone(&state);
+        match tokio::task::spawn_blocking(move || shared.store.drop_idle_sessions(idle)).await {
+            Ok(Ok(0)) | Err(_) => {}
+            Ok(Ok(dropped)) => tracing::info!(dropped, "idle sessions dropped"),
+            Ok(Err(error)) => tracing::error!(%error, "cannot drop idle sessions"),
+        }
+    }
+}
+
+/// What ends the server.
+struct Signals {
+    #[cfg(unix)]
+    term: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    int: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> io::Result<Self> {
+        Ok(Signals {})
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.term.recv() => "SIGTERM",
+            _ = self.int.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> &'static str {
+        let _ = tokio::signal::ctrl_c().await;
+        "Ctrl-C"
+    }
+}

@@ -1,0 +1,69 @@
+//! Names and passwords from the command line.
+
+use std::io::IsTerminal;
+use syncml::session::auth;
+
+/// Octets of a user name or device id.
+const NAME: usize = 128;
+
+/// Whether a text can be a user name or a device id.
+pub(super) fn check_name(what: &str, name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > NAME {
+        return Err(format!("{what} {name:?}: 1 to {NAME} octets"));
+    }
+    // A colon ends the name in credentials.
+    match name.chars().find(|c| c.is_control() || c.is_whitespace() || *c == ':') {
+        Some(bad) => Err(format!("{what} {name:?}: {bad:?} is not allowed in it")),
+        None => Ok(()),
+    }
+}
+
+/// Whether a text can be a mail address that mail is delivered to.
+pub(super) fn check_address(address: &str) -> Result<(), String> {
+    if mailsync_proto::mail::outbox::is_address(address) {
+        return Ok(());
+    }
+    Err(format!("{address:?} is no mail address, say ana@example.org"))
+}
+
+/// The verifier of a password from MAILSYNC_PASSWORD, else of one that is typed in.
+// spec: threats C1: the sync password is a secret of its own, never a mail password
+pub(super) fn verifier(user: &str) -> Result<String, String> {
+    let password = password(user)?;
+    if password.is_empty() {
+        return Err("the password is empty".into());
+    }
+    Ok(auth::verifier(user, &password))
+}
+
+fn password(user: &str) -> Result<String, String> {
+    match std::env::var("MAILSYNC_PASSWORD") {
+        Ok(password) => return Ok(password),
+        Err(std::env::VarError::NotPresent) => {}
+        Err(error) => return Err(format!("MAILSYNC_PASSWORD: {error}")),
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err("no password: set MAILSYNC_PASSWORD, or run this in a terminal".into());
+    }
+    let ask = |prompt: String| rpassword::prompt_password(prompt).map_err(|error| error.to_string());
+    let first = ask(format!("Sync password for {user} (not your mail password): "))?;
+    if ask("Again: ".into())? != first {
+        return Err("the two passwords differ".into());
+    }
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for good in ["ana", "IMEI:1".trim_end_matches(":1"), "ana@example.org", "张"] {
+            assert_eq!(check_name("user", good), Ok(()));
+        }
+        for bad in ["", "a b", "a:b", "a\n", &"x".repeat(200)] {
+            assert!(check_name("user", bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Runs the engines' turns against a store: read what they miss, commit what they decide.
+
+use crate::store::SqliteStore;
+use bytes::Bytes;
+use mailsync_proto::sync::event::Event;
+use mailsync_proto::sync::server::{self, Inbound, Route, TurnError};
+use mailsync_proto::sync::store::{Commit, Found, Store, StoreError, Write};
+use mailsync_proto::sync::turn::{Missing, Moment, Reader, Step, Turn};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Rounds of reading in one turn.
+const ROUNDS: usize = 32;
+/// Runs of a turn whose rows changed under it.
+const RUNS: usize = 8;
+
+/// What a turn came to.
+#[derive(Debug)]
+pub struct Answer {
+    /// The message that leaves.
+    pub message: Bytes,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// A job for a worker was stored.
+    pub enqueued: bool,
+    /// The token of the session, if the turn stored one.
+    pub token: Option<Box<str>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The engine will not.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
+    /// The store cannot; the peer may try again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system has no randomness.
+    #[error("no randomness: {0}")]
+    Entropy(String),
+    /// The engine asks on and on: a bug of ours.
+    #[error("{ROUNDS} rounds of reading did not suffice")]
+    Endless,
+}
+
+/// The moment of a turn.
+pub fn moment() -> Result<Moment, Failure> {
+    let mut entropy = [0; 32];
+    getrandom::fill(&mut entropy).map_err(|error| Failure::Entropy(error.to_string()))?;
+    Ok(Moment { now: unix_now(), entropy })
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Answers one message: runs the turn, commits it, and only then gives the answer.
+pub fn serve(
+    store: &SqliteStore,
+    config: &server::Config,
+    route: &Route<'_>,
+    inbound: &Inbound,
+) -> Result<Answer, Failure> {
+    again_if_stale(|| {
+        let at = moment()?;
+        let mut found = Found::default();
+        for _ in 0..ROUNDS {
+            match server::turn(config, at, route, inbound, &found)? {
+                Step::Need(reads) => found.extend(store.read(&reads)?),
+                Step::Again(message) => {
+                    return Ok(Answer { message, events: Vec::new(), enqueued: false, token: None });
+                }
+                Step::Done(turn) => return finish(store, *turn),
+            }
+        }
+        Err(Failure::Endless)
+    })
+}
+
+fn finish(store: &SqliteStore, turn: Turn<Event>) -> Result<Answer, Failure> {
+    let Turn { session, message, writes, events } = turn;
+    let enqueued = writes.iter().any(|write| matches!(write, Write::Enqueue(..)));
+    let token = session.as_ref().map(|session| session.token.clone());
+    if session.is_some() || !writes.is_empty() {
+        store.commit(&Commit { session, writes })?;
+    }
+    Ok(Answer { message, events, enqueued, token })
+}
+
+/// Commits what a pure function makes of the rows that it asks for.
+///
+/// `work` is run until it misses none; its writes are committed. If rows changed meanwhile, all of it again.
+pub fn effect<T, E: From<Failure>>(
+    store: &SqliteStore,
+    mut work: impl FnMut(&mut Reader<'_>) -> Result<Result<(T, Vec<Write>), Missing>, E>,
+) -> Result<T, E> {
+    let mut run = || {
+        let mut found = Found::default();
+        for _ in 0..ROUNDS {
+            let mut reader = Reader::new(&found);
+            let done = match work(&mut reader) {
+                Ok(done) => done,
+                Err(error) => return Ok(Err(error)),
+            };
+            match done {
+                Ok((value, writes)) => {
+                    if !writes.is_empty() {
+                        store.commit(&Commit { session: None, writes })?;
+                    }
+                    return Ok(Ok(value));
+                }
+                Err(Missing) => {
+                    let reads = reader.missed();
+                    found.extend(store.read(&reads)?);
+                }
+            }
+        }
+        Err(Failure::Endless)
+    };
+    again_if_stale(&mut run)?
+}
+
+fn again_if_stale<T>(mut run: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    for _ in 1..RUNS {
+        match run() {
+            Err(Failure::Store(StoreError::Stale(why))) => tracing::debug!(why, "stale, running again"),
+            done => return done,
+        }
+    }
+    run()
+}

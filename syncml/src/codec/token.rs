@@ -1,0 +1,172 @@
+//! What a tokenizer of either spelling tells the builder.
+
+use crate::error::DecodeErrorKind;
+use crate::model::{Element, Page};
+use crate::tables::Tag;
+use bytes::Bytes;
+use std::borrow::Cow;
+
+/// One step through a document.
+#[derive(Debug)]
+pub(crate) enum Token<'a> {
+    /// An element that the tables know, in its own vocabulary.
+    Known(Tag, Attributes),
+    /// Any other element, still without content.
+    Unknown(Box<Element>),
+    /// A piece of text; adjacent pieces belong together.
+    Text(Text<'a>),
+    /// The innermost open element ends.
+    End,
+    /// The document ended where it may.
+    Eof,
+}
+
+/// Attributes other than `xmlns`; rare, hence boxed.
+pub(crate) type Attributes = Option<Box<Vec<(Box<str>, Box<str>)>>>;
+
+/// A piece of text.
+#[derive(Debug)]
+pub(crate) struct Text<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// It came as WBXML opaque.
+    pub(crate) opaque: bool,
+}
+
+/// A document of either spelling, read token by token.
+pub(crate) enum Tokens<'a> {
+    #[cfg(feature = "xml")]
+    Xml(Box<crate::xml::reader::Tokenizer<'a>>),
+    #[cfg(feature = "wbxml")]
+    Wbxml(Box<crate::wbxml::reader::Tokenizer<'a>>),
+    /// Keeps the type inhabited and its lifetime used without any spelling.
+    #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+    None(std::marker::PhantomData<&'a ()>),
+}
+
+impl<'a> Tokens<'a> {
+    pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeErrorKind> {
+        match self {
+            #[cfg(feature = "xml")]
+            Tokens::Xml(tokens) => tokens.next(),
+            #[cfg(feature = "wbxml")]
+            Tokens::Wbxml(tokens) => tokens.next(),
+            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+            Tokens::None(_) => Ok(Token::Eof),
+        }
+    }
+
+    /// Octets that string tables may still give.
+    pub(crate) fn table_budget(&self) -> usize {
+        match self {
+            #[cfg(feature = "wbxml")]
+            Tokens::Wbxml(tokens) => tokens.table_budget,
+            #[allow(unreachable_patterns, reason = "which spellings there are depends on the features")]
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn set_table_budget(&mut self, octets: usize) {
+        match self {
+            #[cfg(feature = "wbxml")]
+            Tokens::Wbxml(tokens) => tokens.table_budget = octets,
+            #[allow(unreachable_patterns, reason = "which spellings there are depends on the features")]
+            _ => {
+                let _ = octets;
+            }
+        }
+    }
+
+    /// Octets from the start of the outermost document to the last token.
+    pub(crate) fn offset(&self) -> usize {
+        match self {
+            #[cfg(feature = "xml")]
+            Tokens::Xml(tokens) => tokens.offset(),
+            #[cfg(feature = "wbxml")]
+            Tokens::Wbxml(tokens) => tokens.offset(),
+            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+            Tokens::None(_) => 0,
+        }
+    }
+}
+
+/// Text of one element, gathered: a slice of the input as long as it came in one piece.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered<'a> {
+    pieces: Pieces<'a>,
+    /// A piece of it came as WBXML opaque.
+    pub(crate) opaque: bool,
+}
+
+#[derive(Debug, Default)]
+enum Pieces<'a> {
+    #[default]
+    None,
+    One(&'a [u8]),
+    Joined(Vec<u8>),
+}
+
+impl<'a> Gathered<'a> {
+    pub(crate) fn push(&mut self, text: Text<'a>) {
+        self.opaque |= text.opaque;
+        if text.bytes.is_empty() {
+            return;
+        }
+        self.pieces = match (std::mem::take(&mut self.pieces), text.bytes) {
+            (Pieces::None, Cow::Borrowed(bytes)) => Pieces::One(bytes),
+            (Pieces::None, Cow::Owned(bytes)) => Pieces::Joined(bytes),
+            (Pieces::One(first), bytes) => Pieces::Joined([first, &bytes].concat()),
+            (Pieces::Joined(mut all), bytes) => {
+                all.extend_from_slice(&bytes);
+                Pieces::Joined(all)
+            }
+        };
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match &self.pieces {
+            Pieces::None => &[],
+            Pieces::One(bytes) => bytes,
+            Pieces::Joined(bytes) => bytes,
+        }
+    }
+
+    /// The octets; a slice of `input` where they came in one piece.
+    pub(crate) fn into_bytes(self, input: &Bytes) -> Bytes {
+        match self.pieces {
+            Pieces::None => Bytes::new(),
+            Pieces::One(bytes) => share(input, bytes),
+            Pieces::Joined(bytes) => Bytes::from(bytes),
+        }
+    }
+}
+
+/// `part` as a slice of `input`, or a copy if it lies elsewhere.
+pub(crate) fn share(input: &Bytes, part: &[u8]) -> Bytes {
+    let (start, at) = (input.as_ptr() as usize, part.as_ptr() as usize);
+    match at.checked_sub(start) {
+        Some(from) if from.checked_add(part.len()).is_some_and(|to| to <= input.len()) => {
+            input.slice(from..from.saturating_add(part.len()))
+        }
+        _ => Bytes::copy_from_slice(part),
+    }
+}
+
+/// Whether the octets are nothing but XML white space.
+pub(crate) fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// The vocabulary that a namespace names; case does not count, nor what follows.
+pub(crate) fn page_of_namespace(uri: &str) -> Option<Page> {
+    // quirk: `syncml:syncml1.2`, versions that do not match, facts §1.
+    let starts = |with: &str| uri.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    if starts("SYNCML:SYNCML") {
+        Some(Page::SyncMl)
+    } else if starts("syncml:metinf") {
+        Some(Page::MetInf)
+    } else if starts("syncml:devinf") {
+        Some(Page::DevInf)
+    } else {
+        None
+    }
+}

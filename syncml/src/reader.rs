@@ -1,0 +1,300 @@
+//! The pull reader of both spellings.
+
+#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+use crate::codec::build::{Builder, Built};
+use crate::codec::token::{Text, Token, Tokens};
+use crate::error::{DecodeError, DecodeErrorKind};
+use crate::limits::Limits;
+use crate::model::{Command, Encoding, Extra, Message, Sync, SyncHdr};
+use crate::quirks::Quirks;
+use bytes::Bytes;
+
+/// Reads a message command by command, so that no message need be held as a tree.
+///
+/// A command comes whole, except a `Sync` of the body: its head comes as [`Event::SyncStart`], then its commands
+/// one by one, then [`Event::SyncEnd`]. Item data are slices of the octets given.
+///
+/// ```
+/// use bytes::Bytes;
+/// use syncml::{Encoding, Event, Limits, Quirks, Reader};
+///
+/// let message = Bytes::from_static(b"<SyncML xmlns='SYNCML:SYNCML1.2'><SyncHdr><VerDTD>1.2</VerDTD>\
+///     <VerProto>SyncML/1.2</VerProto><SessionID>1</SessionID><MsgID>1</MsgID>\
+///     <Target><LocURI>http://s/x</LocURI></Target><Source><LocURI>IMEI:1</LocURI></Source></SyncHdr>\
+///     <SyncBody><Alert><CmdID>1</CmdID><Data>222</Data></Alert><Final/></SyncBody></SyncML>");
+/// let mut reader = Reader::new(Encoding::Xml, &message, &Limits::default(), &Quirks::normal())?;
+/// assert_eq!(&*reader.header()?.source.loc_uri, "IMEI:1");
+/// while let Some(event) = reader.next()? {
+///     assert!(matches!(event, Event::Command(_)));
+/// }
+/// assert!(reader.is_final());
+/// # Ok::<(), syncml::DecodeError>(())
+/// ```
+pub struct Reader<'a> {
+    encoding: Encoding,
+    input: &'a Bytes,
+    limits: Limits,
+    quirks: Quirks,
+    /// The message, and inside it the DevInf document that is being read.
+    documents: Vec<Tokens<'a>>,
+    builder: Builder<'a>,
+    ended: bool,
+    failed: Option<DecodeError>,
+}
+
+/// What a [`Reader`] finds in a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A command of the body, or of the `Sync` that has started and not ended.
+    Command(Command),
+    /// A `Sync` starts: all of it but its commands.
+    SyncStart(Sync),
+    /// The `Sync` ends.
+    SyncEnd {
+        /// Unknown children that stood between or after the commands.
+        extra: Extra,
+    },
+}
+
+impl std::fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader")
+            .field("encoding", &self.encoding)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Starts to read a message.
+    ///
+    /// # Errors
+    /// When it is larger than `limits` allow, or does not start like a document of this spelling.
+    pub fn new(
+        encoding: Encoding,
+        message: &'a Bytes,
+        limits: &Limits,
+        quirks: &Quirks,
+    ) -> Result<Self, DecodeError> {
+        let fail = |(kind, offset)| DecodeError { encoding, kind, offset, path: String::new() };
+        if message.len() > limits.message_bytes {
+            let (value, limit) = (message.len(), limits.message_bytes);
+            return Err(fail((DecodeErrorKind::Limit { what: "message_bytes", value, limit }, 0)));
+        }
+        let document = document(encoding, message, limits, quirks).map_err(fail)?;
+        Ok(Reader {
+            encoding,
+            input: message,
+            limits: limits.clone(),
+            quirks: quirks.clone(),
+            documents: vec![document],
+            builder: Builder::new(message, limits, quirks),
+            ended: false,
+            failed: None,
+        })
+    }
+
+    /// The header: reads it if it has not been read.
+    ///
+    /// # Errors
+    /// When the message is wrong up to there.
+    pub fn header(&mut self) -> Result<SyncHdr, DecodeError> {
+        loop {
+            if let Some(hdr) = &self.builder.hdr {
+                return Ok(hdr.clone());
+            }
+            if self.step()?.is_none() && self.ended {
+                return Err(self.fail(DecodeErrorKind::Violation("SyncHdr is missing".into())));
+            }
+        }
+    }
+
+    /// The next command, or start or end of a `Sync`; `None` after the last.
+    ///
+    /// # Errors
+    /// When the message is wrong from there on. What came before is good.
+    #[expect(clippy::should_implement_trait, reason = "an iterator over results would not end at an error")]
+    pub fn next(&mut self) -> Result<Option<Event>, DecodeError> {
+        loop {
+            let built = match self.builder.pending.take() {
+                Some(built) => Some(built),
+                None => self.step()?,
+            };
+            match built {
+                Some(Built::Command(command)) => return Ok(Some(Event::Command(command))),
+                Some(Built::SyncStart(sync)) => return Ok(Some(Event::SyncStart(sync))),
+                Some(Built::SyncEnd(extra)) => return Ok(Some(Event::SyncEnd { extra })),
+                Some(Built::Header) => {}
+                None if self.ended => return Ok(None),
+                None => {}
+            }
+        }
+    }
+
+    /// Whether the message ends its package; known once [`next`](Self::next) gave `None`.
+    pub fn is_final(&self) -> bool {
+        self.builder.is_final
+    }
+
+    /// Unknown children of `SyncML` and `SyncBody` so far.
+    pub fn extra(&self) -> &Extra {
+        &self.builder.extra
+    }
+
+    /// Octets read so far.
+    pub fn offset(&self) -> usize {
+        self.documents.last().map_or(self.input.len(), Tokens::offset)
+    }
+
+    /// One token further.
+    fn step(&mut self) -> Result<Option<Built>, DecodeError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        match self.token() {
+            Ok(built) => Ok(built),
+            Err(kind) => Err(self.fail(kind)),
+        }
+    }
+
+    fn token(&mut self) -> Result<Option<Built>, DecodeErrorKind> {
+        let Some(document) = self.documents.last_mut() else { return Ok(None) };
+        match document.next()? {
+            Token::Known(tag, attributes) => self.builder.known(tag, attributes),
+            Token::Unknown(element) => self.builder.unknown(*element),
+            Token::Text(text) => {
+                if self.builder.may_nest()
+                    && let Some(document) = self.inner(&text)?
+                {
+                    self.documents.push(document);
+                    return Ok(None);
+                }
+                self.builder.text(text).map(|()| None)
+            }
+            Token::End => self.builder.end(),
+            Token::Eof => {
+                self.leave();
+                Ok(None)
+            }
+        }
+    }
+
+    /// Ends the innermost document.
+    fn leave(&mut self) {
+        let spent = self.documents.pop();
+        match (self.documents.last_mut(), spent) {
+            (Some(outer), Some(inner)) => outer.set_table_budget(inner.table_budget()),
+            _ => self.ended = true,
+        }
+    }
+
+    /// A document inside a text, if it is one.
+    fn inner(&self, text: &Text<'a>) -> Result<Option<Tokens<'a>>, DecodeErrorKind> {
+        let std::borrow::Cow::Borrowed(bytes) = text.bytes else { return Ok(None) };
+        let base = (bytes.as_ptr() as usize).saturating_sub(self.input.as_ptr() as usize);
+        let outer = self.documents.last().map_or(0, Tokens::table_budget);
+        let limits = Limits { string_table_bytes: outer, ..self.limits.clone() };
+        #[cfg(feature = "wbxml")]
+        if text.opaque && crate::wbxml::reader::is_devinf(bytes) {
+            let doc = crate::wbxml::primitive::Doc::DevInf;
+            let tokens = crate::wbxml::reader::Tokenizer::new(bytes, base, doc, &limits, &self.quirks);
+            return tokens.map(|tokens| Some(Tokens::Wbxml(Box::new(tokens)))).map_err(|(kind, _)| kind);
+        }
+        #[cfg(feature = "xml")]
+        if self.quirks.devinf_as_text && crate::xml::reader::is_devinf(bytes) {
+            let page = crate::model::Page::DevInf;
+            let tokens = crate::xml::reader::Tokenizer::new(bytes, base, page, &limits, &self.quirks);
+            return tokens.map(|tokens| Some(Tokens::Xml(Box::new(tokens)))).map_err(|(kind, _)| kind);
+        }
+        let _ = (base, limits);
+        Ok(None)
+    }
+
+    fn fail(&mut self, kind: DecodeErrorKind) -> DecodeError {
+        let error =
+            DecodeError { encoding: self.encoding, kind, offset: self.offset(), path: self.builder.path() };
+        self.failed = Some(error.clone());
+        error
+    }
+}
+
+/// Starts the outermost document.
+fn document<'a>(
+    encoding: Encoding,
+    message: &'a Bytes,
+    limits: &Limits,
+    quirks: &Quirks,
+) -> Result<Tokens<'a>, (DecodeErrorKind, usize)> {
+    match encoding {
+        #[cfg(feature = "xml")]
+        Encoding::Xml => {
+            let page = crate::model::Page::SyncMl;
+            let tokens = crate::xml::reader::Tokenizer::new(message, 0, page, limits, quirks)?;
+            Ok(Tokens::Xml(Box::new(tokens)))
+        }
+        #[cfg(feature = "wbxml")]
+        Encoding::Wbxml => {
+            let doc = crate::wbxml::primitive::Doc::SyncMl;
+            let tokens = crate::wbxml::reader::Tokenizer::new(message, 0, doc, limits, quirks)?;
+            Ok(Tokens::Wbxml(Box::new(tokens)))
+        }
+        #[cfg(not(all(feature = "xml", feature = "wbxml")))]
+        _ => {
+            let _ = (message, limits, quirks);
+            Err((DecodeErrorKind::Unsupported("this spelling is not built in".into()), 0))
+        }
+    }
+}
+
+/// Reads a whole message.
+///
+/// # Errors
+/// When any of it is wrong. [`Reader`] gives what comes before the fault.
+///
+/// ```
+/// use bytes::Bytes;
+/// use syncml::{Encoding, Limits, Quirks, decode};
+/// let error = decode(Encoding::Wbxml, &Bytes::from_static(&[2, 0xA4, 1, 0x6A, 0, 0x6D]), &Limits::default(), &Quirks::normal());
+/// assert_eq!(error.unwrap_err().to_string(), "wbxml: malformed: cut off at byte 6");
+/// ```
+pub fn decode(
+    encoding: Encoding,
+    message: &Bytes,
+    limits: &Limits,
+    quirks: &Quirks,
+) -> Result<Message, DecodeError> {
+    let mut reader = Reader::new(encoding, message, limits, quirks)?;
+    let mut decoded = Message::new(reader.header()?);
+    let mut sync: Option<Sync> = None;
+    while let Some(event) = reader.next()? {
+        match (event, &mut sync) {
+            (Event::Command(command), Some(sync)) => sync.commands.push(command),
+            (Event::Command(command), None) => decoded.commands.push(command),
+            (Event::SyncStart(head), _) => sync = Some(head),
+            (Event::SyncEnd { extra }, open) => {
+                if let Some(mut sync) = open.take() {
+                    sync.extra = join(sync.extra, extra);
+                    decoded.commands.push(Command::Sync(sync));
+                }
+            }
+        }
+    }
+    decoded.is_final = reader.is_final();
+    decoded.extra = reader.builder.extra.take();
+    Ok(decoded)
+}
+
+fn join(first: Extra, second: Extra) -> Extra {
+    match (first, second) {
+        (Some(mut all), Some(more)) => {
+            all.extend(*more);
+            Some(all)
+        }
+        (first, second) => first.or(second),
+    }
+}

@@ -1,0 +1,5 @@
+//! The WBXML spelling.
+
+pub(crate) mod primitive;
+pub(crate) mod reader;
+pub(crate) mod writer;

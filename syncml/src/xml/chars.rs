@@ -1,0 +1,85 @@
+//! What characters XML can carry, and how text is written.
+
+/// Whether XML can carry these octets as text: UTF-8 without NUL, C0 controls other than TAB, LF and CR, and the
+/// noncharacters U+FFFE and U+FFFF.
+///
+/// What it cannot carry goes as base64 (`Format` `b64`).
+pub fn xml_can_carry(data: &[u8]) -> bool {
+    std::str::from_utf8(data).is_ok_and(is_xml_text)
+}
+
+/// Whether every character of the text is one of XML's.
+pub(crate) fn is_xml_text(text: &str) -> bool {
+    let mut octets = text.as_bytes();
+    while let Some((first, rest)) = octets.split_first() {
+        let bad = match first {
+            0x00..=0x08 | 0x0B | 0x0C | 0x0E..=0x1F => true,
+            0xEF => matches!(rest, [0xBF, 0xBE | 0xBF, ..]),
+            _ => false,
+        };
+        if bad {
+            return false;
+        }
+        octets = rest;
+    }
+    true
+}
+
+/// Whether a character reference may name it.
+pub(crate) fn is_xml_char(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
+}
+
+/// Whether the text can be a tag or attribute name.
+pub(crate) fn is_xml_name(name: &str) -> bool {
+    let start = |c: char| c.is_ascii_alphabetic() || c == '_' || (!c.is_ascii() && is_xml_char(c));
+    let mut chars = name.chars();
+    chars.next().is_some_and(start)
+        && chars.all(|c| start(c) || c.is_ascii_digit() || matches!(c, '-' | '.' | ':'))
+}
+
+/// The octets that stand for a character in text or in an attribute value, if it cannot stand for itself.
+pub(crate) fn escaped(octet: u8, in_attribute: bool) -> Option<&'static [u8]> {
+    Some(match octet {
+        b'&' => b"&amp;",
+        b'<' => b"&lt;",
+        b'>' => b"&gt;",
+        b'"' if in_attribute => b"&quot;",
+        b'\t' if in_attribute => b"&#9;",
+        b'\n' if in_attribute => b"&#10;",
+        b'\r' if in_attribute => b"&#13;",
+        _ => return None,
+    })
+}
+
+/// Where the first octet is that plain text cannot hold.
+pub(crate) fn first_special(data: &[u8]) -> Option<usize> {
+    data.iter().position(|b| matches!(b, b'<' | b'&' | b'>'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_xml_can_carry() {
+        for good in [&b""[..], b"a\tb\r\nc", "é \u{FFFD} \u{10000} \u{EFFF}".as_bytes(), b"]]>"] {
+            assert!(xml_can_carry(good), "{good:?}");
+        }
+        for bad in
+            [&b"\0"[..], b"a\x1Bb", b"\x0C", b"\xFF", b"\xC3", "\u{FFFE}".as_bytes(), "\u{FFFF}".as_bytes()]
+        {
+            assert!(!xml_can_carry(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names() {
+        for good in ["a", "_", "Rx-Pref", "x:y", "é1"] {
+            assert!(is_xml_name(good), "{good}");
+        }
+        for bad in ["", "1", "-a", "a b", "a<", "a\"", "0x05"] {
+            assert!(!is_xml_name(bad), "{bad}");
+        }
+    }
+}
