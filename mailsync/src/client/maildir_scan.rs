@@ -88,7 +88,8 @@ impl DirStore {
         for (guid, row) in rows.iter().filter(|(_, row)| !is_folder(row)) {
             let guid = Guid::unvalidated(guid.as_str());
             let places = files.remove(&encode(guid.as_str())).unwrap_or_default();
-            let recorded = Place { directory: self.directory_of(work, &row.place)?, name: row.name.clone() };
+            let directory = rows.get(&row.place).map(|row| row.name.clone()).unwrap_or_default();
+            let recorded = Place { directory, name: row.name.clone() };
             let (mine, others) = choose(places, &recorded);
             // A copy under the same name is another mail.
             for other in others {
@@ -336,7 +337,7 @@ impl DirStore {
         for (guid, row) in &rows {
             let guid = Guid::unvalidated(guid.as_str());
             let item = self.item(store, &guid)?.filter(|item| !item.deleted);
-            if !names.remove(&row.name).is_some_and(|()| true) {
+            if names.remove(&row.name).is_none() {
                 if let Some(item) = item {
                     let store = self.key(store);
                     batch.writes.push(Write::DeleteItem { store, guid: guid.clone(), expect: item.rev });

@@ -11,9 +11,10 @@ mod maildir_write;
 mod progress;
 pub mod report;
 pub mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use cli::main;
-
 pub use dirstore::{DirStore, DirStoreError, Layout};
 pub use maildir_scan::ScanReport;
 pub use maildir_verbs::{Listed, Maildir};
