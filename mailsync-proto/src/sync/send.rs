@@ -308,7 +308,6 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
     }
 
     /// The ids of an item on the wire, and what the map remembers of the offer.
-    #[expect(clippy::type_complexity, reason = "an option of a pair, used once")]
     fn address(
         &mut self,
         index: usize,

@@ -16,10 +16,13 @@
 //! # Spec
 //! SyncML Sync Protocol 1.1, OMA DS Protocol 1.2.
 
+mod answer;
 pub mod auth;
 mod exchange;
+mod incoming;
 mod link;
 mod object;
+mod outgoing;
 mod owed;
 mod uri;
 

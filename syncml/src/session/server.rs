@@ -4,7 +4,7 @@ use super::auth::{self, Nonces, Scheme};
 use super::exchange::Exchange;
 use super::link::{Link, Package};
 use super::{SessionError, from_bytes, to_bytes};
-use crate::model::{Cred, Encoding, Message, Meta, Source, StatusCode, SyncHdr, Target, Version};
+use crate::model::{Chal, Cred, Encoding, Message, Meta, Source, StatusCode, SyncHdr, Target, Version};
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
@@ -229,7 +229,7 @@ impl<'m> PendingLogin<'m> {
                 exchange.answer_header(hdr, StatusCode::AUTHENTICATED, chal);
             }
             Err((code, chal)) => {
-                exchange.answer_header(hdr, code, chal);
+                exchange.answer_header(hdr, code, chal.map(|chal| *chal));
                 exchange.barred = Some(code);
             }
         }
@@ -242,8 +242,8 @@ impl<'m> PendingLogin<'m> {
         config: &ServerConfig,
         login: &LoginCheck<'_>,
         nonces: &Nonces<'_>,
-    ) -> Result<Scheme, (StatusCode, Option<crate::model::Chal>)> {
-        let challenge = || Some(auth::challenge(config.scheme, Some(&nonces.now(login.now))));
+    ) -> Result<Scheme, (StatusCode, Option<Box<Chal>>)> {
+        let challenge = || Some(Box::new(auth::challenge(config.scheme, Some(&nonces.now(login.now)))));
         let Some(cred) = self.message.hdr.cred.as_deref() else {
             return Err((StatusCode::MISSING_CREDENTIALS, challenge()));
         };
