@@ -6,7 +6,7 @@ use bytes::Bytes;
 use idmap::Guid;
 use syncml::{DataStore, Encoding, StatusCode, Version};
 
-/// A kind of datastore: mail, notes, contacts.
+/// A kind of datastore: notes, contacts, ...
 ///
 /// One object serves every session; it holds configuration, never state. The server and the client use the same
 /// trait: what a server projects for a device, a client absorbs, and the other way round.

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 pub struct StoreKey {
     /// Whose.
     pub user: Box<str>,
-    /// Its name without `./`: `mail`, `notes`.
+    /// Its name without `./`: `notes`, `contacts`.
     pub datastore: Box<str>,
 }
 
@@ -107,7 +107,7 @@ pub struct Device {
 /// How a login is checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// `B64(MD5(user ":" password))`: a password equivalent, never a mail password.
+    /// `B64(MD5(user ":" password))`: a password equivalent, so a secret of its own.
     pub verifier: Box<str>,
     /// The device may not log in.
     pub revoked: bool,
