@@ -186,8 +186,12 @@ impl Writer {
         let bare = self.measure(&piece)?;
         let room = self.left().saturating_sub(bare);
         let len = self.fitting(&whole, room)?;
-        if len < whole.len().min(LEAST_CHUNK) {
-            let needed = bare.saturating_add(whole.len().min(LEAST_CHUNK));
+        let least = self.border(&whole, whole.len().min(LEAST_CHUNK));
+        if len < least {
+            if let Some((data, _)) = only_data(&mut piece) {
+                *data = whole.slice(..least);
+            }
+            let needed = self.measure(&piece)?;
             return Err(EncodeError::Full { needed, left: self.left() });
         }
         if let Some((data, _)) = only_data(&mut piece) {
@@ -311,6 +315,12 @@ impl Writer {
         let needed = self.len().saturating_sub(before);
         self.roll_back(&mark);
         written.map(|()| needed)
+    }
+
+    /// The last place up to `at` where `data` may be cut.
+    fn border(&self, data: &Bytes, at: usize) -> usize {
+        let text = std::str::from_utf8(data).ok().filter(|_| self.encoding == Encoding::Xml);
+        (0..=at).rev().find(|at| text.is_none_or(|text| text.is_char_boundary(*at))).unwrap_or(at)
     }
 
     /// How many octets of `data` fit in `room` octets that would otherwise hold an empty `Data`.
