@@ -2,6 +2,8 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 mod codec;
 pub mod error;
 pub mod limits;
@@ -21,7 +23,7 @@ pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;
 pub use model::*;
 pub use quirks::Quirks;
-pub use reader::{Event, Reader, decode};
+pub use reader::{Event, Reader, decode, decode_devinf};
 pub use writer::{Writer, encode};
 #[cfg(feature = "xml")]
 pub use xml::chars::xml_can_carry;

@@ -3,7 +3,7 @@
 use crate::codec::content::{Content, emit, emit_command, emit_extra};
 use crate::codec::sink::Sink;
 use crate::error::EncodeError;
-use crate::model::{Command, Data, Encoding, Item, Message, Sync, SyncHdr, Version};
+use crate::model::{Command, Data, Encoding, Extra, Item, Message, Sync, SyncHdr, Version};
 use crate::tables::Tag;
 use bytes::Bytes;
 
@@ -57,7 +57,7 @@ enum Mark {
 
 /// Does something with whichever sink there is.
 macro_rules! on_sink {
-    ($sink:expr, $s:ident => $do:expr, _ => $other:expr) => {
+    ($sink:expr, $s:pat => $do:expr, _ => $other:expr) => {
         match $sink {
             #[cfg(feature = "xml")]
             AnySink::Xml($s) => $do,
@@ -173,10 +173,14 @@ impl Writer {
         };
         let whole = std::mem::take(data);
         *more_data = more_after;
-        *data = whole.clone();
-        match self.command(&piece) {
-            Err(EncodeError::Full { .. }) => {}
-            written => return written.map(|()| whole.len()),
+        // Only what could fit is looked at: a large object is sent in many messages.
+        let window = whole.slice(..self.border(&whole, whole.len().min(self.left())));
+        if window.len() == whole.len() {
+            *data = whole.clone();
+            match self.command(&piece) {
+                Err(EncodeError::Full { .. }) => {}
+                written => return written.map(|()| whole.len()),
+            }
         }
         // With `MoreData` and no data it takes this much; the rest is the data's.
         if let Some((data, more_data)) = only_data(&mut piece) {
@@ -185,7 +189,7 @@ impl Writer {
         }
         let bare = self.measure(&piece)?;
         let room = self.left().saturating_sub(bare);
-        let len = self.fitting(&whole, room)?;
+        let len = self.fitting(&window, room)?;
         let least = self.border(&whole, whole.len().min(LEAST_CHUNK));
         if len < least {
             if let Some((data, _)) = only_data(&mut piece) {
@@ -217,26 +221,27 @@ impl Writer {
     }
 
     /// Ends the message.
-    pub fn finish(mut self, is_final: bool) -> Bytes {
+    pub fn finish(self, is_final: bool) -> Bytes {
+        // Without unknown children nothing can fail.
+        self.finish_with(is_final, &None).unwrap_or_default()
+    }
+
+    /// Ends the message; unknown children go after the body, where no command is looked for.
+    fn finish_with(mut self, is_final: bool, extra: &Extra) -> Result<Bytes, EncodeError> {
         self.close_sync();
-        if self.has_header {
-            on_sink!(&mut self.sink, sink => {
+        let has_header = self.has_header;
+        on_sink!(self.sink, mut sink => {
+            if has_header {
                 sink.set_ceiling(usize::MAX);
                 if is_final {
                     sink.flag(Tag::Final);
                 }
                 sink.close(Tag::SyncBody);
+                emit_extra(extra, &mut sink)?;
                 sink.close(Tag::SyncMl);
-            }, _ => ());
-        }
-        on_sink!(self.sink, sink => Bytes::from(sink.into_vec()), _ => Bytes::new())
-    }
-
-    /// Unknown children of the body, before its end.
-    fn extra(&mut self, message: &Message) -> Result<(), EncodeError> {
-        self.all_or_nothing(false, |writer| {
-            on_sink!(&mut writer.sink, sink => emit_extra(&message.extra, sink), _ => Err(writer.not_built_in()))
-        })
+            }
+            Ok(Bytes::from(sink.into_vec()))
+        }, _ => Ok(Bytes::new()))
     }
 
     fn needs_header(&self) -> Result<(), EncodeError> {
@@ -317,10 +322,13 @@ impl Writer {
         written.map(|()| needed)
     }
 
-    /// The last place up to `at` where `data` may be cut.
-    fn border(&self, data: &Bytes, at: usize) -> usize {
-        let text = std::str::from_utf8(data).ok().filter(|_| self.encoding == Encoding::Xml);
-        (0..=at).rev().find(|at| text.is_none_or(|text| text.is_char_boundary(*at))).unwrap_or(at)
+    /// The last place up to `at` where `data` may be cut: in XML not before the rest of a character.
+    fn border(&self, data: &[u8], at: usize) -> usize {
+        let inside = |at: &usize| data.get(*at).is_some_and(|octet| octet & 0xC0 == 0x80);
+        match self.encoding {
+            Encoding::Wbxml => at,
+            Encoding::Xml => (0..=at).rev().take(4).find(|at| !inside(at)).unwrap_or(at),
+        }
     }
 
     /// How many octets of `data` fit in `room` octets that would otherwise hold an empty `Data`.
@@ -362,6 +370,5 @@ pub fn encode(encoding: Encoding, message: &Message) -> Result<Bytes, EncodeErro
     let mut writer = Writer::new(encoding, version, usize::MAX);
     writer.header(&message.hdr)?;
     message.commands.iter().try_for_each(|command| writer.command(command))?;
-    writer.extra(message)?;
-    Ok(writer.finish(message.is_final))
+    writer.finish_with(message.is_final, &message.extra)
 }
