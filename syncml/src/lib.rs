@@ -10,6 +10,7 @@ pub mod limits;
 pub mod model;
 pub mod quirks;
 mod reader;
+pub mod san;
 #[cfg(any(feature = "client", feature = "server"))]
 pub mod session;
 mod tables;

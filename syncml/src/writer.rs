@@ -171,7 +171,11 @@ impl Writer {
         let Some((data, more_data)) = only_data(&mut piece) else {
             return Err(EncodeError::Misuse("a chunk needs one item with octets"));
         };
-        let whole = std::mem::take(data);
+        let mut whole = std::mem::take(data);
+        if more_after {
+            // The caller's slice may end inside a character, whose rest comes with the next chunk.
+            whole.truncate(whole.len().saturating_sub(self.unfinished(&whole)));
+        }
         *more_data = more_after;
         // Only what could fit is looked at: a large object is sent in many messages.
         let window = whole.slice(..self.border(&whole, whole.len().min(self.left())));
@@ -320,6 +324,23 @@ impl Writer {
         let needed = self.len().saturating_sub(before);
         self.roll_back(&mark);
         written.map(|()| needed)
+    }
+
+    /// Octets of a character at the end of `data` that is not complete; none in WBXML.
+    fn unfinished(&self, data: &[u8]) -> usize {
+        let tail = data.get(data.len().saturating_sub(3)..).unwrap_or_default();
+        let lead = tail.iter().rev().position(|octet| *octet >= 0xC0);
+        let (Encoding::Xml, Some(after)) = (self.encoding, lead) else { return 0 };
+        let have = after.saturating_add(1);
+        let octet = tail.iter().rev().nth(after).copied().unwrap_or_default();
+        let need = if octet >= 0xF0 {
+            4
+        } else if octet >= 0xE0 {
+            3
+        } else {
+            2
+        };
+        if have < need { have } else { 0 }
     }
 
     /// The last place up to `at` where `data` may be cut: in XML not before the rest of a character.

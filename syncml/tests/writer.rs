@@ -244,3 +244,19 @@ fn a_chunk_that_is_not_worth_it_is_refused() {
         }
     }
 }
+
+/// A host hands over as many octets as could fit, wherever that cuts a character.
+#[test]
+fn a_slice_that_ends_inside_a_character_is_cut_before_it() {
+    let object = Bytes::from("é漢😀".repeat(40));
+    for end in 60..object.len() {
+        let mut writer = Writer::new(Encoding::Xml, Version::V1_2, 5_000);
+        writer.header(&hdr()).unwrap();
+        let written = writer.chunk(&add(2, &object[..end]), true).unwrap();
+        assert!(written <= end && end - written < 4, "{written} of {end}");
+        assert!(std::str::from_utf8(&object[..written]).is_ok());
+        let message = read(Encoding::Xml, &writer.finish(false));
+        let Command::Add(change) = &message.commands[0] else { panic!() };
+        assert!(change.items[0].more_data);
+    }
+}
