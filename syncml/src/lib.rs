@@ -5,9 +5,12 @@
 #[cfg(feature = "arbitrary")]
 mod arbitrary;
 mod codec;
+mod convert;
 pub mod error;
+pub mod inspect;
 pub mod limits;
 pub mod model;
+pub mod names;
 pub mod quirks;
 mod reader;
 pub mod san;
@@ -20,6 +23,7 @@ mod writer;
 #[cfg(feature = "xml")]
 mod xml;
 
+pub use convert::{ConvertError, convert, respell};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 pub use limits::Limits;
 pub use model::*;

@@ -54,8 +54,13 @@ pub struct Quirks {
     pub stray_text: bool,
     /// A value that its field cannot take, or a second one, is kept as an unknown element.
     ///
-    /// Source: sync types in words, which Funambol fails on (facts §5.2).
+    /// Source: none met outside DevInf: for looking into broken files.
     pub odd_values: bool,
+    /// The same, in DevInf alone.
+    ///
+    /// Source: devices that repeat `Rx-Pref` and `Tx-Pref` (reference toolkit history, facts §3); sync types in
+    /// words (facts §5.2).
+    pub odd_devinf: bool,
     /// Octets after the end of the document are ignored.
     ///
     /// Source: WBXML facts §8.5.
@@ -92,6 +97,7 @@ impl Quirks {
             incomplete_commands: false,
             stray_text: false,
             odd_values: false,
+            odd_devinf: false,
             trailing_bytes: false,
             text_as_opaque: false,
             string_table_without_nul: false,
@@ -109,6 +115,7 @@ impl Quirks {
             metinf_wrapper: true,
             devinf_as_text: true,
             partial_devinf: true,
+            odd_devinf: true,
             incomplete_info: true,
             text_as_opaque: true,
             string_table_without_nul: true,

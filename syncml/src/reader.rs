@@ -183,10 +183,10 @@ pub(crate) enum Document {
 }
 
 /// Starts a document.
-fn tokenize<'a>(
+pub(crate) fn tokenize<'a>(
     document: Document,
     encoding: Encoding,
-    input: &'a Bytes,
+    input: &'a [u8],
     limits: &Limits,
     quirks: &Quirks,
 ) -> Result<Tokens<'a>, (DecodeErrorKind, usize)> {

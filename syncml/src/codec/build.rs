@@ -468,10 +468,11 @@ impl<'a> Builder<'a> {
 
     fn enter_child(&mut self, tag: Tag, shape: Shape) -> Result<()> {
         let any_order = self.quirks.any_order;
+        let odd = self.keeps_odd(tag);
         if let Some(open) = self.stack.last_mut() {
             // spec: threats X4.
             let again = !shape.many && open.seen & bit(tag) != 0;
-            if again && self.quirks.odd_values {
+            if again && odd {
                 return self.keep(Some(tag), known_element(tag));
             }
             if again {
@@ -585,12 +586,13 @@ impl<'a> Builder<'a> {
         };
         self.charge(text.weight().saturating_add(text.as_slice().len()).saturating_add(entry))?;
         let in_hdr = self.stack.len() == 2 && self.hdr.is_none();
+        let odd = self.keeps_odd(tag);
         let Some(open) = self.stack.last_mut() else { return Ok(()) };
         if tag == Tag::VerDtd && in_hdr {
             self.version = std::str::from_utf8(text.as_slice()).ok().and_then(Version::from_ver_dtd);
         }
         open.opaque_nonce |= tag == Tag::NextNonce && text.opaque;
-        let spare = self.quirks.odd_values.then(|| Bytes::copy_from_slice(text.as_slice()));
+        let spare = odd.then(|| Bytes::copy_from_slice(text.as_slice()));
         let input = self.input;
         let taken = on_content!(&mut open.frame, c => c.text(tag, text, input), _ => Ok(()));
         match (taken, spare) {
@@ -604,6 +606,11 @@ impl<'a> Builder<'a> {
             }
             (Err(bad), None) => Err(violation(format!("{}: {}", tag.name(), bad.0))),
         }
+    }
+
+    /// Whether a value of this element that does not fit is kept as it came.
+    fn keeps_odd(&self, tag: Tag) -> bool {
+        self.quirks.odd_values || (self.quirks.odd_devinf && tag.page() == Page::DevInf)
     }
 
     fn check_length(&self, tag: Tag, len: usize) -> Result<()> {
@@ -809,7 +816,7 @@ fn settle_nonce(meta: &mut Meta) {
 }
 
 /// The spelling of a DevInf document, if the octets look like one.
-fn devinf_spelling(outer: Encoding, octets: &[u8], quirks: &Quirks) -> Option<Encoding> {
+pub(crate) fn devinf_spelling(outer: Encoding, octets: &[u8], quirks: &Quirks) -> Option<Encoding> {
     #[cfg(feature = "wbxml")]
     if outer == Encoding::Wbxml && crate::wbxml::reader::is_devinf(octets) {
         return Some(Encoding::Wbxml);
