@@ -22,6 +22,14 @@ pub struct DecodeError {
     pub path: String,
 }
 
+impl DecodeError {
+    /// The same error, seen from the document that this one is inside of.
+    pub(crate) fn inside(self, encoding: Encoding, path: &str) -> Self {
+        let path = if self.path.is_empty() { path.to_owned() } else { format!("{path}/{}", self.path) };
+        DecodeError { encoding, path, ..self }
+    }
+}
+
 /// What is wrong with a document, grouped by who must act.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

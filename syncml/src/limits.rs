@@ -25,6 +25,9 @@ pub struct Limits {
     pub commands: usize,
     /// Octets reached through WBXML string tables, in total.
     pub string_table_bytes: usize,
+    /// Octets that the decoded message may take beyond four times its own: one octet of WBXML can open a
+    /// structure of 200.
+    pub tree_slack_bytes: usize,
 }
 
 impl Limits {
@@ -45,6 +48,7 @@ impl Default for Limits {
             header_uri_bytes: 255,
             commands: 4096,
             string_table_bytes: 1024 * 1024,
+            tree_slack_bytes: 1024 * 1024,
         }
     }
 }

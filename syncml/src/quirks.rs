@@ -36,6 +36,10 @@ pub struct Quirks {
     ///
     /// Source: WBXML facts §7: detect by content, not by `Type`.
     pub devinf_as_text: bool,
+    /// A DevInf document that cannot be read stays octets.
+    ///
+    /// Source: a large one comes in chunks, as any object may (session facts, large objects).
+    pub partial_devinf: bool,
     /// Parts that DevInf or MetInf calls mandatory are missing.
     ///
     /// Source: 1.0 phones leave out `SyncCap` and `Next`; an anchor echoed in a `Status` holds one of two.
@@ -48,10 +52,15 @@ pub struct Quirks {
     ///
     /// Source: none met: for looking into broken files.
     pub stray_text: bool,
-    /// A value that its field cannot take is kept as an unknown element.
+    /// A value that its field cannot take, or a second one, is kept as an unknown element.
     ///
-    /// Source: sync types in words, which Funambol fails on (facts §5.2).
+    /// Source: none met outside DevInf: for looking into broken files.
     pub odd_values: bool,
+    /// The same, in DevInf alone.
+    ///
+    /// Source: devices that repeat `Rx-Pref` and `Tx-Pref` (reference toolkit history, facts §3); sync types in
+    /// words (facts §5.2).
+    pub odd_devinf: bool,
     /// Octets after the end of the document are ignored.
     ///
     /// Source: WBXML facts §8.5.
@@ -83,10 +92,12 @@ impl Quirks {
             newer_elements: false,
             metinf_wrapper: false,
             devinf_as_text: false,
+            partial_devinf: false,
             incomplete_info: false,
             incomplete_commands: false,
             stray_text: false,
             odd_values: false,
+            odd_devinf: false,
             trailing_bytes: false,
             text_as_opaque: false,
             string_table_without_nul: false,
@@ -103,6 +114,8 @@ impl Quirks {
             newer_elements: true,
             metinf_wrapper: true,
             devinf_as_text: true,
+            partial_devinf: true,
+            odd_devinf: true,
             incomplete_info: true,
             text_as_opaque: true,
             string_table_without_nul: true,

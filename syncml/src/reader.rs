@@ -3,10 +3,10 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::codec::build::{Builder, Built};
-use crate::codec::token::{Text, Token, Tokens};
+use crate::codec::token::{Tokens, push_tight};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::limits::Limits;
-use crate::model::{Command, Encoding, Extra, Message, Sync, SyncHdr};
+use crate::model::{Command, DevInf, Encoding, Extra, Message, Sync, SyncHdr};
 use crate::quirks::Quirks;
 use bytes::Bytes;
 
@@ -33,11 +33,7 @@ use bytes::Bytes;
 /// ```
 pub struct Reader<'a> {
     encoding: Encoding,
-    input: &'a Bytes,
-    limits: Limits,
-    quirks: Quirks,
-    /// The message, and inside it the DevInf document that is being read.
-    documents: Vec<Tokens<'a>>,
+    tokens: Tokens<'a>,
     builder: Builder<'a>,
     ended: bool,
     failed: Option<DecodeError>,
@@ -83,14 +79,11 @@ impl<'a> Reader<'a> {
             let (value, limit) = (message.len(), limits.message_bytes);
             return Err(fail((DecodeErrorKind::Limit { what: "message_bytes", value, limit }, 0)));
         }
-        let document = document(encoding, message, limits, quirks).map_err(fail)?;
+        let tokens = tokenize(Document::SyncMl, encoding, message, limits, quirks).map_err(fail)?;
         Ok(Reader {
             encoding,
-            input: message,
-            limits: limits.clone(),
-            quirks: quirks.clone(),
-            documents: vec![document],
-            builder: Builder::new(message, limits, quirks),
+            tokens,
+            builder: Builder::new(encoding, message, limits, quirks),
             ended: false,
             failed: None,
         })
@@ -145,7 +138,7 @@ impl<'a> Reader<'a> {
 
     /// Octets read so far.
     pub fn offset(&self) -> usize {
-        self.documents.last().map_or(self.input.len(), Tokens::offset)
+        self.tokens.offset()
     }
 
     /// One token further.
@@ -163,92 +156,110 @@ impl<'a> Reader<'a> {
     }
 
     fn token(&mut self) -> Result<Option<Built>, DecodeErrorKind> {
-        let Some(document) = self.documents.last_mut() else { return Ok(None) };
-        match document.next()? {
-            Token::Known(tag, attributes) => self.builder.known(tag, attributes),
-            Token::Unknown(element) => self.builder.unknown(*element),
-            Token::Text(text) => {
-                if self.builder.may_nest()
-                    && let Some(document) = self.inner(&text)?
-                {
-                    self.documents.push(document);
-                    return Ok(None);
-                }
-                self.builder.text(text).map(|()| None)
-            }
-            Token::End => self.builder.end(),
-            Token::Eof => {
-                self.leave();
-                Ok(None)
-            }
-        }
-    }
-
-    /// Ends the innermost document.
-    fn leave(&mut self) {
-        let spent = self.documents.pop();
-        match (self.documents.last_mut(), spent) {
-            (Some(outer), Some(inner)) => outer.set_table_budget(inner.table_budget()),
-            _ => self.ended = true,
-        }
-    }
-
-    /// A document inside a text, if it is one.
-    fn inner(&self, text: &Text<'a>) -> Result<Option<Tokens<'a>>, DecodeErrorKind> {
-        let std::borrow::Cow::Borrowed(bytes) = text.bytes else { return Ok(None) };
-        let base = (bytes.as_ptr() as usize).saturating_sub(self.input.as_ptr() as usize);
-        let outer = self.documents.last().map_or(0, Tokens::table_budget);
-        let limits = Limits { string_table_bytes: outer, ..self.limits.clone() };
-        #[cfg(feature = "wbxml")]
-        if text.opaque && crate::wbxml::reader::is_devinf(bytes) {
-            let doc = crate::wbxml::primitive::Doc::DevInf;
-            let tokens = crate::wbxml::reader::Tokenizer::new(bytes, base, doc, &limits, &self.quirks);
-            return tokens.map(|tokens| Some(Tokens::Wbxml(Box::new(tokens)))).map_err(|(kind, _)| kind);
-        }
-        #[cfg(feature = "xml")]
-        if self.quirks.devinf_as_text && crate::xml::reader::is_devinf(bytes) {
-            let page = crate::model::Page::DevInf;
-            let tokens = crate::xml::reader::Tokenizer::new(bytes, base, page, &limits, &self.quirks);
-            return tokens.map(|tokens| Some(Tokens::Xml(Box::new(tokens)))).map_err(|(kind, _)| kind);
-        }
-        let _ = (base, limits);
-        Ok(None)
+        let token = self.tokens.next()?;
+        self.builder.set_table_budget(self.tokens.table_budget());
+        let built = self.builder.token(token)?;
+        self.tokens.set_table_budget(self.builder.table_budget());
+        self.ended = self.builder.ended();
+        Ok(built)
     }
 
     fn fail(&mut self, kind: DecodeErrorKind) -> DecodeError {
-        let error =
-            DecodeError { encoding: self.encoding, kind, offset: self.offset(), path: self.builder.path() };
+        let (encoding, offset) = (self.encoding, self.offset());
+        let error = self.builder.inner_error.take().map_or_else(
+            || DecodeError { encoding, kind, offset, path: self.builder.path() },
+            |inner| inner.inside(encoding, &self.builder.path()),
+        );
         self.failed = Some(error.clone());
         error
     }
 }
 
-/// Starts the outermost document.
-fn document<'a>(
+/// What a document is expected to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Document {
+    SyncMl,
+    DevInf,
+}
+
+/// Starts a document.
+pub(crate) fn tokenize<'a>(
+    document: Document,
     encoding: Encoding,
-    message: &'a Bytes,
+    input: &'a [u8],
     limits: &Limits,
     quirks: &Quirks,
 ) -> Result<Tokens<'a>, (DecodeErrorKind, usize)> {
     match encoding {
         #[cfg(feature = "xml")]
         Encoding::Xml => {
-            let page = crate::model::Page::SyncMl;
-            let tokens = crate::xml::reader::Tokenizer::new(message, 0, page, limits, quirks)?;
+            let page = match document {
+                Document::SyncMl => crate::model::Page::SyncMl,
+                Document::DevInf => crate::model::Page::DevInf,
+            };
+            let tokens = crate::xml::reader::Tokenizer::new(input, page, limits, quirks)?;
             Ok(Tokens::Xml(Box::new(tokens)))
         }
         #[cfg(feature = "wbxml")]
         Encoding::Wbxml => {
-            let doc = crate::wbxml::primitive::Doc::SyncMl;
-            let tokens = crate::wbxml::reader::Tokenizer::new(message, 0, doc, limits, quirks)?;
+            let doc = match document {
+                Document::SyncMl => crate::wbxml::primitive::Doc::SyncMl,
+                Document::DevInf => crate::wbxml::primitive::Doc::DevInf,
+            };
+            let tokens = crate::wbxml::reader::Tokenizer::new(input, doc, limits, quirks)?;
             Ok(Tokens::Wbxml(Box::new(tokens)))
         }
         #[cfg(not(all(feature = "xml", feature = "wbxml")))]
         _ => {
-            let _ = (message, limits, quirks);
+            let _ = (document, input, limits, quirks);
             Err((DecodeErrorKind::Unsupported("this spelling is not built in".into()), 0))
         }
     }
+}
+
+/// Reads a DevInf document that stands alone, as a host may have stored it.
+///
+/// # Errors
+/// When any of it is wrong, or it is larger than `limits` allow.
+pub fn decode_devinf(
+    encoding: Encoding,
+    document: &Bytes,
+    limits: &Limits,
+    quirks: &Quirks,
+) -> Result<DevInf, DecodeError> {
+    let fail = |(kind, offset)| DecodeError { encoding, kind, offset, path: String::new() };
+    if document.len() > limits.message_bytes {
+        let (value, limit) = (document.len(), limits.message_bytes);
+        return Err(fail((DecodeErrorKind::Limit { what: "message_bytes", value, limit }, 0)));
+    }
+    let mut budget = limits.clone();
+    read_devinf(encoding, document, &mut budget, quirks)
+}
+
+/// Reads a DevInf document and takes what it used from `limits`.
+pub(crate) fn read_devinf(
+    encoding: Encoding,
+    input: &Bytes,
+    limits: &mut Limits,
+    quirks: &Quirks,
+) -> Result<DevInf, DecodeError> {
+    let fail = |(kind, offset)| DecodeError { encoding, kind, offset, path: String::new() };
+    let mut tokens = tokenize(Document::DevInf, encoding, input, limits, quirks).map_err(fail)?;
+    let mut builder = Builder::new(encoding, input, limits, quirks);
+    builder.expect_devinf();
+    while !builder.ended() {
+        let step = tokens.next().and_then(|token| builder.token(token));
+        if let Err(kind) = step {
+            return Err(DecodeError { encoding, kind, offset: tokens.offset(), path: builder.path() });
+        }
+    }
+    limits.string_table_bytes = tokens.table_budget();
+    limits.tree_slack_bytes = builder.slack_left();
+    builder
+        .devinf
+        .take()
+        .map(|devinf| *devinf)
+        .ok_or_else(|| fail((DecodeErrorKind::Violation("DevInf is missing".into()), input.len())))
 }
 
 /// Reads a whole message.
@@ -273,8 +284,8 @@ pub fn decode(
     let mut sync: Option<Sync> = None;
     while let Some(event) = reader.next()? {
         match (event, &mut sync) {
-            (Event::Command(command), Some(sync)) => sync.commands.push(command),
-            (Event::Command(command), None) => decoded.commands.push(command),
+            (Event::Command(command), Some(sync)) => push_tight(&mut sync.commands, command),
+            (Event::Command(command), None) => push_tight(&mut decoded.commands, command),
             (Event::SyncStart(head), _) => sync = Some(head),
             (Event::SyncEnd { extra }, open) => {
                 if let Some(mut sync) = open.take() {

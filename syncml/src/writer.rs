@@ -3,7 +3,7 @@
 use crate::codec::content::{Content, emit, emit_command, emit_extra};
 use crate::codec::sink::Sink;
 use crate::error::EncodeError;
-use crate::model::{Command, Data, Encoding, Item, Message, Sync, SyncHdr, Version};
+use crate::model::{Command, Data, Encoding, Extra, Item, Message, Sync, SyncHdr, Version};
 use crate::tables::Tag;
 use bytes::Bytes;
 
@@ -57,7 +57,7 @@ enum Mark {
 
 /// Does something with whichever sink there is.
 macro_rules! on_sink {
-    ($sink:expr, $s:ident => $do:expr, _ => $other:expr) => {
+    ($sink:expr, $s:pat => $do:expr, _ => $other:expr) => {
         match $sink {
             #[cfg(feature = "xml")]
             AnySink::Xml($s) => $do,
@@ -171,12 +171,20 @@ impl Writer {
         let Some((data, more_data)) = only_data(&mut piece) else {
             return Err(EncodeError::Misuse("a chunk needs one item with octets"));
         };
-        let whole = std::mem::take(data);
+        let mut whole = std::mem::take(data);
+        if more_after {
+            // The caller's slice may end inside a character, whose rest comes with the next chunk.
+            whole.truncate(whole.len().saturating_sub(self.unfinished(&whole)));
+        }
         *more_data = more_after;
-        *data = whole.clone();
-        match self.command(&piece) {
-            Err(EncodeError::Full { .. }) => {}
-            written => return written.map(|()| whole.len()),
+        // Only what could fit is looked at: a large object is sent in many messages.
+        let window = whole.slice(..self.border(&whole, whole.len().min(self.left())));
+        if window.len() == whole.len() {
+            *data = whole.clone();
+            match self.command(&piece) {
+                Err(EncodeError::Full { .. }) => {}
+                written => return written.map(|()| whole.len()),
+            }
         }
         // With `MoreData` and no data it takes this much; the rest is the data's.
         if let Some((data, more_data)) = only_data(&mut piece) {
@@ -185,9 +193,13 @@ impl Writer {
         }
         let bare = self.measure(&piece)?;
         let room = self.left().saturating_sub(bare);
-        let len = self.fitting(&whole, room)?;
-        if len < whole.len().min(LEAST_CHUNK) {
-            let needed = bare.saturating_add(whole.len().min(LEAST_CHUNK));
+        let len = self.fitting(&window, room)?;
+        let least = self.border(&whole, whole.len().min(LEAST_CHUNK));
+        if len < least {
+            if let Some((data, _)) = only_data(&mut piece) {
+                *data = whole.slice(..least);
+            }
+            let needed = self.measure(&piece)?;
             return Err(EncodeError::Full { needed, left: self.left() });
         }
         if let Some((data, _)) = only_data(&mut piece) {
@@ -213,26 +225,27 @@ impl Writer {
     }
 
     /// Ends the message.
-    pub fn finish(mut self, is_final: bool) -> Bytes {
+    pub fn finish(self, is_final: bool) -> Bytes {
+        // Without unknown children nothing can fail.
+        self.finish_with(is_final, &None).unwrap_or_default()
+    }
+
+    /// Ends the message; unknown children go after the body, where no command is looked for.
+    fn finish_with(mut self, is_final: bool, extra: &Extra) -> Result<Bytes, EncodeError> {
         self.close_sync();
-        if self.has_header {
-            on_sink!(&mut self.sink, sink => {
+        let has_header = self.has_header;
+        on_sink!(self.sink, mut sink => {
+            if has_header {
                 sink.set_ceiling(usize::MAX);
                 if is_final {
                     sink.flag(Tag::Final);
                 }
                 sink.close(Tag::SyncBody);
+                emit_extra(extra, &mut sink)?;
                 sink.close(Tag::SyncMl);
-            }, _ => ());
-        }
-        on_sink!(self.sink, sink => Bytes::from(sink.into_vec()), _ => Bytes::new())
-    }
-
-    /// Unknown children of the body, before its end.
-    fn extra(&mut self, message: &Message) -> Result<(), EncodeError> {
-        self.all_or_nothing(false, |writer| {
-            on_sink!(&mut writer.sink, sink => emit_extra(&message.extra, sink), _ => Err(writer.not_built_in()))
-        })
+            }
+            Ok(Bytes::from(sink.into_vec()))
+        }, _ => Ok(Bytes::new()))
     }
 
     fn needs_header(&self) -> Result<(), EncodeError> {
@@ -313,6 +326,32 @@ impl Writer {
         written.map(|()| needed)
     }
 
+    /// Octets of a character at the end of `data` that is not complete; none in WBXML.
+    fn unfinished(&self, data: &[u8]) -> usize {
+        let tail = data.get(data.len().saturating_sub(3)..).unwrap_or_default();
+        let lead = tail.iter().rev().position(|octet| *octet >= 0xC0);
+        let (Encoding::Xml, Some(after)) = (self.encoding, lead) else { return 0 };
+        let have = after.saturating_add(1);
+        let octet = tail.iter().rev().nth(after).copied().unwrap_or_default();
+        let need = if octet >= 0xF0 {
+            4
+        } else if octet >= 0xE0 {
+            3
+        } else {
+            2
+        };
+        if have < need { have } else { 0 }
+    }
+
+    /// The last place up to `at` where `data` may be cut: in XML not before the rest of a character.
+    fn border(&self, data: &[u8], at: usize) -> usize {
+        let inside = |at: &usize| data.get(*at).is_some_and(|octet| octet & 0xC0 == 0x80);
+        match self.encoding {
+            Encoding::Wbxml => at,
+            Encoding::Xml => (0..=at).rev().take(4).find(|at| !inside(at)).unwrap_or(at),
+        }
+    }
+
     /// How many octets of `data` fit in `room` octets that would otherwise hold an empty `Data`.
     fn fitting(&self, data: &Bytes, room: usize) -> Result<usize, EncodeError> {
         match self.encoding {
@@ -352,6 +391,5 @@ pub fn encode(encoding: Encoding, message: &Message) -> Result<Bytes, EncodeErro
     let mut writer = Writer::new(encoding, version, usize::MAX);
     writer.header(&message.hdr)?;
     message.commands.iter().try_for_each(|command| writer.command(command))?;
-    writer.extra(message)?;
-    Ok(writer.finish(message.is_final))
+    writer.finish_with(message.is_final, &message.extra)
 }

@@ -7,8 +7,8 @@ use super::data::{DataBuild, to_nodes};
 use super::frame::{Frame, blank_hdr, command_frame, into_command};
 use super::sink::known_element;
 use super::slot::{Kind, Shape, from_base64};
-use super::token::{Attributes, Gathered, Text, is_blank};
-use crate::error::DecodeErrorKind;
+use super::token::{Attributes, Gathered, Text, Token, is_blank, push_tight};
+use crate::error::{DecodeError, DecodeErrorKind};
 use crate::limits::Limits;
 use crate::model::*;
 use crate::quirks::Quirks;
@@ -79,11 +79,20 @@ pub(crate) struct Builder<'a> {
     text: Gathered<'a>,
     version: Option<Version>,
     commands: usize,
+    /// Octets that what was built takes, at most.
+    taken: usize,
     pub(crate) pending: Option<Built>,
     pub(crate) hdr: Option<SyncHdr>,
     pub(crate) is_final: bool,
     pub(crate) extra: Extra,
     body_seen: bool,
+    encoding: Encoding,
+    /// The document is DevInf, not SyncML.
+    is_devinf: bool,
+    pub(crate) devinf: Option<Box<DevInf>>,
+    ended: bool,
+    /// What went wrong in a document inside `Data`, with its own place.
+    pub(crate) inner_error: Option<DecodeError>,
 }
 
 type Result<T> = std::result::Result<T, DecodeErrorKind>;
@@ -145,7 +154,7 @@ fn missing_in<T: Content>(_: &T, seen: u64) -> Option<Tag> {
 }
 
 impl<'a> Builder<'a> {
-    pub(crate) fn new(input: &'a Bytes, limits: &Limits, quirks: &Quirks) -> Self {
+    pub(crate) fn new(encoding: Encoding, input: &'a Bytes, limits: &Limits, quirks: &Quirks) -> Self {
         Builder {
             input,
             limits: limits.clone(),
@@ -155,11 +164,17 @@ impl<'a> Builder<'a> {
             text: Gathered::default(),
             version: None,
             commands: 0,
+            taken: 0,
             pending: None,
             hdr: None,
             is_final: false,
             extra: None,
             body_seen: false,
+            encoding,
+            is_devinf: false,
+            devinf: None,
+            ended: false,
+            inner_error: None,
         }
     }
 
@@ -175,7 +190,8 @@ impl<'a> Builder<'a> {
                 path.push_str(&format!("[{nth}]"));
             }
         };
-        for open in self.stack.iter().skip(1) {
+        let root = usize::from(!self.is_devinf);
+        for open in self.stack.iter().skip(root) {
             match (&open.frame, open.tag) {
                 (_, Some(tag)) => add(tag.name(), open.nth),
                 (Frame::Unknown(Element { name: Name::Text(name), .. }), None) => {
@@ -193,19 +209,88 @@ impl<'a> Builder<'a> {
         path
     }
 
-    /// Whether text here may be a document of its own: DevInf in `Data`.
-    pub(crate) fn may_nest(&self) -> bool {
-        let in_data = self.leaf.is_none()
-            && self.stack.last().is_some_and(|open| matches!(open.frame, Frame::Data(DataBuild::Empty)));
-        in_data
-            && self.text.as_slice().is_empty()
-            && self
-                .stack
-                .iter()
-                .any(|open| matches!(open.tag, Some(Tag::Put | Tag::Get | Tag::Results | Tag::Field)))
+    /// The document is a DevInf that stands alone.
+    pub(crate) fn expect_devinf(&mut self) {
+        self.is_devinf = true;
     }
 
-    pub(crate) fn known(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
+    /// Whether the document has been read to its end.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn table_budget(&self) -> usize {
+        self.limits.string_table_bytes
+    }
+
+    pub(crate) fn set_table_budget(&mut self, octets: usize) {
+        self.limits.string_table_bytes = octets;
+    }
+
+    /// What is left of the memory that a document inside may take.
+    pub(crate) fn slack_left(&self) -> usize {
+        self.allowed().saturating_sub(self.taken)
+    }
+
+    fn allowed(&self) -> usize {
+        self.input.len().saturating_mul(4).saturating_add(self.limits.tree_slack_bytes)
+    }
+
+    /// Takes the next token.
+    pub(crate) fn token(&mut self, token: Token<'a>) -> Result<Option<Built>> {
+        match token {
+            Token::Known(tag, attributes) => self.known(tag, attributes),
+            Token::Unknown(element) => self.unknown(*element),
+            Token::Text(text) => self.text(text).map(|()| None),
+            Token::End => self.end(),
+            Token::Eof => {
+                self.ended = true;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether `Data` here may hold a DevInf document.
+    fn holds_devinf(&self) -> bool {
+        let holder = |open: &Open| matches!(open.tag, Some(Tag::Put | Tag::Get | Tag::Results | Tag::Field));
+        self.stack.iter().any(holder)
+    }
+
+    /// Octets that end a `Data`: a DevInf document where they are one.
+    fn octets(&mut self, octets: Bytes) -> Result<DataBuild> {
+        // spec: WBXML facts §7: by content, not by Meta/Type.
+        let Some(encoding) =
+            devinf_spelling(self.encoding, &octets, &self.quirks).filter(|_| self.holds_devinf())
+        else {
+            return Ok(DataBuild::Octets(octets));
+        };
+        let mut limits = self.limits.clone();
+        limits.depth = self.depth_limit().saturating_sub(self.stack.len());
+        limits.tree_slack_bytes = self.slack_left().saturating_sub(octets.len().saturating_mul(4));
+        let before = limits.tree_slack_bytes.saturating_add(octets.len().saturating_mul(4));
+        match crate::reader::read_devinf(encoding, &octets, &mut limits, &self.quirks) {
+            Ok(devinf) => {
+                self.limits.string_table_bytes = limits.string_table_bytes;
+                self.charge(before.saturating_sub(limits.tree_slack_bytes))?;
+                Ok(DataBuild::DevInf(Box::new(devinf)))
+            }
+            Err(error) => {
+                if self.quirks.partial_devinf && !matches!(error.kind, DecodeErrorKind::Limit { .. }) {
+                    return Ok(DataBuild::Octets(octets));
+                }
+                let base = offset_in(self.input, &octets);
+                let kind = error.kind.clone();
+                self.inner_error = Some(DecodeError { offset: error.offset.saturating_add(base), ..error });
+                Err(kind)
+            }
+        }
+    }
+
+    fn depth_limit(&self) -> usize {
+        self.limits.depth.min(Limits::DEPTH_CEILING)
+    }
+
+    fn known(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
         self.degrade_leaf()?;
         let role =
             self.role(tag).map(|role| (tag, role)).or_else(|| self.role_by_name(tag.page(), tag.name()));
@@ -220,7 +305,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(crate) fn unknown(&mut self, element: Element) -> Result<Option<Built>> {
+    fn unknown(&mut self, element: Element) -> Result<Option<Built>> {
         self.degrade_leaf()?;
         let by_name = match &element.name {
             Name::Text(name) => self.role_by_name(Page::Other(u8::MAX), name),
@@ -235,7 +320,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(crate) fn text(&mut self, text: Text<'a>) -> Result<()> {
+    fn text(&mut self, text: Text<'a>) -> Result<()> {
         let gathers = self.leaf.is_some()
             || self.stack.last().is_some_and(|open| matches!(open.frame, Frame::Data(_) | Frame::Unknown(_)));
         if gathers {
@@ -246,7 +331,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    pub(crate) fn end(&mut self) -> Result<Option<Built>> {
+    fn end(&mut self) -> Result<Option<Built>> {
         if let Some(leaf) = self.leaf.take() {
             let text = std::mem::take(&mut self.text);
             if let Err(kind) = self.end_leaf(leaf, text) {
@@ -263,9 +348,15 @@ impl<'a> Builder<'a> {
         }
         match self.stack.last_mut().map(|open| &mut open.frame) {
             Some(Frame::Data(data @ DataBuild::Empty)) => {
-                *data = DataBuild::Octets(std::mem::take(&mut self.text).into_bytes(self.input));
+                *data = DataBuild::Octets(Bytes::new());
+                let text = std::mem::take(&mut self.text);
+                self.charge(text.weight())?;
+                let data = self.octets(text.into_bytes(self.input))?;
+                if let Some(open) = self.stack.last_mut() {
+                    open.frame = Frame::Data(data);
+                }
             }
-            _ => self.flush(false),
+            _ => self.flush(false)?,
         }
         if let Some(open) = self.stack.last() {
             self.check_complete(open)?;
@@ -279,6 +370,10 @@ impl<'a> Builder<'a> {
     /// What an element of the tables is here.
     fn role(&self, tag: Tag) -> Option<Role> {
         let Some(open) = self.stack.last() else {
+            if self.is_devinf {
+                return (tag == Tag::DevInf && self.devinf.is_none())
+                    .then(|| Role::Typed(Frame::DevInf(Box::default())));
+            }
             return (tag == Tag::SyncMl && !self.body_seen && self.hdr.is_none()).then_some(Role::Root);
         };
         match (&open.frame, tag) {
@@ -322,7 +417,7 @@ impl<'a> Builder<'a> {
             return Err(violation(format!("{} is not of this version", tag.name())));
         }
         let is_typed = matches!(role, Role::Typed(_));
-        self.flush(is_typed);
+        self.flush(is_typed)?;
         match role {
             Role::Root => self.push(tag, Frame::Root, false)?,
             Role::Hdr if self.hdr.is_some() => return Err(violation("second SyncHdr")),
@@ -373,9 +468,14 @@ impl<'a> Builder<'a> {
 
     fn enter_child(&mut self, tag: Tag, shape: Shape) -> Result<()> {
         let any_order = self.quirks.any_order;
+        let odd = self.keeps_odd(tag);
         if let Some(open) = self.stack.last_mut() {
             // spec: threats X4.
-            if !shape.many && open.seen & bit(tag) != 0 {
+            let again = !shape.many && open.seen & bit(tag) != 0;
+            if again && odd {
+                return self.keep(Some(tag), known_element(tag));
+            }
+            if again {
                 return Err(violation(format!("second {}", tag.name())));
             }
             if !any_order && shape.position < open.position {
@@ -387,7 +487,7 @@ impl<'a> Builder<'a> {
         match shape.kind {
             Kind::Frame(blank) => self.push(tag, blank(), shape.many),
             Kind::Text | Kind::Flag => {
-                limit("depth", self.stack.len().saturating_add(1), self.limits.depth)?;
+                limit("depth", self.stack.len().saturating_add(1), self.depth_limit())?;
                 self.leaf = Some(Leaf { tag, is_flag: matches!(shape.kind, Kind::Flag) });
                 Ok(())
             }
@@ -410,7 +510,8 @@ impl<'a> Builder<'a> {
 
     fn push_open(&mut self, tag: Option<Tag>, frame: Frame, nth: u32) -> Result<()> {
         // spec: threats W1; documents inside count too.
-        limit("depth", self.stack.len().saturating_add(1), self.limits.depth.min(Limits::DEPTH_CEILING))?;
+        limit("depth", self.stack.len().saturating_add(1), self.depth_limit())?;
+        self.charge(weight(&frame))?;
         self.stack.push(Open {
             tag,
             frame,
@@ -425,33 +526,49 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Accounts for memory before it is taken. spec: threats L2, L3.
+    fn charge(&mut self, octets: usize) -> Result<()> {
+        self.taken = self.taken.saturating_add(octets);
+        limit("tree_slack_bytes", self.taken, self.allowed())
+    }
+
     /// Opens an element that is kept as it came.
     fn keep(&mut self, tag: Option<Tag>, element: Element) -> Result<()> {
         if self.stack.is_empty() {
-            return Err(violation("the root is not SyncML"));
+            let wanted = if self.is_devinf { "DevInf" } else { "SyncML" };
+            return Err(violation(format!("the root is not {wanted}")));
         }
-        self.flush(false);
+        self.flush(false)?;
         self.push_open(tag, Frame::Unknown(element), 1)
     }
 
     /// An element inside text: the text's element is kept as it came.
     fn degrade_leaf(&mut self) -> Result<()> {
         match self.leaf.take() {
+            Some(leaf) if !self.quirks.odd_values || leaf.tag == Tag::Final => {
+                self.leaf = Some(leaf);
+                Err(violation("an element where text belongs"))
+            }
             Some(leaf) => self.push_open(Some(leaf.tag), Frame::Unknown(known_element(leaf.tag)), 1),
             None => Ok(()),
         }
     }
 
     /// Hands gathered text to the innermost element, where that holds text among elements.
-    fn flush(&mut self, beside_typed: bool) {
+    fn flush(&mut self, beside_typed: bool) -> Result<()> {
         let text = std::mem::take(&mut self.text);
+        if text.as_slice().is_empty() {
+            return Ok(());
+        }
+        self.charge(text.weight().saturating_add(listed(size_of::<Node>())))?;
         match self.stack.last_mut().map(|open| &mut open.frame) {
-            Some(Frame::Unknown(element)) if !text.as_slice().is_empty() => {
-                element.children.push(Node::Text(text.into_bytes(self.input)));
+            Some(Frame::Unknown(element)) => {
+                push_tight(&mut element.children, Node::Text(text.into_bytes(self.input)));
             }
             Some(Frame::Data(data)) => data.text(text, self.input, beside_typed),
             _ => {}
         }
+        Ok(())
     }
 
     fn end_leaf(&mut self, leaf: Leaf, text: Gathered<'a>) -> Result<()> {
@@ -463,25 +580,37 @@ impl<'a> Builder<'a> {
             return Err(violation(format!("opaque in {}", tag.name())));
         }
         self.check_length(tag, text.as_slice().len())?;
+        let entry = match self.stack.last() {
+            Some(Open { frame: Frame::FlatCtCap(_), .. }) => listed(size_of::<CtCapEntry>()),
+            _ => LEAF_WEIGHT,
+        };
+        self.charge(text.weight().saturating_add(text.as_slice().len()).saturating_add(entry))?;
         let in_hdr = self.stack.len() == 2 && self.hdr.is_none();
+        let odd = self.keeps_odd(tag);
         let Some(open) = self.stack.last_mut() else { return Ok(()) };
         if tag == Tag::VerDtd && in_hdr {
             self.version = std::str::from_utf8(text.as_slice()).ok().and_then(Version::from_ver_dtd);
         }
         open.opaque_nonce |= tag == Tag::NextNonce && text.opaque;
-        let spare = self.quirks.odd_values.then(|| Bytes::copy_from_slice(text.as_slice()));
+        let spare = odd.then(|| Bytes::copy_from_slice(text.as_slice()));
         let input = self.input;
         let taken = on_content!(&mut open.frame, c => c.text(tag, text, input), _ => Ok(()));
         match (taken, spare) {
             (Ok(()), _) => Ok(()),
             (Err(_), Some(text)) => {
                 let mut element = known_element(tag);
-                element.children.push(Node::Text(text));
-                self.attach_unknown(element);
-                Ok(())
+                if !text.is_empty() {
+                    element.children.push(Node::Text(text));
+                }
+                self.attach_unknown(element)
             }
             (Err(bad), None) => Err(violation(format!("{}: {}", tag.name(), bad.0))),
         }
+    }
+
+    /// Whether a value of this element that does not fit is kept as it came.
+    fn keeps_odd(&self, tag: Tag) -> bool {
+        self.quirks.odd_values || (self.quirks.odd_devinf && tag.page() == Page::DevInf)
     }
 
     fn check_length(&self, tag: Tag, len: usize) -> Result<()> {
@@ -525,6 +654,7 @@ impl<'a> Builder<'a> {
                 return Ok(Some(Built::Header));
             }
             (Frame::Root | Frame::Body, _) => {}
+            (Frame::DevInf(devinf), _) if self.stack.is_empty() => self.devinf = Some(devinf),
             (Frame::Unknown(element), _) => return self.finish_unknown(element),
             (Frame::Sync(sync), _) if self.stack.len() == 2 => {
                 if open.head_done {
@@ -545,8 +675,8 @@ impl<'a> Builder<'a> {
     fn finish_command(&mut self, command: Command) -> Option<Built> {
         let in_body = self.stack.len() <= 3;
         match self.stack.last_mut().map(|open| &mut open.frame) {
-            Some(Frame::Nest(nest)) => nest.commands.push(command),
-            Some(Frame::Sync(sync)) if !in_body => sync.commands.push(command),
+            Some(Frame::Nest(nest)) => push_tight(&mut nest.commands, command),
+            Some(Frame::Sync(sync)) if !in_body => push_tight(&mut sync.commands, command),
             _ => return Some(Built::Command(command)),
         }
         None
@@ -554,12 +684,16 @@ impl<'a> Builder<'a> {
 
     /// An unknown element with a `CmdID` is a command, any other an unknown child.
     fn finish_unknown(&mut self, element: Element) -> Result<Option<Built>> {
+        let in_body = matches!(self.stack.last(), Some(Open { frame: Frame::Body, .. }));
+        if in_body && matches!(&element.name, Name::Text(name) if matches!(&**name, "SyncHdr" | "SyncBody")) {
+            return Err(violation("a part of SyncML inside SyncBody"));
+        }
         let holds_commands = self
             .stack
             .last()
             .is_some_and(|open| matches!(open.frame, Frame::Body | Frame::Sync(_) | Frame::Nest(_)));
         if !holds_commands || !is_command(&element) {
-            self.attach_unknown(element);
+            self.attach_unknown(element)?;
             return Ok(None);
         }
         let head = self.begin_commands()?;
@@ -571,19 +705,25 @@ impl<'a> Builder<'a> {
         Ok(command)
     }
 
-    fn attach_unknown(&mut self, element: Element) {
-        let Some(open) = self.stack.last_mut() else { return };
+    fn attach_unknown(&mut self, element: Element) -> Result<()> {
+        // `SyncCap` is mandatory and has no room, so that its datastore keeps what is unknown in it.
+        let above = usize::from(matches!(self.stack.last(), Some(Open { frame: Frame::SyncCap(_), .. })));
+        let any_order = self.quirks.any_order;
+        let Some(open) = self.stack.iter_mut().nth_back(above) else { return Ok(()) };
         match &mut open.frame {
-            Frame::Unknown(parent) => parent.children.push(Node::Element(element)),
+            Frame::Unknown(parent) => push_tight(&mut parent.children, Node::Element(element)),
             Frame::Data(data) => data.attach(Frame::Unknown(element)),
             Frame::Root | Frame::Body => add(&mut self.extra, element),
-            Frame::FlatCtCap(cap) => cap.entries.push(CtCapEntry::Unknown(element)),
+            Frame::FlatCtCap(cap) => push_tight(&mut cap.entries, CtCapEntry::Unknown(element)),
             frame => {
                 let room = on_content!(frame, c => c.extra_mut(), _ => None);
                 if let Some(extra) = room {
                     add(extra, element);
                 } else if let Some(tag) = open.tag {
-                    // No room: the parent is kept as it came, too.
+                    // No room: the parent is kept as it came, too, behind its siblings.
+                    if !any_order {
+                        return Err(violation(format!("an unknown element in {}", tag.name())));
+                    }
                     let mut parent = known_element(tag);
                     parent.children = on_content!(&open.frame, c => to_nodes(c), _ => Vec::new());
                     parent.children.push(Node::Element(element));
@@ -591,6 +731,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     fn attach(&mut self, tag: Option<Tag>, frame: Frame) {
@@ -604,8 +745,55 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// A list grows by half, so it takes at most half more than its elements.
+const fn listed(octets: usize) -> usize {
+    octets.saturating_mul(3) / 2
+}
+
+/// Octets of a value that holds a text.
+const LEAF_WEIGHT: usize = listed(size_of::<Box<str>>());
+
+/// Octets that a frame takes once it is part of its parent; text comes on top.
+fn weight(frame: &Frame) -> usize {
+    match frame {
+        // Part of another structure, which has been counted.
+        Frame::Root
+        | Frame::Body
+        | Frame::Hdr(_)
+        | Frame::Target(_)
+        | Frame::Source(_)
+        | Frame::Parent(_) => 0,
+        Frame::Field(_) | Frame::Record(_) | Frame::Data(_) | Frame::SyncCap(_) | Frame::DsMem(_) => 0,
+        Frame::Unknown(element) => {
+            let name = match &element.name {
+                Name::Text(name) => name.len(),
+                Name::Token(_) => 0,
+            };
+            let namespace = element.namespace.as_ref().map_or(0, |uri| uri.len());
+            let attributes = element.attributes.iter().fold(0_usize, |sum, (key, value)| {
+                sum.saturating_add(key.len()).saturating_add(value.len()).saturating_add(listed(32))
+            });
+            listed(size_of::<Node>())
+                .saturating_add(name)
+                .saturating_add(namespace)
+                .saturating_add(attributes)
+        }
+        Frame::FlatCtCap(_) => listed(size_of::<FlatCtCap>()),
+        Frame::Change(_)
+        | Frame::Alert(_)
+        | Frame::Exec(_)
+        | Frame::Get(_)
+        | Frame::Results(_)
+        | Frame::Map(_) => listed(size_of::<Command>()),
+        Frame::Search(_) | Frame::Status(_) | Frame::Sync(_) | Frame::Nest(_) => listed(size_of::<Command>()),
+        Frame::DevInf(_) => size_of::<DevInf>(),
+        Frame::DataStore(_) => listed(size_of::<DataStore>()),
+        frame => listed(on_content!(frame, c => size_of_val(c), _ => 0)),
+    }
+}
+
 fn add(extra: &mut Extra, element: Element) {
-    extra.get_or_insert_default().push(element);
+    push_tight(extra.get_or_insert_default(), element);
 }
 
 fn is_command(element: &Element) -> bool {
@@ -625,6 +813,26 @@ fn settle_nonce(meta: &mut Meta) {
     {
         meta.next_nonce = Some(octets);
     }
+}
+
+/// The spelling of a DevInf document, if the octets look like one.
+pub(crate) fn devinf_spelling(outer: Encoding, octets: &[u8], quirks: &Quirks) -> Option<Encoding> {
+    #[cfg(feature = "wbxml")]
+    if outer == Encoding::Wbxml && crate::wbxml::reader::is_devinf(octets) {
+        return Some(Encoding::Wbxml);
+    }
+    #[cfg(feature = "xml")]
+    if quirks.devinf_as_text && crate::xml::reader::is_devinf(octets) {
+        return Some(Encoding::Xml);
+    }
+    let _ = (outer, octets, quirks);
+    None
+}
+
+/// How far into `whole` a slice of it starts; 0 for octets that lie elsewhere.
+fn offset_in(whole: &[u8], part: &[u8]) -> usize {
+    let at = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    if at < whole.len() { at } else { 0 }
 }
 
 fn limit(what: &'static str, value: usize, limit: usize) -> Result<()> {

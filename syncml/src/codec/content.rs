@@ -3,7 +3,7 @@
 use super::frame::{Frame, Parent};
 use super::sink::Sink;
 use super::slot::{Bad, Base64, InLocUri, Kind, Plain, Shape, Slot, Via, is_required, shape_of};
-use super::token::Gathered;
+use super::token::{Gathered, push_tight};
 use crate::error::EncodeError;
 use crate::model::*;
 use crate::tables::Tag;
@@ -249,7 +249,7 @@ impl Content for FlatCtCap {
     fn text(&mut self, tag: Tag, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
         let mut value = Box::<str>::default();
         value.text(text, input)?;
-        self.entries.push(match tag {
+        let entry = match tag {
             Tag::CtType => CtCapEntry::CtType(value),
             Tag::VerCt => CtCapEntry::VerCt(value),
             Tag::PropName => CtCapEntry::PropName(value),
@@ -258,7 +258,8 @@ impl Content for FlatCtCap {
             Tag::DataType => CtCapEntry::DataType(value),
             Tag::MaxSize | Tag::DevSize => CtCapEntry::Size(value),
             _ => CtCapEntry::DisplayName(value),
-        });
+        };
+        push_tight(&mut self.entries, entry);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use super::content::{Content, emit as emit_structure};
 use super::frame::{Frame, Framed};
 use super::sink::{Sink, Tree};
-use super::token::{Gathered, is_blank};
+use super::token::{Gathered, is_blank, push_tight};
 use crate::error::EncodeError;
 use crate::model::*;
 use crate::tables::Tag;
@@ -39,7 +39,7 @@ impl DataBuild {
             Frame::Anchor(anchor) if matches!(self, DataBuild::Empty) => *self = DataBuild::Anchor(anchor),
             Frame::DevInf(devinf) if matches!(self, DataBuild::Empty) => *self = DataBuild::DevInf(devinf),
             Frame::Property(property) => match self {
-                DataBuild::Properties(all) => all.push(property),
+                DataBuild::Properties(all) => push_tight(all, property),
                 _ => *self = DataBuild::Properties(vec![property]),
             },
             Frame::Unknown(element) => self.add(Node::Element(element)),
@@ -61,7 +61,7 @@ impl DataBuild {
     /// Adds a node, after turning whatever is here into markup.
     fn add(&mut self, node: Node) {
         match self {
-            DataBuild::Markup(nodes) => nodes.push(node),
+            DataBuild::Markup(nodes) => push_tight(nodes, node),
             other => {
                 let mut nodes = nodes_of(other);
                 nodes.push(node);

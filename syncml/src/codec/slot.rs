@@ -3,7 +3,7 @@
 use super::data::DataBuild;
 use super::frame::{Frame, Framed, Parent};
 use super::sink::Sink;
-use super::token::Gathered;
+use super::token::{Gathered, push_tight};
 use crate::error::EncodeError;
 use crate::model::*;
 use crate::tables::Tag;
@@ -139,7 +139,7 @@ impl Slot for Vec<Box<str>> {
     const MANY: bool = true;
 
     fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        self.push(str_of(&text)?.into());
+        push_tight(self, str_of(&text)?.into());
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Slot for Vec<u32> {
     const MANY: bool = true;
 
     fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        self.push(narrow(&text)?);
+        push_tight(self, narrow(&text)?);
         Ok(())
     }
 
@@ -326,7 +326,7 @@ macro_rules! structures {
 
             fn attach(&mut self, frame: Frame) {
                 if let Some(value) = <$type>::from_frame(frame) {
-                    self.push(value);
+                    push_tight(self, value);
                 }
             }
 

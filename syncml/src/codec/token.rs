@@ -130,6 +130,14 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    /// Octets that it took beside the input.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.pieces {
+            Pieces::None | Pieces::One(_) => 0,
+            Pieces::Joined(bytes) => bytes.capacity(),
+        }
+    }
+
     /// The octets; a slice of `input` where they came in one piece.
     pub(crate) fn into_bytes(self, input: &Bytes) -> Bytes {
         match self.pieces {
@@ -169,4 +177,13 @@ pub(crate) fn page_of_namespace(uri: &str) -> Option<Page> {
     } else {
         None
     }
+}
+
+/// Adds to a list that starts small and grows by half: most lists have one element, and the largest decide
+/// how much memory a message takes.
+pub(crate) fn push_tight<T>(list: &mut Vec<T>, value: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact((list.len() / 2).max(1));
+    }
+    list.push(value);
 }

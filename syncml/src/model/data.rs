@@ -56,6 +56,12 @@ impl Data {
             _ => None,
         }
     }
+
+    /// Whether octets are UTF-8 text; markup always is. Old phones put other character sets here
+    /// (threats W7): such data is kept as it came, and this tells.
+    pub fn is_text(&self) -> bool {
+        self.as_bytes().is_none_or(|octets| std::str::from_utf8(octets).is_ok())
+    }
 }
 
 /// What part of a datastore is meant: `Meta, Field?, Record?, FilterType?` (1.2).

@@ -16,8 +16,6 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Tokenizer<'a> {
     input: &'a [u8],
-    /// Octets of the outermost document before this one.
-    base: usize,
     at: usize,
     token_at: usize,
     table: &'a [u8],
@@ -128,28 +126,26 @@ fn table_text(table: &[u8], index: u32) -> Option<&[u8]> {
 }
 
 impl<'a> Tokenizer<'a> {
-    /// Reads the header of a document. `nested` tells what it is if its public id does not.
+    /// Reads the header of a document. `default` is what it is if its public id does not tell.
     pub(crate) fn new(
         input: &'a [u8],
-        base: usize,
         default: Doc,
         limits: &Limits,
         quirks: &Quirks,
     ) -> Result<Self, (Kind, usize)> {
-        let head = header(input).map_err(|(kind, at)| (kind, base.saturating_add(at)))?;
+        let head = header(input)?;
         // spec: threats W7; MIBenum 106 UTF-8, 3 US-ASCII, 4 ISO-8859-1; 0 and 1 are unknown: UTF-8.
         let latin1 = match head.charset {
             106 | 3 | 0 => false,
             4 => true,
-            other => return Err((Kind::Unsupported(format!("character set {other}")), base)),
+            other => return Err((Kind::Unsupported(format!("character set {other}")), 0)),
         };
         let unterminated = head.table.last().is_some_and(|b| *b != 0);
         if unterminated && !quirks.string_table_without_nul {
-            return Err((malformed("string table without its last NUL"), base));
+            return Err((malformed("string table without its last NUL"), 0));
         }
         Ok(Tokenizer {
             input,
-            base,
             at: head.len,
             token_at: head.len,
             table: head.table,
@@ -167,7 +163,7 @@ impl<'a> Tokenizer<'a> {
     }
 
     pub(crate) fn offset(&self) -> usize {
-        self.base.saturating_add(self.token_at)
+        self.token_at
     }
 
     pub(crate) fn next(&mut self) -> Result<Token<'a>, Kind> {
@@ -273,6 +269,8 @@ impl<'a> Tokenizer<'a> {
                 let value = String::from_utf8(value).map_err(|_| malformed("attribute that is not UTF-8"))?;
                 if &*name == "xmlns" {
                     declared = Some(value.into());
+                } else if all.iter().any(|(other, _)| *other == name) {
+                    return Err(malformed("second attribute of one name"));
                 } else {
                     all.push((name, value.into()));
                 }
@@ -320,12 +318,20 @@ impl<'a> Tokenizer<'a> {
         if index == 0 && self.table.is_empty() && self.quirks.nameless_xmlns {
             return Ok("xmlns");
         }
-        self.name(index)
+        let name = self.name(index)?;
+        // How attribute tokens are named in the model.
+        if super::writer::attribute_token(name).is_some() {
+            return Err(malformed("attribute named like a token"));
+        }
+        Ok(name)
     }
 
     fn name(&mut self, index: u32) -> Result<&'a str, Kind> {
         let name = self.table_text(index)?;
         limit("name_bytes", name.len(), self.name_bytes)?;
+        if name.is_empty() {
+            return Err(malformed("empty name"));
+        }
         std::str::from_utf8(name).map_err(|_| malformed("name that is not UTF-8"))
     }
 

@@ -185,10 +185,9 @@ impl WbxmlSink {
     }
 
     fn attribute(&mut self, name: &str, value: &str) -> Result<(), EncodeError> {
-        let token = name.strip_prefix("0x").filter(|hex| hex.len() == 2);
-        match token.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(token) if is_attribute_token(token) => self.out.byte(token),
-            _ => {
+        match attribute_token(name) {
+            Some(token) => self.out.byte(token),
+            None => {
                 let at = self.literal(name)?;
                 self.out.byte(global::LITERAL);
                 self.number(at);
@@ -199,9 +198,12 @@ impl WbxmlSink {
     }
 }
 
-/// Attribute start tokens: below 0x80 and no global token.
-fn is_attribute_token(token: u8) -> bool {
-    matches!(token, 0x05..=0x3F | 0x44..=0x7F)
+/// The attribute start token that a name like `0x05` stands for: below 0x80 and no global token.
+pub(crate) fn attribute_token(name: &str) -> Option<u8> {
+    let digit = |b: u8| b.is_ascii_digit() || (b'A'..=b'F').contains(&b);
+    let hex = name.strip_prefix("0x").filter(|hex| hex.len() == 2 && hex.bytes().all(digit))?;
+    let token = u8::from_str_radix(hex, 16).ok()?;
+    matches!(token, 0x05..=0x3F | 0x44..=0x7F).then_some(token)
 }
 
 /// How many octets of data fit in `room` more octets than an empty `Data` takes.

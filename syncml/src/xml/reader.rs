@@ -16,8 +16,6 @@ use std::sync::Arc;
 /// Reads one document.
 pub(crate) struct Tokenizer<'a> {
     reader: quick_xml::Reader<&'a [u8]>,
-    /// Octets of the outermost document before this one.
-    base: usize,
     offset: usize,
     depth: usize,
     declared: Vec<Declared>,
@@ -52,11 +50,14 @@ fn malformed(what: impl Into<String>) -> Kind {
     Kind::Malformed(what.into())
 }
 
+fn position(octets: u64) -> usize {
+    usize::try_from(octets).unwrap_or(usize::MAX)
+}
+
 impl<'a> Tokenizer<'a> {
     /// Starts a document. `default` is the vocabulary of elements without a namespace.
     pub(crate) fn new(
         input: &'a [u8],
-        base: usize,
         default: Page,
         limits: &Limits,
         quirks: &Quirks,
@@ -66,14 +67,13 @@ impl<'a> Tokenizer<'a> {
             || input.starts_with(&[0xFF, 0xFE])
             || input.starts_with(&[0, b'<'])
         {
-            return Err((Kind::Unsupported("UTF-16".into()), base));
+            return Err((Kind::Unsupported("UTF-16".into()), 0));
         }
         let default =
             if quirks.missing_namespace { Namespace::Page(default) } else { Namespace::Foreign("".into()) };
         Ok(Tokenizer {
             reader: quick_xml::Reader::from_reader(input),
-            base,
-            offset: base,
+            offset: 0,
             depth: 0,
             declared: Vec::new(),
             outermost: default.clone(),
@@ -90,24 +90,20 @@ impl<'a> Tokenizer<'a> {
         self.offset
     }
 
-    fn at(&self, position: u64) -> usize {
-        self.base.saturating_add(usize::try_from(position).unwrap_or(usize::MAX))
-    }
-
     pub(crate) fn next(&mut self) -> Result<Token<'a>, Kind> {
         if self.pending_end {
             self.pending_end = false;
             return Ok(self.end());
         }
         loop {
-            self.offset = self.at(self.reader.buffer_position());
+            self.offset = position(self.reader.buffer_position());
             if self.root_done && self.trailing_bytes {
                 return Ok(Token::Eof);
             }
             let event = match self.reader.read_event() {
                 Ok(event) => event,
                 Err(error) => {
-                    self.offset = self.at(self.reader.error_position());
+                    self.offset = position(self.reader.error_position());
                     return Err(malformed(error.to_string()));
                 }
             };
@@ -156,7 +152,7 @@ impl<'a> Tokenizer<'a> {
         if self.depth > 0 {
             return Ok(Some(Token::Text(Text { bytes, opaque: false })));
         }
-        let bom = self.offset == self.base && *bytes == *b"\xEF\xBB\xBF";
+        let bom = self.offset == 0 && *bytes == *b"\xEF\xBB\xBF";
         if is_blank(&bytes) || bom { Ok(None) } else { Err(malformed("text outside the root")) }
     }
 
