@@ -1,5 +1,6 @@
 //! The command line of `mailsync`.
 
+use super::look::{self, Show};
 use super::maildir_verbs::{Listed, Maildir};
 use super::report::{Outcome, Report};
 use super::sync::{self, Options, StoreOption};
@@ -92,6 +93,24 @@ enum Command {
         /// Its id, as listed
         luid: String,
     },
+    /// Show a SyncML message (XML or WBXML), a DevInf document or a Package #0 as a tree with names for codes
+    Inspect {
+        /// The file; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// WBXML token by token
+        #[arg(long)]
+        tokens: bool,
+    },
+    /// Spell a SyncML message the other way, to standard output; nothing is lost
+    Convert {
+        /// The spelling
+        #[arg(long, value_enum)]
+        to: Wire,
+        /// The file; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]
@@ -171,6 +190,15 @@ enum Wire {
     Xml,
 }
 
+impl Wire {
+    fn encoding(self) -> Encoding {
+        match self {
+            Wire::Wbxml => Encoding::Wbxml,
+            Wire::Xml => Encoding::Xml,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum VersionArg {
     #[value(name = "1.1")]
@@ -246,6 +274,15 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             dir.open()?.delete(&luid).map_err(text)?;
             done(json, &luid, &format!("{luid} deleted"))
         }
+        Command::Inspect { file, tokens } => {
+            let show = match (tokens, json) {
+                (true, _) => Show::Tokens,
+                (false, true) => Show::Json,
+                (false, false) => Show::Tree,
+            };
+            look::inspect(&file, show)
+        }
+        Command::Convert { to, file } => look::convert(&file, to.encoding()),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
             Ok(crate::daemon::main(std::iter::once(OsString::from("mailsyncd")).chain(args)))
@@ -263,10 +300,7 @@ fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
         stores: args.stores,
         device: args.device,
         slow: matches!(args.mode, ModeArg::Slow),
-        encoding: match args.wire {
-            Wire::Wbxml => Encoding::Wbxml,
-            Wire::Xml => Encoding::Xml,
-        },
+        encoding: args.wire.encoding(),
         version: match args.protocol {
             VersionArg::V1_1 => Version::V1_1,
             VersionArg::V1_2 => Version::V1_2,

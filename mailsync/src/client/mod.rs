@@ -3,6 +3,7 @@
 mod cli;
 pub mod dirstore;
 mod http;
+mod look;
 pub mod maildir;
 mod maildir_index;
 pub mod maildir_scan;
