@@ -1,6 +1,10 @@
 //! OMA DS / SyncML: codec and sans-IO sessions.
 
 #![warn(clippy::expect_used, clippy::panic)]
+#![cfg_attr(
+    not(any(feature = "xml", feature = "wbxml")),
+    allow(unused, reason = "without a spelling the model is all there is")
+)]
 
 #[cfg(feature = "arbitrary")]
 mod arbitrary;

@@ -106,6 +106,7 @@ impl Tag {
     }
 
     /// The element with this token.
+    #[cfg(feature = "wbxml")]
     pub(crate) fn by_token(page: Page, token: u8) -> Option<Tag> {
         let row = index(BY_TOKEN.get(slot(page)?)?.get(usize::from(token & 0x3F))?)?;
         ENTRIES.get(row).map(|entry| entry.tag)
@@ -132,6 +133,7 @@ pub(crate) const PAGES: [Page; 3] = [Page::SyncMl, Page::MetInf, Page::DevInf];
 const SLOTS: usize = 256;
 const NONE: u8 = u8::MAX;
 
+#[cfg(feature = "wbxml")]
 static BY_TOKEN: [[u8; 64]; 3] = by_token();
 static BY_NAME: [[u8; SLOTS]; 3] = by_name();
 
@@ -161,6 +163,7 @@ const fn hash(name: &[u8]) -> usize {
     h % SLOTS
 }
 
+#[cfg(feature = "wbxml")]
 const fn by_token() -> [[u8; 64]; 3] {
     let mut table = [[NONE; 64]; 3];
     let mut row = 0;

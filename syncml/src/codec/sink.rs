@@ -203,6 +203,7 @@ impl Out {
     }
 
     /// Changes the last octet, if it was stored.
+    #[cfg(feature = "wbxml")]
     pub(crate) fn patch_last(&mut self, change: impl FnOnce(u8) -> u8) {
         if self.over == 0
             && let Some(last) = self.buf.last_mut()
