@@ -35,13 +35,19 @@
 //!
 //! | module | standards |
 //! |---|---|
+//! | [`smpp`] | SMPP 3.3, 3.4, 5.0 |
+//! | [`text`] | 3GPP TS 23.038, TS 23.040 §9.2.3.24 |
 //! | [`smtp`] | RFC 5321, 1870, 2033, 2034, 2920, 3207, 3461, 3463, 4616, 4954, 6152, 6531 |
 
 #![warn(clippy::expect_used, clippy::panic)]
 
 mod secret;
+#[cfg(feature = "smpp")]
+pub mod smpp;
 #[cfg(feature = "smtp")]
 pub mod smtp;
+#[cfg(feature = "text")]
+pub mod text;
 
 pub use secret::Secret;
 
