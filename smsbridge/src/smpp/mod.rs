@@ -28,6 +28,7 @@ mod frame;
 mod header;
 pub mod pdu;
 mod quirks;
+pub mod session;
 mod status;
 pub mod tlv;
 mod values;
