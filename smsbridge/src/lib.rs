@@ -36,11 +36,14 @@
 //! | module | standards |
 //! |---|---|
 //! | [`smpp`] | SMPP 3.3, 3.4, 5.0 |
+//! | [`bridge`] | 3GPP TS 23.040 §3.8, RFC 5322, 2047, 3464, 3676, 3834 |
 //! | [`text`] | 3GPP TS 23.038, TS 23.040 §9.2.3.24 |
 //! | [`smtp`] | RFC 5321, 1870, 2033, 2034, 2920, 3207, 3461, 3463, 4616, 4954, 6152, 6531 |
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "bridge")]
+pub mod bridge;
 mod secret;
 #[cfg(feature = "smpp")]
 pub mod smpp;
