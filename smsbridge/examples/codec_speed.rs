@@ -8,7 +8,9 @@ use rusmpp::Command;
 use rusmpp::decode::DecodeWithLength;
 use rusmpp::encode::{Encode, Length};
 use smsbridge::smpp::pdu::SubmitSm;
-use smsbridge::smpp::{Body, CommandStatus, DataCoding, Pdu, Quirks, SequenceNumber, Tag, Ton};
+use smsbridge::smpp::{
+    Body, CommandStatus, DataCoding, Framer, Limits, Pdu, Quirks, SequenceNumber, Tag, Ton,
+};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -35,16 +37,24 @@ fn submit(text: usize, tlvs: usize, payload: usize) -> Body {
     Body::SubmitSm(submit)
 }
 
+/// Nanoseconds on a processor, so that a busy machine does not count; wall time where the system does not tell.
+fn clock(origin: Instant) -> f64 {
+    let on_cpu = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let first = on_cpu.and_then(|text| text.split(' ').next().and_then(|number| number.parse().ok()));
+    first.unwrap_or_else(|| origin.elapsed().as_secs_f64() * 1e9)
+}
+
 /// Best of five, nanoseconds for one call.
 fn time(mut call: impl FnMut()) -> f64 {
     const CALLS: u32 = 200_000;
     let mut best = f64::MAX;
     for _ in 0..5 {
-        let start = Instant::now();
+        let origin = Instant::now();
+        let start = clock(origin);
         (0..CALLS).for_each(|_| call());
-        best = best.min(start.elapsed().as_secs_f64() / f64::from(CALLS));
+        best = best.min((clock(origin) - start) / f64::from(CALLS));
     }
-    best * 1e9
+    best
 }
 
 fn main() {
@@ -60,11 +70,14 @@ fn main() {
         ("payload 1,000 octets", submit(0, 0, 1_000)),
     ] {
         let wire = Pdu::new(SequenceNumber(7), &body).encode();
+        // both begin with octets that go into a buffer, as a socket gives them
+        let mut framer = Framer::new(Limits::default());
+        framer.set_bound(true);
         let decode = time(|| {
-            let pdu = Pdu::from_frame(black_box(&wire).clone()).unwrap();
+            framer.push(black_box(&wire));
+            let pdu = framer.next_pdu().unwrap().unwrap();
             black_box(pdu.decode(&quirks).unwrap());
         });
-        // both begin with octets in a buffer of their own, as a socket gives them
         let mut source = BytesMut::new();
         let theirs_decode = time(|| {
             source.extend_from_slice(black_box(&wire[4..]));

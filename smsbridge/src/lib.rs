@@ -1,4 +1,4 @@
-//! SMS and mail as one: sans-IO SMTP (and LMTP) sessions for both ends of a link.
+//! SMS and mail as one: sans-IO SMTP and SMPP sessions for both ends of a link, and the conversion between them.
 //!
 //! # First call
 //!
@@ -54,6 +54,6 @@ pub mod text;
 
 pub use secret::Secret;
 
-#[cfg(all(doctest, feature = "smtp"))]
+#[cfg(all(doctest, feature = "bridge"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

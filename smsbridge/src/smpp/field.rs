@@ -7,7 +7,7 @@ use super::{
     CommandStatus, DataCoding, DecodeErrorKind, EsmClass, InterfaceVersion, MessageState, Npi, Quirks,
     RegisteredDelivery, Ton, ValueError,
 };
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use nom::IResult;
 use nom::bytes::complete::take;
 use nom::number::complete::{be_u8, be_u32};
@@ -109,23 +109,63 @@ pub(super) fn status_of(field: &str) -> CommandStatus {
 /// A kind of field.
 pub(super) trait Field: Sized {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError>;
-    fn write(&self, out: &mut BytesMut);
+    /// Octets that [`write`](Field::write) writes.
+    fn length(&self) -> usize;
+    fn write(&self, out: &mut Writer<'_>);
+}
+
+/// Writes the fields of one body into room of exactly their length.
+pub(super) struct Writer<'a>(&'a mut [u8]);
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(room: &'a mut [u8]) -> Self {
+        Writer(room)
+    }
+
+    #[inline]
+    pub(super) fn put_slice(&mut self, octets: &[u8]) {
+        if let Some((place, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(octets.len()) {
+            place.copy_from_slice(octets);
+            self.0 = rest;
+        }
+    }
+
+    #[inline]
+    pub(super) fn put_u8(&mut self, octet: u8) {
+        if let Some((place, rest)) = std::mem::take(&mut self.0).split_first_mut() {
+            *place = octet;
+            self.0 = rest;
+        }
+    }
+
+    #[inline]
+    pub(super) fn put_u32(&mut self, number: u32) {
+        self.put_slice(&number.to_be_bytes());
+    }
 }
 
 impl Field for u8 {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         reader.parse(be_u8)
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        1
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         out.put_u8(*self);
     }
 }
 
 impl Field for u32 {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         reader.parse(be_u32)
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        4
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         out.put_u32(*self);
     }
 }
@@ -133,10 +173,14 @@ impl Field for u32 {
 macro_rules! octet_fields {
     ($($name:ident)*) => {$(
         impl Field for $name {
-            fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
+            #[inline]
+    fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
                 u8::read(reader).map($name)
             }
-            fn write(&self, out: &mut BytesMut) {
+            fn length(&self) -> usize {
+                1
+            }
+            fn write(&self, out: &mut Writer<'_>) {
                 out.put_u8(self.0);
             }
         }
@@ -146,10 +190,14 @@ macro_rules! octet_fields {
 octet_fields! { Ton Npi EsmClass RegisteredDelivery DataCoding MessageState InterfaceVersion }
 
 impl Field for CommandStatus {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         u32::read(reader).map(CommandStatus)
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        4
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         out.put_u32(self.0);
     }
 }
@@ -216,10 +264,14 @@ impl<const MAX: usize> fmt::Debug for CString<MAX> {
 }
 
 impl<const MAX: usize> Field for CString<MAX> {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         reader.c_string(MAX.saturating_sub(1)).map(CString)
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        self.0.len().saturating_add(1)
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         out.put_slice(&self.0);
         out.put_u8(0);
     }
@@ -287,6 +339,7 @@ impl fmt::Debug for Time {
 }
 
 impl Field for Time {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         let max = if reader.quirks.any_time { 255 } else { 16 };
         let text = reader.c_string(max)?;
@@ -295,7 +348,10 @@ impl Field for Time {
         }
         Ok(Time(CString(text)))
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        self.0.length()
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         self.0.write(out);
     }
 }
@@ -349,6 +405,7 @@ impl fmt::Debug for ShortMessage {
 }
 
 impl Field for ShortMessage {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         let length = u8::read(reader)?;
         if length == 255 && !reader.quirks.sm_length_255 {
@@ -359,7 +416,10 @@ impl Field for ShortMessage {
             .map_err(|_| (DecodeErrorKind::Truncated, CommandStatus::RINVMSGLEN))?;
         Ok(ShortMessage(reader.slice(octets)))
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        self.0.len().saturating_add(1)
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         // 255 at most, by construction
         out.put_u8(u8::try_from(self.0.len()).unwrap_or(u8::MAX));
         out.put_slice(&self.0);
@@ -367,6 +427,7 @@ impl Field for ShortMessage {
 }
 
 impl Field for Tlvs {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         if reader.rest.is_empty() {
             return Ok(Tlvs::default());
@@ -378,7 +439,10 @@ impl Field for Tlvs {
         let rest = reader.take_rest();
         Ok(Tlvs::from_checked(rest.slice(..used.min(rest.len()))))
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        self.as_octets().len()
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         out.put_slice(self.as_octets());
     }
 }

@@ -302,10 +302,11 @@ mod tests {
 
     #[test]
     fn every_character_comes_back() {
-        let all = Language::ALL.into_iter().map(Some).chain([None]);
-        for shifts in
-            all.clone().flat_map(|locking| all.clone().map(move |single| Shifts { locking, single }))
-        {
+        let pair = |locking, single| Shifts { locking, single };
+        let each = Language::ALL.into_iter().map(Some);
+        let pairs =
+            each.flat_map(|language| [pair(language, None), pair(None, language), pair(language, language)]);
+        for shifts in pairs.chain([Shifts::default()]) {
             for character in (0..=0xFFFFu32).filter_map(char::from_u32) {
                 let mut septets = Vec::new();
                 let Some(written) = shifts.encode_char(character) else { continue };

@@ -3,9 +3,8 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::Secret;
-use crate::smpp::field::{Field, FieldError, Reader};
+use crate::smpp::field::{Field, FieldError, Reader, Writer};
 use crate::smpp::{CString, CommandStatus, DecodeErrorKind, Npi, Ton, ValueError};
-use bytes::{BufMut, BytesMut};
 use std::ops::Deref;
 
 /// Up to 255 entries after their count.
@@ -49,7 +48,10 @@ impl<T: Field> Field for List<T> {
         }
         Ok(List(entries))
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        self.0.iter().fold(1, |sum: usize, entry| sum.saturating_add(entry.length()))
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         // 255 at most, by construction
         out.put_u8(u8::try_from(self.0.len()).unwrap_or(u8::MAX));
         self.0.iter().for_each(|entry| entry.write(out));
@@ -86,7 +88,13 @@ impl Field for Destination {
             flag => Err((DecodeErrorKind::BadValue(u32::from(flag)), CommandStatus::RINVDESTFLAG)),
         }
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        match self {
+            Destination::Sme { address, .. } => address.length().saturating_add(3),
+            Destination::List(name) => name.length().saturating_add(1),
+        }
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         match self {
             Destination::Sme { ton, npi, address } => {
                 out.put_u8(1);
@@ -132,7 +140,10 @@ impl Field for Unsuccess {
             status: CommandStatus::read(reader)?,
         })
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        self.address.length().saturating_add(6)
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         self.ton.write(out);
         self.npi.write(out);
         self.address.write(out);
@@ -144,7 +155,10 @@ impl<T: Field> Field for Secret<T> {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         T::read(reader).map(Secret::new)
     }
-    fn write(&self, out: &mut BytesMut) {
+    fn length(&self) -> usize {
+        self.expose().length()
+    }
+    fn write(&self, out: &mut Writer<'_>) {
         self.expose().write(out);
     }
 }

@@ -17,7 +17,7 @@ pub use message::{
     SubmitMulti, SubmitMultiResp, SubmitSm,
 };
 
-use super::field::{FieldError, Reader};
+use super::field::{FieldError, Reader, Writer};
 use super::header::{HEADER, Header};
 use super::{
     CommandId, CommandStatus, DecodeError, DecodeErrorKind, PayloadRule, Quirks, SequenceNumber, Tag,
@@ -28,7 +28,8 @@ use std::fmt;
 /// A body's struct.
 pub(super) trait Record: Sized {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError>;
-    fn write(&self, out: &mut BytesMut);
+    fn length(&self) -> usize;
+    fn write(&self, out: &mut Writer<'_>);
 }
 
 /// A PDU as it travels: header fields, and the body as it came.
@@ -56,9 +57,9 @@ impl Pdu {
 
     /// A response with its status.
     pub fn with_status(command_status: CommandStatus, sequence_number: SequenceNumber, body: &Body) -> Self {
-        let mut octets = BytesMut::new();
-        body.write(&mut octets);
-        Pdu { command_id: body.command_id(), command_status, sequence_number, body: octets.freeze() }
+        let mut octets = vec![0; body.length()];
+        body.write(&mut Writer::new(&mut octets));
+        Pdu { command_id: body.command_id(), command_status, sequence_number, body: octets.into() }
     }
 
     /// A response without a body, which is what a refusal has.
@@ -174,7 +175,14 @@ macro_rules! bodies {
                 }
             }
 
-            fn write(&self, out: &mut BytesMut) {
+            fn length(&self) -> usize {
+                match self {
+                    $(Body::$bare => 0,)*
+                    $(Body::$full(record) => record.length(),)*
+                }
+            }
+
+            fn write(&self, out: &mut Writer<'_>) {
                 match self {
                     $(Body::$bare => {})*
                     $(Body::$full(record) => record.write(out),)*
@@ -248,12 +256,14 @@ impl Body {
     /// Writes a whole PDU at the end of `out`, its body straight from the fields.
     pub fn encode_into(&self, status: CommandStatus, sequence_number: SequenceNumber, out: &mut BytesMut) {
         let start = out.len();
-        put_header(out, 0, self.command_id(), status, sequence_number);
-        self.write(out);
-        let length = u32::try_from(out.len().saturating_sub(start)).unwrap_or(u32::MAX);
-        if let Some(place) = out.get_mut(start..start.saturating_add(4)) {
-            place.copy_from_slice(&length.to_be_bytes());
-        }
+        let length = self.length().saturating_add(HEADER);
+        out.resize(start.saturating_add(length), 0);
+        let mut writer = Writer::new(out.get_mut(start..).unwrap_or_default());
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        [length, self.command_id().0, status.0, sequence_number.0]
+            .iter()
+            .for_each(|field| writer.put_u32(*field));
+        self.write(&mut writer);
     }
 
     /// The octets of both texts, for the rule on two of them.

@@ -33,7 +33,12 @@ macro_rules! records {
                 })
             }
 
-            fn write(&self, out: &mut ::bytes::BytesMut) {
+            fn length(&self) -> usize {
+                use $crate::smpp::field::Field;
+                0usize$(.saturating_add(self.$field.length()))*.saturating_add(self.tlvs.length())
+            }
+
+            fn write(&self, out: &mut $crate::smpp::field::Writer<'_>) {
                 use $crate::smpp::field::Field;
                 $(self.$field.write(out);)*
                 self.tlvs.write(out);
