@@ -1,4 +1,4 @@
-//! SMS and mail as one: sans-IO SMTP (and LMTP) sessions for both ends of a link.
+//! SMS and mail as one: sans-IO SMTP and SMPP sessions for both ends of a link, and the conversion between them.
 //!
 //! # First call
 //!
@@ -35,16 +35,25 @@
 //!
 //! | module | standards |
 //! |---|---|
+//! | [`smpp`] | SMPP 3.3, 3.4, 5.0 |
+//! | [`bridge`] | 3GPP TS 23.040 §3.8, RFC 5322, 2047, 3464, 3676, 3834 |
+//! | [`text`] | 3GPP TS 23.038, TS 23.040 §9.2.3.24 |
 //! | [`smtp`] | RFC 5321, 1870, 2033, 2034, 2920, 3207, 3461, 3463, 4616, 4954, 6152, 6531 |
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "bridge")]
+pub mod bridge;
 mod secret;
+#[cfg(feature = "smpp")]
+pub mod smpp;
 #[cfg(feature = "smtp")]
 pub mod smtp;
+#[cfg(feature = "text")]
+pub mod text;
 
 pub use secret::Secret;
 
-#[cfg(all(doctest, feature = "smtp"))]
+#[cfg(all(doctest, feature = "bridge"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
