@@ -15,8 +15,11 @@ pub mod packet;
 pub mod request;
 pub mod rng;
 pub mod select;
+pub mod sntp;
 pub mod statement;
 pub mod steer;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod timestamp;
 
 pub use drift::{DriftRefusal, Estimate, Rate};

@@ -157,6 +157,7 @@ impl fmt::Display for NitzRefusal {
 impl core::error::Error for NitzRefusal {}
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
 

@@ -270,6 +270,7 @@ impl fmt::Display for DecodeError {
 impl core::error::Error for DecodeError {}
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
     use alloc::vec;

@@ -216,13 +216,28 @@ impl core::error::Error for SelectRefusal {}
 /// # Spec
 /// RFC 5905 §11.2
 pub fn select(candidates: &[Candidate], need: usize) -> Result<Selection, SelectRefusal> {
+    select_with(candidates, need, candidates.len().saturating_sub(1) / 2)
+}
+
+/// [`select`] for sources of which at most `wrong` are wrong, whatever those say.
+///
+/// With `n` servers configured and `m` answers so far, `wrong = (n - 1) / 2` keeps the promise of
+/// [`Selection::bound`] even while the honest ones are still silent: the bound is then wider, and no bound is
+/// given before more than `wrong` sources have spoken.
+///
+/// # Errors
+/// As [`select`].
+pub fn select_with(candidates: &[Candidate], need: usize, wrong: usize) -> Result<Selection, SelectRefusal> {
     let best = marzullo(candidates).ok_or(SelectRefusal::NoSources)?;
     let of = candidates.len();
-    let majority = of / 2 + 1;
-    let refusal = SelectRefusal::NoMajority { agreeing: best.count, of };
-    let bound = covered_by(candidates, majority).ok_or_else(|| refusal.clone())?;
+    let honest = of.saturating_sub(wrong);
+    if honest == 0 {
+        return Err(SelectRefusal::TooFew { agreeing: of, need: wrong.saturating_add(1).max(need) });
+    }
+    let bound =
+        covered_by(candidates, honest).ok_or(SelectRefusal::NoMajority { agreeing: best.count, of })?;
     // Midpoints may refuse to agree where the intervals still do; then the overlap stands.
-    let agreed = intersection(candidates).unwrap_or(best.interval);
+    let agreed = intersection(candidates).filter(|agreed| bound.covers(*agreed)).unwrap_or(best.interval);
     let mut chimers: Vec<&Candidate> = candidates.iter().filter(|c| c.interval.overlaps(agreed)).collect();
     chimers.sort_unstable_by_key(|c| (c.interval.radius(), c.id, c.interval.lo()));
     if chimers.len() < need {

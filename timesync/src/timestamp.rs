@@ -283,6 +283,7 @@ pub(crate) const fn div_ceil(a: i128, positive: i128) -> i128 {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 mod tests {
     use super::*;
 
