@@ -105,6 +105,24 @@ impl Now {
     }
 }
 
+/// The time, and how far it may be off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Reading {
+    /// Best value.
+    pub time: UnixTime,
+    /// True time is within this many nanoseconds of it.
+    pub radius: u64,
+}
+
+impl Reading {
+    /// A reading taken as exact.
+    #[must_use]
+    pub const fn exact(time: UnixTime) -> Self {
+        Reading { time, radius: 0 }
+    }
+}
+
 /// A closed interval of signed nanoseconds that holds the true value.
 ///
 /// `lo <= hi` always. Widening saturates, so an interval never silently loses the truth.

@@ -6,6 +6,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod clock;
 pub mod drift;
 pub mod exchange;
 pub mod filter;
@@ -25,7 +26,7 @@ pub mod timestamp;
 pub use drift::{DriftRefusal, Estimate, Rate};
 pub use exchange::{Exchange, ExchangeRefusal, Measurement, PHI, Tolerance, one_way};
 pub use filter::{ClockFilter, FilterRefusal, Filtered, Sample};
-pub use instant::{Interval, Now, Ppb, UnixTime};
+pub use instant::{Interval, Now, Ppb, Reading, UnixTime};
 pub use nitz::{Nitz, NitzRefusal};
 pub use packet::{DecodeError, KissCode, Packet, Trailer};
 pub use request::{ReplyRefusal, Request};

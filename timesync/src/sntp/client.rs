@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::drift::{self, DriftRefusal, Estimate, Rate};
 use crate::exchange::{Exchange, ExchangeRefusal, Measurement, Tolerance};
 use crate::filter::{ClockFilter, FilterRefusal, Sample};
-use crate::instant::{Interval, UnixTime, nanos};
+use crate::instant::{Interval, Reading, UnixTime, nanos};
 use crate::packet::{HEADER_LEN, KissCode, Packet};
 use crate::request::{ReplyRefusal, Request, root_distance};
 use crate::rng::ChaCha;
@@ -156,15 +156,6 @@ impl fmt::Display for SampleRefusal {
             SampleRefusal::Implausible { time } => write!(f, "server time {time:?} is outside the window"),
         }
     }
-}
-
-/// The time, and how far it may be off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// Best value.
-    pub time: UnixTime,
-    /// True time is within this many nanoseconds of it.
-    pub radius: u64,
 }
 
 #[derive(Debug)]
