@@ -6,6 +6,10 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+#[cfg(feature = "tz")]
+pub mod appoint;
+#[cfg(feature = "tz")]
+pub mod civil;
 pub mod clock;
 pub mod drift;
 pub mod exchange;
@@ -17,11 +21,15 @@ pub mod request;
 pub mod rng;
 pub mod select;
 pub mod sntp;
+#[cfg(feature = "tz")]
+pub mod starter;
 pub mod statement;
 pub mod steer;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod timestamp;
+#[cfg(feature = "tz")]
+pub mod zones;
 
 pub use drift::{DriftRefusal, Estimate, Rate};
 pub use exchange::{Exchange, ExchangeRefusal, Measurement, PHI, Tolerance, one_way};
