@@ -25,6 +25,8 @@ pub mod sntp;
 pub mod starter;
 pub mod statement;
 pub mod steer;
+#[cfg(feature = "tasks")]
+pub mod task;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 pub mod timestamp;

@@ -5,7 +5,11 @@
 mod clock;
 mod network;
 mod sntp;
+#[cfg(feature = "tasks")]
+mod tasks;
 
 pub use clock::SimClock;
 pub use network::{Path, SimNetwork};
 pub use sntp::{SntpReport, SntpSim};
+#[cfg(feature = "tasks")]
+pub use tasks::{Behaviour, Shown, TaskReport, TaskSim};
