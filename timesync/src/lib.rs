@@ -12,6 +12,8 @@ pub mod appoint;
 pub mod civil;
 pub mod clock;
 pub mod drift;
+#[cfg(feature = "tokio")]
+pub mod drive;
 pub mod exchange;
 pub mod filter;
 pub mod instant;

@@ -28,7 +28,8 @@ impl World {
     }
 
     fn place(&self) -> Place<'_> {
-        Place { zones: &self.zones, zone: &TimeZone::UTC }
+        static UTC: TimeZone = TimeZone::UTC;
+        Place { zones: &self.zones, zone: &UTC }
     }
 }
 
@@ -190,7 +191,10 @@ fn t16_no_path_lets_a_stranger_in() {
     let groups = family(&["ben"], &[Kind::Alarm]);
     let mut laptop = terminal("laptop");
     assert_eq!(laptop.direct(NOW, &carl, task, &groups, world.place()), DirectReply::Refused(stranger));
-    assert_eq!(laptop.direct(NOW, &carl, forged, &groups, world.place()), DirectReply::Refused(RightsRefusal::NotSetter.into()));
+    assert_eq!(
+        laptop.direct(NOW, &carl, forged, &groups, world.place()),
+        DirectReply::Refused(RightsRefusal::NotSetter.into())
+    );
     assert_eq!((laptop.held().count(), server.len()), (0, 0));
     // A friend with another right, or another attachment.
     let mut meeting = task_for_anna(&ben, 600);
@@ -222,9 +226,7 @@ fn rights_lost_before_the_moment_are_lost_at_the_moment() {
     server.handle_timeout(at(540), world.place());
     let out = outputs(&mut server);
     assert_eq!(fired(&out), []);
-    let lost = |o: &TaskOutput| {
-        matches!(o, TaskOutput::Event(TaskEvent::RightsLost { refusal: RightsRefusal::Stranger, setter, .. }) if setter.user == user("ben"))
-    };
+    let lost = |o: &TaskOutput| matches!(o, TaskOutput::Event(TaskEvent::RightsLost { refusal: RightsRefusal::Stranger, setter, .. }) if setter.user == user("ben"));
     assert!(out.iter().any(lost), "{out:?}");
     assert!(server.is_empty());
 }
@@ -243,7 +245,11 @@ fn threat_friends_levels_are_changed_by_their_owner_and_never_by_an_unaware_clie
     let held = groups.change(&old, add("carl")).unwrap();
     assert_eq!(held, [Held { group: "family".into(), user: user("carl") }]);
     assert_eq!(groups, before);
-    let blind = Group { level: Level::new(9).unwrap(), rights: Rights::all(), members: [user("ben"), user("dora")].into() };
+    let blind = Group {
+        level: Level::new(9).unwrap(),
+        rights: Rights::all(),
+        members: [user("ben"), user("dora")].into(),
+    };
     let held = groups.change(&old, GroupChange::Put { name: "family".into(), group: blind.clone() }).unwrap();
     assert_eq!(held.len(), 1);
     let (_, family_now) = groups.groups().next().unwrap();
@@ -257,7 +263,10 @@ fn threat_friends_levels_are_changed_by_their_owner_and_never_by_an_unaware_clie
     // Taking away always works.
     let out = GroupChange::Member { name: "family".into(), user: user("ben"), belongs: false };
     groups.change(&old, out).unwrap();
-    assert_eq!(groups.may_set(&user("ben"), Kind::Alarm, &[]), Err(RightsRefusal::KindNotAllowed { kind: Kind::Alarm }));
+    assert_eq!(
+        groups.may_set(&user("ben"), Kind::Alarm, &[]),
+        Err(RightsRefusal::KindNotAllowed { kind: Kind::Alarm })
+    );
 }
 
 #[test]
@@ -270,12 +279,19 @@ fn threat_friends_self_cycles_and_levels_out_of_range() {
     assert_eq!(Level::new(255), Err(RightsRefusal::BadLevel { level: 255 }));
     // anna -> ben -> anna -> carl: rights do not travel.
     let mut of_ben = FriendGroups::new(user("ben"));
-    let circle = Group { level: Level::new(9).unwrap(), rights: Rights::all(), members: [user("anna"), user("carl")].into() };
+    let circle = Group {
+        level: Level::new(9).unwrap(),
+        rights: Rights::all(),
+        members: [user("anna"), user("carl")].into(),
+    };
     let ben = GroupSession { user: user("ben"), knows_levels: true };
     of_ben.change(&ben, GroupChange::Put { name: "all".into(), group: circle }).unwrap();
     assert!(of_ben.may_set(&user("anna"), Kind::Meeting, &[]).is_ok());
     assert_eq!(groups.may_set(&user("carl"), Kind::Alarm, &[]), Err(RightsRefusal::Stranger));
-    assert_eq!(groups.change(&owner, GroupChange::Remove { name: "none".into() }), Err(RightsRefusal::NoSuchGroup));
+    assert_eq!(
+        groups.change(&owner, GroupChange::Remove { name: "none".into() }),
+        Err(RightsRefusal::NoSuchGroup)
+    );
 }
 
 #[test]
@@ -300,7 +316,10 @@ fn threat_tasks_same_id_other_body_and_sequence_going_down() {
     let mut stolen = task_for_anna(&ben, 60);
     stolen.sequence = 9;
     assert_eq!(server.set(NOW, &ben, &stolen, world.place()), Err(RightsRefusal::NotSetter.into()));
-    assert_eq!(server.cancel(NOW, &user("ben"), &user("anna"), &uid("t1"), 9), Err(RightsRefusal::NotSetter.into()));
+    assert_eq!(
+        server.cancel(NOW, &user("ben"), &user("anna"), &uid("t1"), 9),
+        Err(RightsRefusal::NotSetter.into())
+    );
     // Nor block one that does not exist yet.
     assert_eq!(server.cancel(NOW, &user("ben"), &user("anna"), &uid("new"), 9), Err(TaskRefusal::Unknown));
 }
@@ -370,7 +389,13 @@ fn lease_and_epoch_move_on_and_a_late_answer_still_counts() {
     assert_eq!(fired(&out), [("laptop".to_owned(), 2)]);
     // The phone's answer comes now, from the old epoch: the person was reminded.
     let occurrence = server.record(&me.user, &uid("t1")).unwrap().occurrence();
-    let ack = Ack { occurrence: occurrence.clone(), by: client("phone"), epoch: 1, at: at(601), kind: AckKind::Executed };
+    let ack = Ack {
+        occurrence: occurrence.clone(),
+        by: client("phone"),
+        epoch: 1,
+        at: at(601),
+        kind: AckKind::Executed,
+    };
     assert_eq!(server.ack(at(631), &me.user, &client("phone"), ack.clone(), world.place()), Ok(true));
     let out = outputs(&mut server);
     assert!(out.contains(&TaskOutput::Withdraw { to: client("laptop"), occurrence: occurrence.clone() }));
@@ -390,7 +415,9 @@ fn threat_tasks_feedback_of_others_or_of_nothing() {
     server.set(NOW, &me, &task_for_anna(&me, 600), world.place()).unwrap();
     let occurrence = server.record(&me.user, &uid("t1")).unwrap().occurrence();
     let ack = Ack { occurrence, by: client("phone"), epoch: 1, at: at(600), kind: AckKind::Executed };
-    let mut send = |who: &str, device: &str, ack: Ack| server.ack(at(600), &user(who), &client(device), ack, world.place());
+    let mut send = |who: &str, device: &str, ack: Ack| {
+        server.ack(at(600), &user(who), &client(device), ack, world.place())
+    };
     let not_owner = Err(RightsRefusal::NotOwner.into());
     assert_eq!(send("ben", "ben-phone", ack.clone()), not_owner);
     assert_eq!(send("anna", "laptop", ack.clone()), not_owner);
@@ -513,7 +540,11 @@ fn threat_tasks_content_over_every_limit() {
     let me = setter("anna", "phone");
     let good = task_for_anna(&me, 600);
     assert_eq!(limits.check(&good), Ok(()));
-    let extra = |kind, media_type: &str, size| Extra { kind, media_type: media_type.into(), data: ExtraData::Inline(vec![7; size]) };
+    let extra = |kind, media_type: &str, size| Extra {
+        kind,
+        media_type: media_type.into(),
+        data: ExtraData::Inline(vec![7; size]),
+    };
     let too_large = |what, value, limit| Err(TaskRefusal::TooLarge { what, value, limit });
     let with = |change: &dyn Fn(&mut Task)| {
         let mut task = good.clone();
@@ -522,7 +553,10 @@ fn threat_tasks_content_over_every_limit() {
     };
     assert_eq!(with(&|t| t.summary = "x".repeat(1025)), too_large("summary", 1025, 1024));
     assert_eq!(with(&|t| t.text = "x".repeat(8193)), too_large("text", 8193, 8192));
-    assert_eq!(with(&|t| t.extras = vec![extra(ExtraKind::Audio, "audio/midi", 1); 5]), too_large("extras", 5, 4));
+    assert_eq!(
+        with(&|t| t.extras = vec![extra(ExtraKind::Audio, "audio/midi", 1); 5]),
+        too_large("extras", 5, 4)
+    );
     let large = extra(ExtraKind::Audio, "audio/midi", 262_145);
     assert_eq!(with(&|t| t.extras = vec![large.clone()]), too_large("extra octets", 262_145, 262_144));
     assert_eq!(with(&|t| t.targets = Targets::Clients(vec![client("a"); 33])), too_large("targets", 33, 32));
@@ -584,7 +618,10 @@ fn threat_tasks_rules_that_would_flood() {
     ] {
         assert_eq!(Rule::parse(text), Err(refusal), "{text}");
     }
-    assert_eq!(Rule::parse(&format!("FREQ=DAILY;BYMONTHDAY={}", "1,".repeat(4000))), Err(RecurRefusal::Syntax));
+    assert_eq!(
+        Rule::parse(&format!("FREQ=DAILY;BYMONTHDAY={}", "1,".repeat(4000))),
+        Err(RecurRefusal::Syntax)
+    );
     // 30 February: refused after a bounded search, and no slower than a blink.
     let world = World::new();
     let started = std::time::Instant::now();
@@ -601,7 +638,8 @@ fn expand(rule: &str, first: (i16, i8, i8, i8, i8), zone: &str, count: usize) ->
     let world = World::new();
     let zone = ZoneName::new(zone).unwrap();
     let (year, month, day, hour, minute) = first;
-    let first = Appointment::new(date(year, month, day).at(hour, minute, 0, 0), AppointedZone::Named(zone.clone()));
+    let first =
+        Appointment::new(date(year, month, day).at(hour, minute, 0, 0), AppointedZone::Named(zone.clone()));
     let rule = Rule::parse(rule).unwrap();
     let tz = world.zones.zone(&zone).unwrap();
     let (mut after, mut out) = (None, Vec::new());
@@ -629,16 +667,42 @@ fn recurrence_by_table() {
     );
     assert_eq!(
         expand("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE;COUNT=5", (2026, 11, 23, 8, 0), "UTC", 9),
-        day(&["2026-11-23T08:00:00+0", "2026-11-25T08:00:00+0", "2026-12-07T08:00:00+0", "2026-12-09T08:00:00+0", "2026-12-21T08:00:00+0"])
+        day(&[
+            "2026-11-23T08:00:00+0",
+            "2026-11-25T08:00:00+0",
+            "2026-12-07T08:00:00+0",
+            "2026-12-09T08:00:00+0",
+            "2026-12-21T08:00:00+0"
+        ])
     );
     // spec-test: RFC 5545 §3.8.5.3: WKST changes the answer
     assert_eq!(
-        expand("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=MO", (1997, 8, 5, 9, 0), "America/New_York", 9),
-        day(&["1997-08-05T09:00:00-4", "1997-08-10T09:00:00-4", "1997-08-19T09:00:00-4", "1997-08-24T09:00:00-4"])
+        expand(
+            "FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=MO",
+            (1997, 8, 5, 9, 0),
+            "America/New_York",
+            9
+        ),
+        day(&[
+            "1997-08-05T09:00:00-4",
+            "1997-08-10T09:00:00-4",
+            "1997-08-19T09:00:00-4",
+            "1997-08-24T09:00:00-4"
+        ])
     );
     assert_eq!(
-        expand("FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU", (1997, 8, 5, 9, 0), "America/New_York", 9),
-        day(&["1997-08-05T09:00:00-4", "1997-08-17T09:00:00-4", "1997-08-19T09:00:00-4", "1997-08-31T09:00:00-4"])
+        expand(
+            "FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU;WKST=SU",
+            (1997, 8, 5, 9, 0),
+            "America/New_York",
+            9
+        ),
+        day(&[
+            "1997-08-05T09:00:00-4",
+            "1997-08-17T09:00:00-4",
+            "1997-08-19T09:00:00-4",
+            "1997-08-31T09:00:00-4"
+        ])
     );
     // spec-test: RFC 5545 §3.8.5.3: last Friday, 31st, Friday the 13th, 29 February
     assert_eq!(
@@ -662,7 +726,10 @@ fn recurrence_by_table() {
         day(&["2026-03-29T01:00:00+0", "2027-03-28T01:00:00+0", "2028-03-26T01:00:00+0"])
     );
     assert_eq!(expand("FREQ=DAILY;UNTIL=20261123T080000Z", (2026, 11, 22, 8, 0), "UTC", 9).len(), 2);
-    assert_eq!(expand("FREQ=MONTHLY;BYMONTHDAY=-1", (2027, 2, 28, 9, 0), "UTC", 2)[1], "2027-03-31T09:00:00+0");
+    assert_eq!(
+        expand("FREQ=MONTHLY;BYMONTHDAY=-1", (2027, 2, 28, 9, 0), "UTC", 2)[1],
+        "2027-03-31T09:00:00+0"
+    );
 }
 
 // mission: T3, T6
@@ -704,10 +771,13 @@ fn a_recurring_task_goes_from_occurrence_to_occurrence() {
 fn after_a_week_off_only_the_latest_missed_moment_is_shown_or_as_many_as_asked_for() {
     let world = World::new();
     let me = setter("anna", "phone");
-    for (missed, expected) in [(Missed::FireOnce, 1), (Missed::FireAll(3), 3), (Missed::default(), 1), (Missed::Skip, 0)] {
+    for (missed, expected) in
+        [(Missed::FireOnce, 1), (Missed::FireAll(3), 3), (Missed::default(), 1), (Missed::Skip, 0)]
+    {
         let mut server = server();
         let mut task = task_for_anna(&me, 0);
-        task.when = TaskWhen::Civil(Appointment::new(date(2026, 11, 22).at(9, 0, 0, 0), AppointedZone::Fixed(0)));
+        task.when =
+            TaskWhen::Civil(Appointment::new(date(2026, 11, 22).at(9, 0, 0, 0), AppointedZone::Fixed(0)));
         task.rule = Some(Rule::every(1, Frequency::Daily));
         task.missed = missed;
         server.set(NOW, &me, &task, world.place()).unwrap();
@@ -724,7 +794,8 @@ fn after_a_week_off_only_the_latest_missed_moment_is_shown_or_as_many_as_asked_f
             for output in outputs(&mut server) {
                 if let TaskOutput::Fire { occurrence, epoch, .. } = output {
                     shown += 1;
-                    let ack = Ack { occurrence, by: client("phone"), epoch, at: now, kind: AckKind::Executed };
+                    let ack =
+                        Ack { occurrence, by: client("phone"), epoch, at: now, kind: AckKind::Executed };
                     server.ack(now, &me.user, &client("phone"), ack, world.place()).unwrap();
                 }
             }
@@ -743,9 +814,21 @@ fn tasks_as_calendars_there_and_back() {
     task.summary = "Milk, eggs; \"bread\" \\ and\nmore \u{1f600} ".repeat(5);
     task.text = "Zeile 1\nZeile 2".into();
     task.extras = vec![
-        Extra { kind: ExtraKind::Audio, media_type: "audio/midi".into(), data: ExtraData::Inline((0..=255).collect()) },
-        Extra { kind: ExtraKind::Picture, media_type: "image/png".into(), data: ExtraData::Reference("https://example.com/a.png".into()) },
-        Extra { kind: ExtraKind::Animation, media_type: "image/gif".into(), data: ExtraData::Inline(vec![1]) },
+        Extra {
+            kind: ExtraKind::Audio,
+            media_type: "audio/midi".into(),
+            data: ExtraData::Inline((0..=255).collect()),
+        },
+        Extra {
+            kind: ExtraKind::Picture,
+            media_type: "image/png".into(),
+            data: ExtraData::Reference("https://example.com/a.png".into()),
+        },
+        Extra {
+            kind: ExtraKind::Animation,
+            media_type: "image/gif".into(),
+            data: ExtraData::Inline(vec![1]),
+        },
         Extra { kind: ExtraKind::Text, media_type: "text/plain".into(), data: ExtraData::Inline(vec![1, 2]) },
     ];
     let civil = |zone: &AppointedZone, policy| {
@@ -755,11 +838,36 @@ fn tasks_as_calendars_there_and_back() {
     };
     for (kind, when, rule, targets, missed) in [
         (Kind::Alarm, TaskWhen::Instant(at(600)), None, Targets::All, Missed::Skip),
-        (Kind::Shopping, civil(&berlin, Policy::Compatible), None, Targets::Clients(vec![client("laptop"), client("phone")]), Missed::FireOnce),
-        (Kind::Meeting, civil(&AppointedZone::Fixed(-16_200), Policy::Later), Some("FREQ=MONTHLY;INTERVAL=2;COUNT=9;BYDAY=-1FR,2MO;WKST=SU"), Targets::All, Missed::FireAll(4)),
-        (Kind::Schedule, civil(&AppointedZone::Floating, Policy::Reject), Some("FREQ=YEARLY;UNTIL=20301231T000000Z;BYMONTH=1,12;BYMONTHDAY=-1,15"), Targets::All, Missed::default()),
+        (
+            Kind::Shopping,
+            civil(&berlin, Policy::Compatible),
+            None,
+            Targets::Clients(vec![client("laptop"), client("phone")]),
+            Missed::FireOnce,
+        ),
+        (
+            Kind::Meeting,
+            civil(&AppointedZone::Fixed(-16_200), Policy::Later),
+            Some("FREQ=MONTHLY;INTERVAL=2;COUNT=9;BYDAY=-1FR,2MO;WKST=SU"),
+            Targets::All,
+            Missed::FireAll(4),
+        ),
+        (
+            Kind::Schedule,
+            civil(&AppointedZone::Floating, Policy::Reject),
+            Some("FREQ=YEARLY;UNTIL=20301231T000000Z;BYMONTH=1,12;BYMONTHDAY=-1,15"),
+            Targets::All,
+            Missed::default(),
+        ),
     ] {
-        let task = Task { kind, when, rule: rule.map(|text| Rule::parse(text).unwrap()), targets, missed, ..task.clone() };
+        let task = Task {
+            kind,
+            when,
+            rule: rule.map(|text| Rule::parse(text).unwrap()),
+            targets,
+            missed,
+            ..task.clone()
+        };
         let text = ical::write(&task);
         assert!(text.split("\r\n").all(|line| line.len() <= 75));
         assert_eq!(ical::read(&text, &task.owner, &task.setter), Ok(task), "{text}");
@@ -771,7 +879,10 @@ fn calendars_of_others_are_understood() {
     let me = setter("anna", "phone");
     let text = "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:x\nBEGIN:VTIMEZONE\nTZID:Europe/Berlin\nBEGIN:STANDARD\nDTSTART:19701025T030000\nEND:STANDARD\nEND:VTIMEZONE\nBEGIN:VEVENT\nUID:abc@example.com\nDTSTAMP:20261101T000000Z\nDTSTART;TZID=\"Europe/Berlin\":20261201T\n 090000\nDTEND;TZID=Europe/Berlin:20261201T100000\nSUMMARY;LANGUAGE=de:Besprechung\\, kurz\nATTENDEE;CN=\"B: C\":mailto:b@example.com\nBEGIN:VALARM\nACTION:DISPLAY\nTRIGGER:-PT15M\nDESCRIPTION:x\nUID:other\nEND:VALARM\nEND:VEVENT\nEND:VCALENDAR\n";
     let task = ical::read(text, &me.user, &me).unwrap();
-    assert_eq!((task.uid.as_str(), task.summary.as_str(), task.kind), ("abc@example.com", "Besprechung, kurz", Kind::Meeting));
+    assert_eq!(
+        (task.uid.as_str(), task.summary.as_str(), task.kind),
+        ("abc@example.com", "Besprechung, kurz", Kind::Meeting)
+    );
     assert!(matches!(&task.when, TaskWhen::Civil(a) if a.civil == date(2026, 12, 1).at(9, 0, 0, 0)));
     let todo = "BEGIN:VCALENDAR\r\nBEGIN:VTODO\r\nUID:1\r\nDUE;VALUE=DATE:20261201\r\nSUMMARY:Milk\r\nEND:VTODO\r\nEND:VCALENDAR\r\n";
     let task = ical::read(todo, &me.user, &me).unwrap();
@@ -810,8 +921,14 @@ fn threat_tasks_calendars_that_are_broken_or_endless() {
     assert_eq!(read(&event("ATTACH;ENCODING=BASE64:ab!=")), line(3, Problem::Base64));
     assert_eq!(read(&event("no colon here")), line(3, Problem::Syntax));
     assert_eq!(read(&event("SUMMARY;X=\"unclosed:text")), line(3, Problem::Syntax));
-    assert_eq!(read(&event("UID:1\nEND:VEVENT\nBEGIN:VEVENT\nUID:2")), Ok(()).and(Err(IcalRefusal::NoMoment)));
-    assert_eq!(read(&event(&format!("UID:{}", "x".repeat(300)))), line(3, Problem::Task(TaskRefusal::BadName { len: 300 })));
+    assert_eq!(
+        read(&event("UID:1\nEND:VEVENT\nBEGIN:VEVENT\nUID:2")),
+        Ok(()).and(Err(IcalRefusal::NoMoment))
+    );
+    assert_eq!(
+        read(&event(&format!("UID:{}", "x".repeat(300)))),
+        line(3, Problem::Task(TaskRefusal::BadName { len: 300 }))
+    );
     assert_eq!(read(&"x".repeat((1 << 20) + 1)), Err(IcalRefusal::TooLarge));
     assert_eq!(read(&"A:\n".repeat(20_001)), Err(IcalRefusal::TooLarge));
     assert_eq!(read(&event(&"ATTACH:a\n".repeat(65))), line(67, Problem::TooMany));
@@ -833,7 +950,14 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(who, uid, sequence, due, kind)| Op::Set { who, uid, sequence, due: due * 50, kind }),
         (0..3_u8, 0..4_u8, 0..4_u32).prop_map(|(who, uid, sequence)| Op::Cancel { who, uid, sequence }),
         (0..3_u8, 0..3_u8, 0..4_u8, 0..4_u32, 0..20_i64, any::<bool>()).prop_map(
-            |(who, device, uid, sequence, due, snooze)| Op::Ack { who, device, uid, sequence, due: due * 50, snooze }
+            |(who, device, uid, sequence, due, snooze)| Op::Ack {
+                who,
+                device,
+                uid,
+                sequence,
+                due: due * 50,
+                snooze
+            }
         ),
         (0..3_u8, any::<bool>()).prop_map(|(device, online)| Op::Presence { device, online }),
         (0..200_i64).prop_map(|step| Op::Time { step }),

@@ -61,6 +61,7 @@ enum Message {
     Deliver(Task),
     Fire(Occurrence, u32, UnixTime, Option<Task>),
     Withdraw(Occurrence),
+    Gone(TaskUid, u32),
     Confirm(Ack),
     Kept(TaskUid, bool),
     Ping,
@@ -92,6 +93,7 @@ impl core::fmt::Debug for Message {
             Message::Deliver(_) => "Deliver",
             Message::Fire(..) => "Fire",
             Message::Withdraw(_) => "Withdraw",
+            Message::Gone(..) => "Gone",
             Message::Confirm(_) => "Confirm",
             Message::Kept(..) => "Kept",
             Message::Ping => "Ping",
@@ -228,6 +230,7 @@ impl TaskSim {
                 device.engine.fire(now, &occurrence, epoch, until, place);
             }
             Message::Withdraw(occurrence) if hears => device.engine.withdraw(now, &occurrence, place),
+            Message::Gone(uid, sequence) if hears => device.engine.cancel(now, &uid, sequence),
             Message::Confirm(ack) if hears => device.engine.confirmed(&ack),
             Message::Kept(uid, kept) if hears => device.engine.uploaded(now, &uid, kept),
             Message::Ping => {
@@ -235,9 +238,18 @@ impl TaskSim {
                 let held: Vec<TaskUid> = device.engine.held().map(|(task, _)| task.uid.clone()).collect();
                 self.server.presence(now, &self.owner, &id, true);
                 let missing = |uid: &TaskUid| !held.contains(uid);
+                let gone = |uid: &TaskUid| Some((uid.clone(), self.server.gone(&self.owner, uid)?.0));
+                let gone: Vec<(TaskUid, u32)> = held.iter().filter_map(gone).collect();
+                for (uid, sequence) in gone {
+                    self.post(index, Message::Gone(uid, sequence));
+                }
                 if online {
-                    let wanted: Vec<TaskUid> =
-                        self.server.held_for(&self.owner, &id).map(|(uid, _)| uid.clone()).filter(missing).collect();
+                    let wanted: Vec<TaskUid> = self
+                        .server
+                        .held_for(&self.owner, &id)
+                        .map(|(uid, _)| uid.clone())
+                        .filter(missing)
+                        .collect();
                     for task in
                         wanted.iter().filter_map(|uid| self.bodies.get(uid)).cloned().collect::<Vec<_>>()
                     {
