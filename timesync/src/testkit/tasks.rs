@@ -258,7 +258,8 @@ impl TaskSim {
                 }
             }
             Message::Feedback(ack) => {
-                if self.server.ack(now, &self.owner, &id, ack.clone(), place).is_ok() {
+                let taken = self.server.ack(now, &self.owner, &id, ack.clone(), place);
+                if taken.is_ok() {
                     self.post(index, Message::Confirm(ack));
                 }
             }
