@@ -94,6 +94,10 @@ pub mod timestamp;
 #[cfg(feature = "tz")]
 pub mod zones;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use drift::{DriftRefusal, Estimate, Rate};
 pub use exchange::{Exchange, ExchangeRefusal, Measurement, PHI, Tolerance, one_way};
 pub use filter::{ClockFilter, FilterRefusal, Filtered, Sample};

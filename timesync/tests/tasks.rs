@@ -1073,6 +1073,11 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    // Each case walks up to 400 years of days.
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn rules_survive_their_text(
