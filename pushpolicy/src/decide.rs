@@ -6,7 +6,8 @@
 //!    blocked or unregistered are not heard. A sensor that claims presence far from where another terminal had
 //!    input since is doubted. Then the first rule that holds gives the action (priority, then id).
 //! 1. **Eligible**: registered, allowed, not muted, and a route that works in its state of power by a bearer that the
-//!    push allows. The route is the cheapest; ties by the order of [`Bearer`](crate::Bearer), then by address.
+//!    push allows. The route is the cheapest; ties by the order of [`Bearer`](crate::Bearer), then by address, then one
+//!    that works while on, always, after waking.
 //! 2. **Capable**: known not to show a picture of the mail, to be too small for it, or to lack what the push
 //!    requires: out. Not known: stays, ranked lower. Attributes count only if the terminal reported anything else
 //!    too, or another terminal that is heard reported.

@@ -8,7 +8,7 @@
 pub struct Limits {
     /// Terminals of one user; at most [`Limits::MAX_TERMINALS`].
     pub terminals: usize,
-    /// Routes of one terminal; at most 255.
+    /// Routes of one terminal; at most 128.
     pub routes: usize,
     /// Pieces of evidence of one terminal in a snapshot.
     pub evidence: usize,

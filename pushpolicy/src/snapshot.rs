@@ -39,7 +39,7 @@ impl Snapshot {
             }
         }
         for t in &mut terminals {
-            limit("routes", t.routes.len(), limits.routes.min(255))?;
+            limit("routes", t.routes.len(), limits.routes.min(128))?;
             limit("evidence", t.evidence.len(), limits.evidence)?;
             let implausible =
                 |error| SnapshotError::Implausible { terminal: t.id.as_str().to_owned(), error };

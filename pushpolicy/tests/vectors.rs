@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "common/cases.rs"]
 mod cases;
 mod common;
 
@@ -20,10 +19,7 @@ fn file() -> Vec<Value> {
         std::fs::write(&path, &text).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap();
-    assert!(
-        stored == text,
-        "vectors/decide.json differs from tests/common/cases.rs: run with UPDATE_GOLDEN=1"
-    );
+    assert!(stored == text, "vectors/decide.json differs from tests/cases: run with UPDATE_GOLDEN=1");
     serde_json::from_str(&stored).unwrap()
 }
 

@@ -373,7 +373,10 @@ impl<'a> World<'a> {
             ["channel", "udp", "http", "web_push", "sip_message", "wap_push", "pap", "mms", "phone_push"];
         let rank = |r: &&Value| {
             let bearer = bearers.iter().position(|b| r["bearer"] == **b).unwrap();
-            (n(&r["cost"]), bearer, r["address"].as_str().unwrap().to_owned())
+            let power = ["on", "any", "wake"]
+                .iter()
+                .position(|p| r.get("power").map_or("on", |p| p.as_str().unwrap()) == *p);
+            (n(&r["cost"]), bearer, r["address"].as_str().unwrap().to_owned(), power)
         };
         self.terminals[id]["routes"]
             .as_array()?
