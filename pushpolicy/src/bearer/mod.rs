@@ -15,15 +15,15 @@ pub mod date;
 pub mod emn;
 mod error;
 // pub mod mm7;
-// pub mod multipart;
-// pub mod pap;
+pub mod multipart;
+pub mod pap;
 pub mod si;
 // pub mod sip;
 pub mod sl;
 pub mod wap;
 mod wbxml;
 pub mod wol;
-// mod xml;
+mod xml;
 
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 
