@@ -14,11 +14,11 @@
 pub mod date;
 pub mod emn;
 mod error;
-// pub mod mm7;
+pub mod mm7;
 pub mod multipart;
 pub mod pap;
 pub mod si;
-// pub mod sip;
+pub mod sip;
 pub mod sl;
 pub mod wap;
 mod wbxml;

@@ -69,7 +69,9 @@ pub fn parameter(value: &str, name: &str) -> Option<String> {
 /// [`EncodeError`] for control characters in a header.
 // threat: M2
 pub fn encode(parts: &[Part]) -> Result<(Vec<u8>, String), EncodeError> {
-    let holds = |boundary: &str| parts.iter().any(|p| p.body.windows(boundary.len()).any(|w| w == boundary.as_bytes()));
+    let holds = |boundary: &str| {
+        parts.iter().any(|p| p.body.windows(boundary.len()).any(|w| w == boundary.as_bytes()))
+    };
     let mut boundary = "mailsync-part".to_owned();
     // Each part can rule out only so many: a free one is found soon.
     let mut n = 0u32;
@@ -144,7 +146,9 @@ fn part(offset: usize, bytes: &[u8]) -> Result<Part, DecodeError> {
     loop {
         let end = rest.iter().position(|b| *b == b'\n');
         let (line, after) = match end {
-            Some(end) => (rest.get(..end).unwrap_or_default(), rest.get(end.saturating_add(1)..).unwrap_or_default()),
+            Some(end) => {
+                (rest.get(..end).unwrap_or_default(), rest.get(end.saturating_add(1)..).unwrap_or_default())
+            }
             None => (rest, &[][..]),
         };
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -160,7 +164,8 @@ fn part(offset: usize, bytes: &[u8]) -> Result<Part, DecodeError> {
             }
             continue;
         }
-        let (name, value) = text.split_once(':').ok_or_else(|| DecodeError::malformed(FORMAT, offset, "header"))?;
+        let (name, value) =
+            text.split_once(':').ok_or_else(|| DecodeError::malformed(FORMAT, offset, "header"))?;
         if headers.len() >= MAX_HEADERS {
             return Err(DecodeError::limit(FORMAT, offset, "headers", headers.len(), MAX_HEADERS));
         }
@@ -180,7 +185,8 @@ mod tests {
     fn parts_in_both_directions() {
         let parts = vec![
             Part::new("application/xml", "<pap/>"),
-            Part::new("application/octet-stream", vec![0, 13, 10, 0xFF, b'\n']).with("X-Wap-Application-Id", "x"),
+            Part::new("application/octet-stream", vec![0, 13, 10, 0xFF, b'\n'])
+                .with("X-Wap-Application-Id", "x"),
             Part::new("text/plain", "--mailsync-part\r\n"),
             Part::new("text/plain", ""),
         ];
@@ -200,11 +206,21 @@ mod tests {
 
     #[test]
     fn bad_bodies_are_refused() {
-        for bad in [&b""[..], b"--x", b"--x\r\n", b"--x\r\na: b\r\n\r\nc", b"--x\r\nno header\r\n--x--", b"--xy--\r\n"] {
+        for bad in [
+            &b""[..],
+            b"--x",
+            b"--x\r\n",
+            b"--x\r\na: b\r\n\r\nc",
+            b"--x\r\nno header\r\n--x--",
+            b"--xy--\r\n",
+        ] {
             assert!(decode("x", bad).is_err(), "{bad:?}");
         }
         let many = format!("{}--x--", "--x\r\n\r\na\r\n".repeat(1_000));
-        assert!(matches!(decode("x", many.as_bytes()).unwrap_err().kind, super::super::DecodeErrorKind::Limit { .. }));
+        assert!(matches!(
+            decode("x", many.as_bytes()).unwrap_err().kind,
+            super::super::DecodeErrorKind::Limit { .. }
+        ));
     }
 
     #[test]

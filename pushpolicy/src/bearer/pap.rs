@@ -117,7 +117,8 @@ impl PushMessage {
         for text in [&self.push_id, &self.gateway] {
             one_line(FORMAT, "push-id or gateway", text)?;
         }
-        let content_type = self.content_type.name().ok_or(EncodeError::new(FORMAT, "content type", "has no name"))?;
+        let content_type =
+            self.content_type.name().ok_or(EncodeError::new(FORMAT, "content type", "has no name"))?;
         let mut control = format!("{HEAD}<pap><push-message");
         xml::attribute(&mut control, "push-id", &self.push_id);
         if let Some(t) = self.deliver_before {
@@ -359,15 +360,23 @@ impl Answer {
         let message = message.ok_or_else(|| DecodeError::violation(FORMAT, 0, "no message in pap"))?;
         let words = |e: &Element| e.attribute("desc").unwrap_or("").to_owned();
         match message.name.as_str() {
-            "badmessage-response" => Ok(Answer::BadMessage { code: code(message)?, description: words(message) }),
+            "badmessage-response" => {
+                Ok(Answer::BadMessage { code: code(message)?, description: words(message) })
+            }
             "resultnotification-message" => Ok(Answer::Result {
                 push_id: needed(message, "push-id")?,
                 state: State::new(&needed(message, "message-state")?),
                 code: code(message)?,
             }),
-            name @ ("push-response" | "cancel-response" | "statusquery-response" | "resultnotification-response") => {
+            name @ ("push-response"
+            | "cancel-response"
+            | "statusquery-response"
+            | "resultnotification-response") => {
                 let results = ["response-result", "cancel-result", "statusquery-result"];
-                let result = document.children(message).find(|e| results.contains(&e.name.as_str())).unwrap_or(message);
+                let result = document
+                    .children(message)
+                    .find(|e| results.contains(&e.name.as_str()))
+                    .unwrap_or(message);
                 Ok(Answer::Response {
                     element: name.to_owned(),
                     push_id: needed(message, "push-id")?,
@@ -383,7 +392,8 @@ impl Answer {
 
 fn inner<'d>(document: &'d Document, name: &str) -> Result<&'d Element, DecodeError> {
     let root = document.root().filter(|r| r.name == "pap");
-    root.and_then(|r| document.child(r, name)).ok_or_else(|| DecodeError::violation(FORMAT, 0, format!("no {name}")))
+    root.and_then(|r| document.child(r, name))
+        .ok_or_else(|| DecodeError::violation(FORMAT, 0, format!("no {name}")))
 }
 
 fn needed(e: &Element, name: &str) -> Result<String, DecodeError> {
@@ -404,7 +414,13 @@ mod tests {
     #[test]
     fn a_push_in_both_directions() {
         let address = Address::Number("+8613800138000".into());
-        let mut push = PushMessage::new("a<1>@lab.test", "ppg.lab.test", address, ContentType::DS_ALERT, vec![0, 1, 13, 10]);
+        let mut push = PushMessage::new(
+            "a<1>@lab.test",
+            "ppg.lab.test",
+            address,
+            ContentType::DS_ALERT,
+            vec![0, 1, 13, 10],
+        );
         push.deliver_before = UtcTime::parse("2026-11-22T04:12:00Z");
         let post = push.encode().unwrap();
         let text = String::from_utf8_lossy(&post.body).into_owned();
@@ -447,10 +463,19 @@ mod tests {
         let Answer::Result { state, code, .. } = read(result).unwrap() else { panic!("{result}") };
         assert_eq!((state.delivery(), code.may_retry()), (Delivery::Unreachable, true));
         let bad = "<pap><badmessage-response code='2000' desc='no'/></pap>";
-        assert_eq!(read(bad).unwrap(), Answer::BadMessage { code: Code::BAD_REQUEST, description: "no".into() });
+        assert_eq!(
+            read(bad).unwrap(),
+            Answer::BadMessage { code: Code::BAD_REQUEST, description: "no".into() }
+        );
         let query = "<pap><statusquery-response push-id='1'><statusquery-result code='1000' message-state='delivered'/></statusquery-response></pap>";
         assert!(matches!(read(query).unwrap(), Answer::Response { state: Some(State::Delivered), .. }));
-        for bad in ["<pap/>", "<pop/>", "<pap><push-response/></pap>", "<pap><x/></pap>", "<pap><badmessage-response code='x'/></pap>"] {
+        for bad in [
+            "<pap/>",
+            "<pop/>",
+            "<pap><push-response/></pap>",
+            "<pap><x/></pap>",
+            "<pap><badmessage-response code='x'/></pap>",
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

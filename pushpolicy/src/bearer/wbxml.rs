@@ -199,7 +199,11 @@ impl Tokens {
                     match all.last_mut() {
                         Some((_, v)) => *v = Value::Opaque(at, bytes),
                         None => {
-                            return Err(DecodeError::malformed(self.format, at, "value without an attribute"));
+                            return Err(DecodeError::malformed(
+                                self.format,
+                                at,
+                                "value without an attribute",
+                            ));
                         }
                     }
                     continue;

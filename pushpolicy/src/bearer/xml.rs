@@ -66,7 +66,8 @@ pub(crate) fn read(format: &'static str, xml: &[u8], doctype: Doctype) -> Result
     if xml.len() > MAX_BYTES {
         return Err(DecodeError::limit(format, 0, "octets of XML", xml.len(), MAX_BYTES));
     }
-    let text = std::str::from_utf8(xml).map_err(|e| DecodeError::malformed(format, e.valid_up_to(), "not UTF-8"))?;
+    let text =
+        std::str::from_utf8(xml).map_err(|e| DecodeError::malformed(format, e.valid_up_to(), "not UTF-8"))?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut elements: Vec<Element> = Vec::new();
     let mut open: Vec<usize> = Vec::new();
@@ -90,7 +91,11 @@ pub(crate) fn read(format: &'static str, xml: &[u8], doctype: Doctype) -> Result
                 if let Some(parent) = open.last().and_then(|i| elements.get_mut(*i)) {
                     parent.children.push(place);
                 }
-                if matches!(event, Event::Start(_)) { open.push(place) } else { closed = open.is_empty() }
+                if matches!(event, Event::Start(_)) {
+                    open.push(place)
+                } else {
+                    closed = open.is_empty()
+                }
                 continue;
             }
             Event::End(_) => {
@@ -225,7 +230,8 @@ mod tests {
 
     #[test]
     fn text_attributes_and_entities() {
-        let d = bare("<?xml version=\"1.0\"?><x:a n='1&amp;2'><b>&lt;<![CDATA[&]]>&#65;</b><b/></x:a>").unwrap();
+        let d =
+            bare("<?xml version=\"1.0\"?><x:a n='1&amp;2'><b>&lt;<![CDATA[&]]>&#65;</b><b/></x:a>").unwrap();
         let root = d.root().unwrap();
         assert_eq!((root.name.as_str(), root.attribute("n")), ("a", Some("1&2")));
         assert_eq!(d.text("b"), Some("<&A"));
@@ -253,7 +259,10 @@ mod tests {
         for bad in ["<a>", "<a></b>", "<a/><b/>", "<a/>x", "x", "", "<a", "<a b='1' b='2'/>"] {
             assert!(bare(bad).is_err(), "{bad}");
         }
-        assert!(matches!(bare(&"<a>".repeat(100_000)).unwrap_err().kind, super::super::DecodeErrorKind::Limit { .. }));
+        assert!(matches!(
+            bare(&"<a>".repeat(100_000)).unwrap_err().kind,
+            super::super::DecodeErrorKind::Limit { .. }
+        ));
         assert!(bare(&format!("<a>{}</a>", "<b/>".repeat(3_000))).is_err());
     }
 }
