@@ -94,3 +94,7 @@ pub use terminal::{Bearer, Route, RoutePower, Standing, Terminal, TerminalId, Te
 pub use time::{LocalTime, Millis, Now};
 pub use trace::{Reason, Stage, Trace, TraceEntry};
 pub use what_if::{Change, counterfactual, what_if};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -20,9 +20,10 @@ fn unhex(s: &str) -> Vec<u8> {
     (0..s.len() / 2).map(|i| u8::from_str_radix(&s[2 * i..2 * i + 2], 16).unwrap()).collect()
 }
 
-/// One raw IPv4 packet each: UDP from 9200 to the port, or TCP for SMPP.
+/// One raw IPv4 packet each: UDP, or TCP for SMPP.
 fn packet(protocol: u8, port: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let mut transport = [9200u16.to_be_bytes(), port.to_be_bytes()].concat();
+    let source: u16 = if port == 2948 { 9200 } else { 40_000 };
+    let mut transport = [source.to_be_bytes(), port.to_be_bytes()].concat();
     if protocol == 17 {
         transport.extend((payload.len() as u16 + 8).to_be_bytes());
         transport.extend([0, 0]);
@@ -174,8 +175,8 @@ fn segments_are_reassembled_from_smpp_and_read() {
         &text,
         &[
             "Submit_sm",
-            "Destination port: 2948",
-            "Source port: 9200",
+            "(2948)",
+            "(9200)",
             "Message identifier: 42",
             "Message parts: 3",
             "signal-high",
