@@ -4,16 +4,22 @@
 //! first), then by id, so the order in the file means nothing. All clauses of a rule must hold. A condition that
 //! this version does not know makes the whole policy fail at load, never at evaluation.
 
-use crate::attributes::{MediaRange, Requirement};
+use crate::attributes::MediaRange;
 use crate::error::{Implausible, PolicyError};
 use crate::limits::Limits;
 use crate::location::{PlaceLabel, name_rule};
 use crate::mail::Importance;
 use crate::pattern::Pattern;
-use crate::terminal::{Bearer, TerminalId, TerminalKind};
+use crate::terminal::TerminalKind;
 use crate::time::LocalTime;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+
+mod push;
+mod tuning;
+
+pub use push::{Count, EscalationStep, Fallback, HintScope, Push, Selector};
+pub use tuning::Tuning;
 
 /// The format that this crate writes.
 pub const VERSION: u32 = 1;
@@ -249,207 +255,6 @@ pub enum Action {
     Hold,
     /// Tell nobody.
     Mute,
-}
-
-/// To whom, and who else is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Push {
-    /// In this order; the first that selects anybody decides.
-    pub select: Vec<Selector>,
-    /// How many.
-    #[serde(default)]
-    pub count: Count,
-    /// What a terminal must be able to do besides what the mail needs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub require: Vec<Requirement>,
-    /// Who is told where the mail went.
-    #[serde(default)]
-    pub hints: HintScope,
-    /// Bearers allowed; all if empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub bearers: Vec<Bearer>,
-    /// Who is next while nobody has seen it; at most [`Limits::MAX_STEPS`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub escalate: Vec<EscalationStep>,
-}
-
-impl Push {
-    /// To one terminal by these selectors, hints to all others.
-    #[must_use]
-    pub fn to(select: impl IntoIterator<Item = Selector>) -> Push {
-        Push {
-            select: select.into_iter().collect(),
-            count: Count::One,
-            require: Vec::new(),
-            hints: HintScope::All,
-            bearers: Vec::new(),
-            escalate: Vec::new(),
-        }
-    }
-}
-
-/// Picks terminals among those that may and can get the mail.
-// mission: P3
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Selector {
-    /// Those in use.
-    InUse,
-    /// The nearest to the user: see [`decide`](mod@crate::decide).
-    Nearest,
-    /// Those of a kind that are on (`laptop if on`).
-    On(TerminalKind),
-    /// Those of a kind, on or not.
-    Kind(TerminalKind),
-    /// Those known to show what the mail holds, not merely not known to fail.
-    Capable,
-    /// Those at a place.
-    At(PlaceLabel),
-    /// This one. A terminal that is gone selects nobody.
-    Terminal(TerminalId),
-    /// All that are left.
-    Any,
-}
-
-/// How many terminals get the mail.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Count {
-    /// Exactly one.
-    // mission: P4
-    #[default]
-    One,
-    /// This many at once; later selectors fill up what the first leaves open.
-    AtLeast(u8),
-    /// All that the selector picks.
-    All,
-}
-
-/// Which of the other terminals learn where the mail went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum HintScope {
-    /// Every other one that may be pushed to.
-    #[default]
-    All,
-    /// Those in use, and those nearer to the user than the first target.
-    NearerOrInUse,
-    /// Those in use.
-    InUse,
-    /// None.
-    None,
-}
-
-/// One step of an escalation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct EscalationStep {
-    /// Seconds after the push without anybody seeing the mail; rises from step to step.
-    pub after_s: u32,
-    /// As [`Push::select`], among those not told yet.
-    pub select: Vec<Selector>,
-    /// How many.
-    #[serde(default)]
-    pub count: Count,
-}
-
-impl EscalationStep {
-    /// One more terminal after `after_s` seconds.
-    #[must_use]
-    pub fn after(after_s: u32, select: impl IntoIterator<Item = Selector>) -> EscalationStep {
-        EscalationStep { after_s, select: select.into_iter().collect(), count: Count::One }
-    }
-}
-
-/// What happens when nobody can be pushed to; the mail is never dropped silently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Fallback {
-    /// When no terminal can show the mail, push its headers alone to the one that would have got it.
-    #[serde(default = "yes")]
-    pub notice: bool,
-    /// Seconds until the decision is made again; absent: when a report arrives, or at the next sync.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_s: Option<u32>,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-impl Default for Fallback {
-    fn default() -> Fallback {
-        Fallback { notice: true, retry_s: None }
-    }
-}
-
-/// How evidence is weighed. All defaults are our choice, to be replaced by measurement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[non_exhaustive]
-pub struct Tuning {
-    /// Milliseconds until input counts half.
-    pub input_half_life_ms: u64,
-    /// Milliseconds until a presence sensor counts half.
-    pub presence_half_life_ms: u64,
-    /// Milliseconds until a terminal's own conclusion counts half.
-    pub claim_half_life_ms: u64,
-    /// Score of 1000 from which a terminal is in use.
-    pub in_use_score: u16,
-    /// Milliseconds for which a denial of use is believed.
-    pub fresh_ms: u64,
-    /// Milliseconds for which a sensed distance is believed.
-    pub proximity_ms: u64,
-    /// Milliseconds after its last report for which a terminal counts as on.
-    pub power_ms: u64,
-    /// Milliseconds for which a place is believed.
-    pub location_ms: u64,
-    /// Milliseconds for which a sensor may claim presence while nothing is touched or moved.
-    pub max_claim_ms: u64,
-    /// Metres between two terminals in use at once from which the one without input is doubted.
-    pub apart_m: u64,
-}
-
-impl Default for Tuning {
-    fn default() -> Tuning {
-        Tuning {
-            input_half_life_ms: 120_000,
-            presence_half_life_ms: 180_000,
-            claim_half_life_ms: 120_000,
-            in_use_score: 500,
-            fresh_ms: 300_000,
-            proximity_ms: 120_000,
-            power_ms: 900_000,
-            location_ms: 3_600_000,
-            max_claim_ms: 1_800_000,
-            apart_m: 2_000,
-        }
-    }
-}
-
-impl Tuning {
-    pub(crate) fn check(&self) -> Result<(), String> {
-        let positive = [
-            ("input_half_life_ms", self.input_half_life_ms),
-            ("presence_half_life_ms", self.presence_half_life_ms),
-            ("claim_half_life_ms", self.claim_half_life_ms),
-            ("in_use_score", u64::from(self.in_use_score)),
-        ];
-        if let Some((name, _)) = positive.iter().find(|(_, v)| *v == 0) {
-            return Err(format!("{name} 0: at least 1"));
-        }
-        if self.in_use_score > 1000 {
-            return Err(format!("in_use_score {}: at most 1000", self.in_use_score));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
