@@ -281,24 +281,24 @@ mod tests {
 
     #[test]
     fn bad_input_a_policy_with_100_000_rules() {
-        let mut policy = Policy::default();
-        policy.rules = (0..100_000).map(|i| rule(&format!("r{i}"), Vec::new())).collect();
+        let rules = (0..100_000).map(|i| rule(&format!("r{i}"), Vec::new())).collect();
+        let policy = Policy { rules, ..Policy::default() };
         assert_eq!(compile(&policy), "policy: rules 100000, limit 4096");
     }
 
     #[test]
     fn bad_input_globs_of_60_000_characters() {
         for text in ["?".repeat(60_000), "*".repeat(60_000)] {
-            let mut policy = Policy::default();
-            policy.rules = vec![rule("r", vec![Clause::Is(Condition::Subject(Pattern::Glob(text)))])];
+            let rules = vec![rule("r", vec![Clause::Is(Condition::Subject(Pattern::Glob(text)))])];
+            let policy = Policy { rules, ..Policy::default() };
             assert_eq!(compile(&policy), "policy: pattern_bytes 60000, limit 256");
         }
     }
 
     #[test]
     fn bad_policies_are_refused_with_the_place() {
-        let mut policy = Policy::default();
-        policy.rules = vec![rule("same", Vec::new()), rule("same", Vec::new())];
+        let rules = vec![rule("same", Vec::new()), rule("same", Vec::new())];
+        let mut policy = Policy { rules, ..Policy::default() };
         assert_eq!(compile(&policy), r#"policy: rule id "same" twice"#);
         policy.rules = vec![rule("k", vec![Clause::Is(Condition::Subject(Pattern::Keyword(String::new())))])];
         assert_eq!(compile(&policy), "policy: k: an empty keyword matches everything");

@@ -21,10 +21,18 @@ fn reading() -> impl Strategy<Value = Value> {
         (any::<Option<bool>>(), any::<Option<bool>>(), prop::option::of(media), prop::option::of(1u64..4000))
             .prop_map(|(colour, html, media, max)| {
                 let mut a = json!({});
-                colour.map(|v| a["colour"] = json!(v));
-                html.map(|v| a["html"] = json!(v));
-                media.map(|v| a["media"] = json!(v));
-                max.map(|v| a["max_mail_bytes"] = json!(v));
+                if let Some(v) = colour {
+                    a["colour"] = json!(v);
+                }
+                if let Some(v) = html {
+                    a["html"] = json!(v);
+                }
+                if let Some(v) = media {
+                    a["media"] = json!(v);
+                }
+                if let Some(v) = max {
+                    a["max_mail_bytes"] = json!(v);
+                }
                 json!({ "attributes": a })
             });
     // A grid whose points are equal or far apart, so that one metre of rounding decides nothing.
@@ -55,7 +63,9 @@ fn evidence() -> impl Strategy<Value = Vec<Value>> {
             .map(|(seq, (boot, age_s, since, reading))| {
                 let mut e =
                     json!({"boot": boot, "seq": seq, "received_at": NOW - age_s * 1000, "reading": reading});
-                since.map(|s| e["since"] = json!(NOW - s * 1000));
+                if let Some(s) = since {
+                    e["since"] = json!(NOW - s * 1000);
+                }
                 e
             })
             .collect()
@@ -111,7 +121,9 @@ fn push() -> impl Strategy<Value = Value> {
     (prop::collection::vec(selector(), 1..4), count, hints, require, bearers, steps).prop_map(
         |(select, count, hints, require, bearers, steps)| {
             let mut p = json!({"select": select, "count": count, "hints": hints, "require": require});
-            bearers.map(|b| p["bearers"] = b);
+            if let Some(b) = bearers {
+                p["bearers"] = b;
+            }
             let steps: Vec<Value> = steps
                 .into_iter()
                 .enumerate()
@@ -154,7 +166,9 @@ fn policy() -> impl Strategy<Value = Value> {
             .map(|(i, (priority, when, then))| json!({"id": format!("r{i}"), "priority": priority, "when": when, "then": then}))
             .collect();
         let mut p = json!({"version": 1, "rules": rules, "default": {"push": push}, "fallback": {"notice": notice}});
-        retry.map(|s| p["fallback"]["retry_s"] = json!(s));
+        if let Some(s) = retry {
+            p["fallback"]["retry_s"] = json!(s);
+        }
         p
     })
 }
