@@ -1,7 +1,7 @@
 //! Which of a user's terminals a mail is pushed to, why that one, and by which bearer.
 //!
 //! Terminals report what they sense of their user ([`Report`]); a [`Ledger`] keeps the newest of each kind; a
-//! [`Snapshot`] is what is known of all terminals of one user; a [`Policy`] says what the user wants. [`decide`]
+//! [`Snapshot`] is what is known of all terminals of one user; a [`Policy`] says what the user wants. [`decide()`]
 //! turns a compiled policy, a snapshot, the facts of a mail and the time into a [`Decision`]: targets, hints to the
 //! other terminals, the bearer of each, and who is next when nobody reads the mail. It does no IO, reads no clock,
 //! allocates nothing, uses integers only, and always answers. [`decide_traced`] also says why, and why not.
