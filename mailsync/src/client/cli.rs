@@ -6,6 +6,7 @@ use super::report::{Outcome, Report};
 use super::sync::{self, Options, StoreOption};
 use crate::turns;
 use clap::{Parser, Subcommand, ValueEnum};
+use mailsync_proto::mail::summary::plain_text;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
@@ -241,7 +242,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
     match cli.command {
         Command::Sync(options) => sync(*options, json),
         Command::List { dir, folder } => list(&dir.open()?, folder.as_deref(), json),
-        Command::Show { dir, luid, headers } => show(&dir.open()?, &luid, headers),
+        Command::Show { dir, luid, headers } => show(&dir.open()?, &luid, headers, json),
         Command::Send { dir, file } => {
             let luid = dir.open()?.send(&message(&file)?, &unique()?).map_err(text)?;
             done(json, &luid, &format!("{luid} is in the outbox; the next sync sends it"))
@@ -401,8 +402,17 @@ fn as_json(mail: &Listed) -> serde_json::Value {
     })
 }
 
-fn show(maildir: &Maildir, luid: &str, headers: bool) -> Result<ExitCode, String> {
+fn show(maildir: &Maildir, luid: &str, headers: bool, json: bool) -> Result<ExitCode, String> {
     let message = maildir.show(luid).map_err(text)?;
+    if json {
+        let mails = maildir.list(None).map_err(text)?;
+        let mut shown = mails.iter().find(|mail| mail.luid == luid).map(as_json).unwrap_or_default();
+        if !headers {
+            shown["text"] = plain_text(&message).into();
+        }
+        println!("{shown}");
+        return Ok(ExitCode::SUCCESS);
+    }
     let end = message.windows(4).position(|w| w == b"\r\n\r\n").map_or(message.len(), |at| at + 2);
     let shown = if headers { message.get(..end).unwrap_or_default() } else { &message };
     // A closed pipe ends it.

@@ -5,6 +5,7 @@ use mailsync_proto::sync::client::NextHop;
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use std::cell::Cell;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use syncml::Encoding;
 /// How long to wait before each further try. The same message again is safe: the server knows it.
 const WAITS: [Duration; 4] =
     [Duration::from_millis(300), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(8)];
+
+/// Further tries while nobody was ever reached: a user who mistyped an address hears of it soon.
+const TRIES_UNREACHED: usize = 1;
 
 /// Longest wait that a server may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -23,6 +27,8 @@ pub(super) struct Http {
     client: Client,
     /// Octets of the largest answer.
     limit: usize,
+    /// The server was there.
+    reached: Cell<bool>,
 }
 
 /// Why no answer came.
@@ -33,7 +39,9 @@ pub enum HttpError {
     #[error("{0}")]
     Setup(String),
     /// Nobody answers.
-    #[error("{url}: no answer after {tries} tries: {reason}")]
+    #[error(
+        "{url}: no answer after {tries} tries: {reason}; is the server running, and is this its address?"
+    )]
     NoAnswer {
         /// Where.
         url: String,
@@ -98,7 +106,8 @@ impl Http {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        Ok(Http { client: builder.build().map_err(|error| setup(&error))?, limit })
+        let client = builder.build().map_err(|error| setup(&error))?;
+        Ok(Http { client, limit, reached: Cell::new(false) })
     }
 
     /// Sends a message until an answer comes.
@@ -111,7 +120,8 @@ impl Http {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Final(error)) => return Err(error),
                 Err(Trouble::Again(reason, asked)) => {
-                    let Some(wait) = waits.next() else {
+                    let wait = waits.next().filter(|_| self.reached.get() || tries <= TRIES_UNREACHED);
+                    let Some(wait) = wait else {
                         return Err(HttpError::NoAnswer { url: shown(&hop.url), tries, reason });
                     };
                     std::thread::sleep(asked.unwrap_or(*wait).min(LONGEST_WAIT));
@@ -129,7 +139,18 @@ impl Http {
             .header(CACHE_CONTROL, "no-store")
             .body(message.clone())
             .send()
-            .map_err(|error| Trouble::Again(reason(&error), None))?;
+            .map_err(|error| {
+                if error.is_builder() {
+                    let said = format!("{}: {}", shown(&hop.url), reason(&error));
+                    return Trouble::Final(HttpError::Setup(said));
+                }
+                // A connection that breaks was one; a name or an address that leads nowhere was none.
+                if !error.is_connect() {
+                    self.reached.set(true);
+                }
+                Trouble::Again(reason(&error), None)
+            })?;
+        self.reached.set(true);
         self.read(hop, response)
     }
 

@@ -1,0 +1,76 @@
+//! `mailsync demo` through its binary: it ends well, and its figures fit together.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod peers;
+
+use peers::run;
+use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
+
+fn demo(temp: &std::path::Path, args: &[&str]) -> peers::Finished {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailsync"));
+    run(command.args(["demo", "--json"]).args(args).env("TMPDIR", temp), Duration::from_secs(600))
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+// mission: M1, M2, M3, M5a, M5b, M5c, M7, M13
+#[test]
+fn the_main_job_end_to_end() {
+    let temp = tempfile::tempdir().unwrap();
+    let finished = demo(temp.path(), &[]);
+    assert_eq!(finished.code, 0, "{finished:?}");
+    assert_eq!(finished.stderr, "");
+    assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0, "its folder is gone");
+    let figures: Value = serde_json::from_str(finished.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(figures["ok"], true);
+
+    let first = &figures["first_sync"];
+    assert!(number(&first["mails"]) >= 10);
+    for wire in ["wbxml", "xml"] {
+        let sync = &first[wire];
+        // The mails came, and the five folders went.
+        assert_eq!(number(&sync["items"]), number(&first["mails"]) + 5, "{sync}");
+        // Messages of at most 20,000 octets, most of them full.
+        let each = number(&sync["bytes"]) / number(&sync["messages"]);
+        assert!((15_000..22_000).contains(&each), "{sync}");
+    }
+    assert!(number(&first["wbxml"]["bytes"]) < number(&first["xml"]["bytes"]));
+    assert!(number(&first["wbxml"]["messages"]) <= number(&first["xml"]["messages"]));
+
+    let steps = figures["steps"].as_array().unwrap();
+    let step =
+        |name: &str| steps.iter().find(|step| step["step"] == name).unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(steps.len(), 10);
+    // One mail each: lost or doubled ones would show.
+    for (killed, messages) in [("server killed", 250), ("both killed", 250)] {
+        assert_eq!(number(&step(killed)["items"]), 1);
+        assert!(number(&step(killed)["bytes_wbxml"]) > 5_000_000);
+        assert!(number(&step(killed)["messages"]) >= messages);
+    }
+    // The client that was not killed made all of its session's messages; the other's were begun anew.
+    assert_eq!(number(&step("read and flag")["items"]), 2);
+    assert_eq!(number(&step("marks come back")["items"]), 4);
+    assert!(number(&step("marks come back")["bytes_xml"]) > 0);
+    let sum: u64 = steps.iter().map(|step| number(&step["bytes_wbxml"]) + number(&step["bytes_xml"])).sum();
+    assert!(number(&figures["bytes_on_the_wire"]) > sum, "HTTP takes something, too");
+    // Every comparison was of all mails: eleven times at least of the 5 MB one.
+    assert!(number(&figures["octets_compared"]) > 11 * 5_000_000);
+    assert_eq!(number(&figures["mails"]), number(&first["mails"]), "two went, two came");
+    for name in ["step", "messages", "items", "WBXML octets", "XML octets", "seconds"] {
+        assert!(finished.stdout.contains(name), "the table for people has {name}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_used_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("mine"), "x").unwrap();
+    let finished = demo(dir.path(), &["--dir", dir.path().to_str().unwrap()]);
+    assert_eq!((finished.code, finished.stderr.lines().count()), (1, 1), "{finished:?}");
+    assert!(finished.stderr.contains("not empty"), "{finished:?}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
