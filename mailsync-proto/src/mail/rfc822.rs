@@ -57,7 +57,7 @@ pub fn write(message: &[u8], email: &Email, folder: Option<Role>) -> Bytes {
 
 /// Reads a message with its state.
 ///
-/// The `X-Sync-*` fields are taken out: only the leading ones where they are in the order of [`write`], else wherever
+/// The `X-Sync-*` fields are taken out: only the leading ones where they are in the order of [`write()`], else wherever
 /// they are.
 pub fn read(data: &Bytes) -> Simple {
     let headers = Headers::parse(data);

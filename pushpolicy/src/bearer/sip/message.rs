@@ -246,7 +246,6 @@ fn start_line(line: &str) -> Result<StartLine, DecodeError> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
 

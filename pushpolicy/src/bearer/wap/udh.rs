@@ -139,7 +139,6 @@ fn part_of(offset: usize, reference: u16, total: u8, part: u8) -> Result<Concate
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "a test may panic")]
 mod tests {
     use super::*;
 
