@@ -19,7 +19,7 @@ impl<'m> Exchange<'m> {
             && self.link.sent.len() < MAX_SENT
     }
 
-    /// Sends a command; its `CmdID` is set here. `tag` comes back in [`Ask::Answered`]; an empty one does not.
+    /// Sends a command; its `CmdID` is set here. `tag` comes back in [`Ask::Answered`](super::Ask::Answered); an empty one does not.
     ///
     /// # Errors
     /// [`Full`] when it does not fit; nothing was written.
