@@ -161,7 +161,7 @@ impl ClientSession {
     /// Takes the server's answer.
     ///
     /// # Errors
-    /// [`SessionError::OtherSession`], [`SessionError::Version`].
+    /// [`SessionError::OtherSession`], [`SessionError::ForeignRespUri`], [`SessionError::Version`].
     pub fn receive<'m>(
         mut self,
         config: &ClientConfig,
@@ -183,9 +183,9 @@ impl ClientSession {
         if let Some(resp_uri) = &hdr.resp_uri {
             let resolved = resolve_resp_uri(&self.url, resp_uri);
             self.url = resolved
-                .ok_or_else(|| SessionError::OtherSession {
+                .ok_or_else(|| SessionError::ForeignRespUri {
                     got: resp_uri.clone(),
-                    expected: self.url.clone(),
+                    asked: self.url.clone(),
                 })?
                 .into();
         }

@@ -56,6 +56,15 @@ pub enum SessionError {
         /// What the session is.
         expected: Box<str>,
     },
+    /// `RespURI` leads to another server than the one that was asked.
+    // spec: threats S2
+    #[error("RespURI {got:?} leads away from the server, {asked:?}; refused")]
+    ForeignRespUri {
+        /// What the message says.
+        got: Box<str>,
+        /// Where the session goes on.
+        asked: Box<str>,
+    },
     /// The message comes out of order: neither the next one nor the last one again.
     #[error("message {got} after message {last}")]
     OutOfOrder {
