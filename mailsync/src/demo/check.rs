@@ -158,3 +158,58 @@ impl Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "Return-Path: <bob@localhost>\r\nDelivered-To: ann@localhost\r\n\
+        Received: from x\r\n\tby y\r\n\tfor <ann@localhost>; now\r\n";
+
+    fn held(octets: &[u8]) -> Held {
+        Held {
+            id: "1".into(),
+            folder: Role::Inbox.name().into(),
+            marks: (false, false, false),
+            subject: None,
+            octets: Bytes::copy_from_slice(octets),
+        }
+    }
+
+    fn delivered(mail: &Mail) -> Held {
+        held(&[TRACE.as_bytes(), &as_delivered(&mail.octets)].concat())
+    }
+
+    fn from_bob() -> Mail {
+        let mail = super::super::mails::all().into_iter().find(|mail| mail.from.starts_with("bob@"));
+        mail.expect("bob writes one")
+    }
+
+    #[test]
+    fn what_is_lost_doubled_or_changed_is_seen() {
+        let mails = [from_bob()];
+        let to = "ann@localhost";
+        assert_eq!(inbox(&[delivered(&mails[0])], &mails, to), Ok(mails[0].octets.len()));
+        assert!(inbox(&[], &mails, to).is_err());
+        assert!(inbox(&[delivered(&mails[0]), delivered(&mails[0])], &mails, to).is_err());
+        assert!(inbox(&[delivered(&mails[0])], &mails, "bob@localhost").is_err());
+        let whole = delivered(&mails[0]).octets;
+        for (name, other) in [
+            ("a last octet that is gone", whole[..whole.len() - 1].to_vec()),
+            ("an octet more", [&whole[..], b"x"].concat()),
+            ("another octet", {
+                let mut other = whole.to_vec();
+                let at = other.len() - 3;
+                other[at] ^= 1;
+                other
+            }),
+            ("no trace", mails[0].octets.clone()),
+            ("a trace field more", [b"X-Spam: no\r\n", &whole[..]].concat()),
+        ] {
+            assert!(inbox(&[held(&other)], &mails, to).is_err(), "{name}");
+        }
+        let mut listed = delivered(&mails[0]);
+        listed.subject = Some("=?UTF-8?Q?not_decoded?=".into());
+        assert!(inbox(&[listed], &mails, to).is_err());
+    }
+}
