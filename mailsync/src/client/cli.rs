@@ -118,7 +118,7 @@ enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
-    /// The server as a child of this very executable
+    /// The server as a child of this very executable: it runs as long as its standard input is open
     #[command(hide = true)]
     ServeDemo {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -286,6 +286,13 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Convert { to, file } => look::convert(&file, to.encoding()),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
+            if args.iter().any(|arg| arg == "--http") {
+                // However the demo ends, the server ends with it.
+                std::thread::spawn(|| {
+                    let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+                    std::process::exit(1);
+                });
+            }
             Ok(crate::daemon::main(std::iter::once(OsString::from("mailsyncd")).chain(args)))
         }
     }

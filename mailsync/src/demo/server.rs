@@ -46,7 +46,8 @@ impl Server {
             .args(["serve-demo", "--data"])
             .arg(data)
             .args(["--http", &http.to_string(), "--smtp", "127.0.0.1:0"])
-            .stdin(Stdio::null())
+            // It ends when this end of the pipe closes: also when we are killed.
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
