@@ -37,9 +37,7 @@ impl Bench {
         for name in ["ann", "bob"] {
             assert_eq!(run(&mut daemon(&["user", "add", name]), 20 * SECOND).code, 0);
         }
-        let record = dir.path().join("record");
-        let any = ["--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--record", record.to_str().unwrap()];
-        let server = Process::start(&mut daemon(&any));
+        let server = Process::start(&mut daemon(&["--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0"]));
         let ready = server.wait_ready();
         Bench { url: ready["syncml"].clone(), smtp: ready["smtp"].clone(), dir, server }
     }
@@ -95,25 +93,6 @@ impl Bench {
     /// The listed mail with a subject.
     fn find(&self, folder: &str, subject: &str) -> Option<Value> {
         self.list(folder).into_iter().find(|mail| mail["subject"] == subject)
-    }
-
-    /// All answers of the server so far that contain a text.
-    fn answers_with(&self, text: &str) -> Vec<String> {
-        let mut found = Vec::new();
-        for session in std::fs::read_dir(self.folder("record")).unwrap() {
-            let mut files: Vec<PathBuf> = std::fs::read_dir(session.unwrap().path())
-                .unwrap()
-                .map(|file| file.unwrap().path())
-                .collect();
-            files.sort();
-            for file in files.iter().filter(|file| file.to_str().unwrap().ends_with("-resp.xml")) {
-                let answer = String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned();
-                if answer.contains(text) {
-                    found.push(answer);
-                }
-            }
-        }
-        found
     }
 }
 
@@ -201,6 +180,14 @@ fn sync_with(answer: Vec<u8>, args: &[&str]) -> Finished {
 
 /// Syncs in XML with the real server by way of a stand-in that may change its answers.
 fn sync_through(bench: &Bench, change: impl Fn(usize, String) -> String + Send + 'static) -> Finished {
+    sync_through_as(bench, PASSWORD, change)
+}
+
+fn sync_through_as(
+    bench: &Bench,
+    password: &str,
+    change: impl Fn(usize, String) -> String + Send + 'static,
+) -> Finished {
     let address = bench.url.strip_prefix("http://").unwrap().strip_suffix("/syncml").unwrap().to_owned();
     let (url, _) = stand_in(move |number, (head, body)| {
         let mut stream = TcpStream::connect(&address).unwrap();
@@ -214,7 +201,8 @@ fn sync_through(bench: &Bench, change: impl Fn(usize, String) -> String + Send +
         http("200 OK", XML, change(number, body.to_owned()).as_bytes())
     });
     let dir = tempfile::tempdir().unwrap();
-    sync(&url, "ann", dir.path(), &["--wire", "xml"])
+    let mut command = sync_command(&url, "ann", dir.path(), &["--wire", "xml"]);
+    run(command.env("MAILSYNC_PASSWORD", password), 60 * SECOND)
 }
 
 #[test]
@@ -231,8 +219,26 @@ fn wrong_password_is_one_clear_line_and_a_new_challenge() {
     }
     // Whoever it is: the same words for a user who does not exist.
     assert_fails(&bench.sync("nobody", "n", &["--wire", "xml"]), &["login of nobody refused", "401"]);
-    let challenges = bench.answers_with("<Chal>");
-    assert!(challenges.iter().any(|answer| answer.contains(">401<")), "{challenges:?}");
+    let nonces = [0, 1].map(|_| {
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&answers);
+        let keep = move |_, answer: String| {
+            kept.lock().unwrap().push(answer.clone());
+            answer
+        };
+        assert_fails(&sync_through_as(&bench, "guess", keep), &["login of ann refused"]);
+        let answers = answers.lock().unwrap();
+        assert_eq!(answers.len(), 2, "asked, tried once, and not again");
+        // threats: S3: before a login a nonce is a hash of who asks and when, so the guess is challenged anew with it
+        let nonces = answers.iter().map(|answer| {
+            assert!(answer.contains("<Data>401</Data>") && answer.contains("<Chal>"), "{answer}");
+            let (_, nonce) = answer.split_once("<NextNonce").unwrap();
+            nonce.split(['>', '<']).nth(1).unwrap().to_owned()
+        });
+        nonces.last().unwrap()
+    });
+    assert!(nonces.iter().all(|nonce| nonce.len() == 24), "16 octets in base64: {nonces:?}");
+    assert_ne!(nonces[0], nonces[1], "another device, another nonce");
     bench.synced("ann", "c", &[]);
 }
 

@@ -3,10 +3,11 @@
 
 mod peers;
 
-use peers::run;
+use peers::{Process, run};
 use serde_json::Value;
+use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn demo(temp: &std::path::Path, args: &[&str]) -> peers::Finished {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mailsync"));
@@ -51,7 +52,6 @@ fn the_main_job_end_to_end() {
         assert!(number(&step(killed)["bytes_wbxml"]) > 5_000_000);
         assert!(number(&step(killed)["messages"]) >= messages);
     }
-    // The client that was not killed made all of its session's messages; the other's were begun anew.
     assert_eq!(number(&step("read and flag")["items"]), 2);
     assert_eq!(number(&step("marks come back")["items"]), 4);
     assert!(number(&step("marks come back")["bytes_xml"]) > 0);
@@ -73,4 +73,35 @@ fn a_folder_that_is_used_is_left_alone() {
     assert_eq!((finished.code, finished.stderr.lines().count()), (1, 1), "{finished:?}");
     assert!(finished.stderr.contains("not empty"), "{finished:?}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_demo_that_cannot_work_says_so() {
+    let finished = demo(std::path::Path::new("/nonexistent"), &[]);
+    assert_eq!((finished.code, finished.stderr.lines().count()), (1, 1), "{finished:?}");
+    assert!(finished.stderr.contains("/nonexistent"), "{finished:?}");
+}
+
+#[test]
+fn the_server_ends_with_a_demo_that_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mailsync"));
+    let mut demo = Process::start(command.args(["demo", "--dir"]).arg(dir.path().join("demo")));
+    let limit = Duration::from_secs(60);
+    let server = loop {
+        let line = demo.line(limit).unwrap_or_else(|| panic!("no word of the server: {}", demo.stderr()));
+        if let Some((_, rest)) = line.split_once("speaks SyncML on ") {
+            break rest.split(' ').next().unwrap().to_owned();
+        }
+    };
+    assert!(TcpStream::connect(&server).is_ok());
+    // The demo alone, not its process group.
+    let kill = Command::new("/bin/sh").args(["-c", &format!("kill -s KILL {}", demo.id())]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(demo.wait(limit).unwrap().code(), None);
+    let end = Instant::now() + limit;
+    while TcpStream::connect(&server).is_ok() {
+        assert!(Instant::now() < end, "the server still runs");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
