@@ -230,12 +230,15 @@ fn wrong_password_is_one_clear_line_and_a_new_challenge() {
         let answers = answers.lock().unwrap();
         assert_eq!(answers.len(), 2, "asked, tried once, and not again");
         // threats: S3: before a login a nonce is a hash of who asks and when, so the guess is challenged anew with it
-        let nonces = answers.iter().map(|answer| {
-            assert!(answer.contains("<Data>401</Data>") && answer.contains("<Chal>"), "{answer}");
-            let (_, nonce) = answer.split_once("<NextNonce").unwrap();
-            nonce.split(['>', '<']).nth(1).unwrap().to_owned()
-        });
-        nonces.last().unwrap()
+        let nonces: Vec<String> = answers
+            .iter()
+            .map(|answer| {
+                assert!(answer.contains("<Data>401</Data>") && answer.contains("<Chal>"), "{answer}");
+                let (_, nonce) = answer.split_once("<NextNonce").unwrap();
+                nonce.split(['>', '<']).nth(1).unwrap().to_owned()
+            })
+            .collect();
+        nonces[1].clone()
     });
     assert!(nonces.iter().all(|nonce| nonce.len() == 24), "16 octets in base64: {nonces:?}");
     assert_ne!(nonces[0], nonces[1], "another device, another nonce");
