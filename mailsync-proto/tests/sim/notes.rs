@@ -205,3 +205,59 @@ fn small_messages() {
         assert!(answer <= size as usize, "{answer} octets to a client that takes {size}");
     }
 }
+
+// mission: M11
+#[test]
+fn what_a_device_cannot_hold_is_not_offered_to_it() {
+    let world = World::new();
+    let mut client = Client::new("dev-1", Encoding::Wbxml, Version::V1_2, 20_000, &["notes"]);
+    client.config.session.max_obj_size = 1_000;
+    server_note(&world, "small", "fits");
+    server_note(&world, "large", &"too large ".repeat(500));
+    world.sync(&client, None);
+    let held: Vec<String> = bodies(&client.items("notes"))
+        .into_keys()
+        .map(|body| String::from_utf8(body.to_vec()).unwrap())
+        .collect();
+    assert_eq!(held, ["fits"]);
+    // It stays put at the server, and another device gets it.
+    let other = Client::new("dev-2", Encoding::Wbxml, Version::V1_2, 20_000, &["notes"]);
+    world.sync(&other, None);
+    equal(&world, &other);
+}
+
+// mission: M11
+#[test]
+fn a_device_with_short_ids_gets_temporary_ones_and_maps_them() {
+    use mailsync_proto::sync::store::{Device, Write};
+    let world = World::new();
+    let client = Client::new("dev-1", Encoding::Wbxml, Version::V1_2, 20_000, &["notes"]);
+    for n in 0..5 {
+        server_note(&world, &format!("a-guid-that-is-far-too-long-{n}"), &format!("note {n}"));
+    }
+    // quirk: Nokia advertises MaxGUIDSize 8; the server keeps what a device said last
+    world.sync(&client, None);
+    let read = Read::Device(USER.into(), "dev-1".into());
+    let found = world.server.store.read(std::slice::from_ref(&read)).unwrap();
+    let Some(Value::Device(Some(device))) = found.get(&read) else { panic!("no device") };
+    let (format, devinf) = device.devinf.as_ref().unwrap().split_first().unwrap();
+    let mut devinf: syncml::DevInf = postcard::from_bytes(devinf).unwrap();
+    devinf.data_stores[0].max_guid_size = Some(8);
+    let devinf = postcard::to_extend(&devinf, vec![*format]).unwrap();
+    let device = Device { devinf: Some(devinf.into()), ..device.clone() };
+    let write = Write::PutDevice(USER.into(), "dev-1".into(), device);
+    let commit = mailsync_proto::sync::store::Commit { session: None, writes: vec![write] };
+    world.server.store.commit(&commit).unwrap();
+    server_note(&world, "another-guid-that-is-far-too-long", "one more");
+    world.sync(&client, None);
+    equal(&world, &client);
+    let peer = PeerKey { store: World::key("notes"), device: "dev-1".into() };
+    let entry = world.server.store.entries(&peer).into_iter().find(|e| e.guid.as_str().starts_with("another"));
+    let entry = entry.unwrap();
+    assert!(entry.wire_id().len() <= 8, "offered as {}", entry.wire_id());
+    assert!(entry.luid().is_some(), "and mapped");
+    // A change comes under the LUID.
+    server_note(&world, "another-guid-that-is-far-too-long", "one more, changed");
+    world.sync(&client, None);
+    equal(&world, &client);
+}
