@@ -7,7 +7,7 @@
 //! let alert = Bytes::from_static(b"<SyncML><SyncBody><Alert><Data>201</Data></Alert>");
 //! let tree = syncml::inspect::tree(&alert);
 //! assert!(tree.contains("Data: 201 (slow sync)"));
-//! assert!(tree.ends_with("error: xml: malformed: cut off at byte 49\n"));
+//! assert!(tree.ends_with("error: xml: malformed: cut off at byte 49 (SyncBody)\n"));
 //! ```
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
