@@ -252,7 +252,8 @@ fn a_device_with_short_ids_gets_temporary_ones_and_maps_them() {
     world.sync(&client, None);
     equal(&world, &client);
     let peer = PeerKey { store: World::key("notes"), device: "dev-1".into() };
-    let entry = world.server.store.entries(&peer).into_iter().find(|e| e.guid.as_str().starts_with("another"));
+    let entry =
+        world.server.store.entries(&peer).into_iter().find(|e| e.guid.as_str().starts_with("another"));
     let entry = entry.unwrap();
     assert!(entry.wire_id().len() <= 8, "offered as {}", entry.wire_id());
     assert!(entry.luid().is_some(), "and mapped");
