@@ -75,10 +75,12 @@ fn readers() -> [Quirks; 3] {
     [Quirks::strict(), Quirks::normal(), Quirks::lenient()]
 }
 
-/// What reads everything that we write.
-pub(crate) fn own() -> Quirks {
-    // What a lenient reader took may be written only with what it was lenient about.
-    Quirks::lenient()
+/// What reads what we write of a message that was read with these: the same, and what our writer does itself.
+pub(crate) fn own(quirks: &Quirks) -> Quirks {
+    let mut quirks = quirks.clone();
+    quirks.text_as_opaque = true;
+    quirks.string_table_without_nul = true;
+    quirks
 }
 
 /// Room for what the writer adds: a document at the limit of depth or size stays readable.
@@ -144,15 +146,15 @@ fn round_trip(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
         let Ok(message) = decode(encoding, &input, &Limits::default(), &quirks) else { continue };
         let octets =
             encode(encoding, &message).map_err(|error| Broken(format!("{error}: {message:?}")))?;
-        same(encoding, &message, &octets)?;
+        same(encoding, &message, &octets, &quirks)?;
     }
     Ok(())
 }
 
 /// These octets are the message, and its canonical form.
-pub(crate) fn same(encoding: Encoding, message: &Message, octets: &Bytes) -> Result<(), Broken> {
+pub(crate) fn same(encoding: Encoding, message: &Message, octets: &Bytes, quirks: &Quirks) -> Result<(), Broken> {
     let shown = || String::from_utf8_lossy(octets).into_owned();
-    let again = decode(encoding, octets, &roomy(), &own())
+    let again = decode(encoding, octets, &roomy(), &own(quirks))
         .map_err(|error| Broken(format!("what we wrote is refused: {error}: {}", shown())))?;
     ensure!(again == *message, "the message {message:?}\n  came back as {again:?}\n  through {}", shown());
     let canonical = encode(encoding, &again).map_err(|error| Broken(error.to_string()))?;
@@ -196,7 +198,7 @@ fn sized(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
     let octets = writer.finish(true);
     ensure!(octets.len() <= limit, "{} octets, limit {limit}", octets.len());
     ensure!(octets.len() <= told, "{} octets, {told} were told", octets.len());
-    let again = decode(encoding, &octets, &roomy(), &own()).map_err(|error| Broken(error.to_string()))?;
+    let again = decode(encoding, &octets, &roomy(), &own(&Quirks::normal())).map_err(|error| Broken(error.to_string()))?;
     ensure!(again.commands == taken, "took {taken:?}, wrote {:?}", again.commands);
     Ok(())
 }
@@ -254,8 +256,8 @@ fn convert(data: &[u8]) -> Result<(), Broken> {
         }
         Err(error) => return Err(Broken(error.to_string())),
     };
-    same(to, &message, &octets)?;
-    let there = decode(to, &octets, &roomy(), &own()).map_err(|error| Broken(error.to_string()))?;
+    same(to, &message, &octets, &Quirks::normal())?;
+    let there = decode(to, &octets, &roomy(), &own(&Quirks::normal())).map_err(|error| Broken(error.to_string()))?;
     let here = encode(from, &message).map_err(|error| Broken(error.to_string()))?;
     let back = encode(from, &there).map_err(|error| Broken(error.to_string()))?;
     ensure!(here == back, "{here:?} came back as {back:?}");

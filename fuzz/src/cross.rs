@@ -3,7 +3,7 @@
 use crate::codec::same;
 use crate::{Broken, Property, Target, ensure};
 use arbitrary::{Arbitrary, Unstructured};
-use syncml::{EncodeError, Encoding, Message, decode, encode};
+use syncml::{EncodeError, Encoding, Message, Quirks, decode, encode};
 
 /// Octets as a message of the model, by `Arbitrary`.
 pub const CROSS: Target = Target {
@@ -32,7 +32,7 @@ fn message(data: &[u8]) -> Message {
 fn wbxml(message: &Message) -> Result<(), Broken> {
     let octets =
         encode(Encoding::Wbxml, message).map_err(|error| Broken(format!("{error}: {message:?}")))?;
-    same(Encoding::Wbxml, message, &octets)
+    same(Encoding::Wbxml, message, &octets, &Quirks::normal())
 }
 
 fn crossed(message: &Message) -> Result<(), Broken> {
@@ -41,9 +41,9 @@ fn crossed(message: &Message) -> Result<(), Broken> {
         Err(EncodeError::Unrepresentable { encoding: Encoding::Xml, .. }) => return Ok(()),
         Err(error) => return Err(Broken(format!("{error}: {message:?}"))),
     };
-    same(Encoding::Xml, message, &xml)?;
+    same(Encoding::Xml, message, &xml, &Quirks::normal())?;
     let told = |error: EncodeError| Broken(error.to_string());
-    let read = decode(Encoding::Xml, &xml, &crate::codec::roomy(), &crate::codec::own());
+    let read = decode(Encoding::Xml, &xml, &crate::codec::roomy(), &crate::codec::own(&Quirks::normal()));
     let read = read.map_err(|error| Broken(error.to_string()))?;
     let (there, here) = (
         encode(Encoding::Wbxml, &read).map_err(told)?,
