@@ -1,6 +1,6 @@
 //! Octets as the server's answer to a client.
 
-use crate::scene::{begins_anew, scene};
+use crate::scene::{begins_anew_after_lies, scene};
 use crate::world::{Device, Taken, URL, World, session};
 use crate::{Broken, Property, Target, ensure};
 use bytes::Bytes;
@@ -24,8 +24,8 @@ pub const CLIENT_BODY: Target = Target {
         },
         Property {
             name: "usable",
-            sentence: "after an answer that was taken, a client that begins anew syncs to the end with both sides \
-                       equal",
+            sentence: "after an answer that was taken, a client that begins anew syncs to the end, both sides have \
+                       the same notes, and the client has every mail of the server as it is there",
             check: usable,
         },
     ],
@@ -73,6 +73,6 @@ fn usable(data: &[u8]) -> Result<(), Broken> {
         if taken == Taken::Refused {
             return Ok(());
         }
-        begins_anew(&world, &device)
+        begins_anew_after_lies(&world, &device)
     })
 }

@@ -62,7 +62,7 @@ fn each(
 fn answered(data: &[u8]) -> Result<(), Broken> {
     each(data, |scene, _, encoding, body, answer| {
         let Answer::Message(octets) = answer else { return Ok(()) };
-        let read = |encoding| syncml::decode(encoding, &octets, &Limits::default(), &Quirks::strict());
+        let read = |encoding| syncml::decode(encoding, &octets, &Limits::default(), &Quirks::normal());
         let message = read(scene.encoding).or_else(|_| read(encoding));
         let message = message.map_err(|error| Broken(format!("{error}: {octets:?}")))?;
         // The request may state a smaller size than the session's; 1,024 is the least that is honoured.
