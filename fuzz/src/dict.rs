@@ -1,0 +1,238 @@
+//! Dictionaries: the words of each format, made from the token tables.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// The table of elements as `syncml` has it, the single source of names and tokens.
+const TABLES: &str = include_str!("../../syncml/src/tables.rs");
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The code page: 0 SyncML, 1 MetInf; DevInf is a document of its own, inline 2.
+    pub page: u8,
+    /// The tag token, bits 0 to 5.
+    pub token: u8,
+    /// The name in XML.
+    pub name: &'static str,
+}
+
+/// The rows of the table.
+pub fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut page = None;
+    for line in TABLES.lines().map(str::trim) {
+        page = match line {
+            "SyncMl {" => Some(0),
+            "MetInf {" => Some(1),
+            "DevInf {" => Some(2),
+            _ => page,
+        };
+        let Some(page) = page.filter(|_| !line.starts_with("//")) else { continue };
+        for cell in line.split(", ") {
+            let Some((_, right)) = cell.split_once(" = 0x") else { continue };
+            let (Some(token), Some(name)) = (right.get(..2), right.split('"').nth(1)) else { continue };
+            if let Ok(token) = u8::from_str_radix(token, 16) {
+                rows.push(Row { page, token, name });
+            }
+        }
+        if line == "impl Tag {" {
+            break;
+        }
+    }
+    rows
+}
+
+/// The words of a dictionary, by its name in `dict/`.
+pub fn words(dictionary: &str) -> Vec<Vec<u8>> {
+    match dictionary {
+        "xml" => xml(),
+        "wbxml" => wbxml(),
+        "mail" => MAIL.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The dictionaries there are.
+pub const NAMES: [&str; 3] = ["xml", "wbxml", "mail"];
+
+/// The text of a dictionary file, in the format that libFuzzer and AFL read.
+pub fn file(dictionary: &str) -> String {
+    let mut text = String::from("# Made by `cargo run -p fuzz -- dict`; a test checks that it is current.\n");
+    let mut seen = BTreeSet::new();
+    for word in words(dictionary) {
+        if !seen.insert(word.clone()) {
+            continue;
+        }
+        text.push('"');
+        for octet in word {
+            match octet {
+                b'"' | b'\\' => {
+                    text.push('\\');
+                    text.push(char::from(octet));
+                }
+                b' '..=b'~' => text.push(char::from(octet)),
+                _ => {
+                    let _ = write!(text, "\\x{octet:02X}");
+                }
+            }
+        }
+        text.push_str("\"\n");
+    }
+    text
+}
+
+fn xml() -> Vec<Vec<u8>> {
+    const OTHERS: [&str; 34] = [
+        "<![CDATA[",
+        "]]>",
+        "]]&gt;",
+        "<!--",
+        "-->",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>",
+        "<!DOCTYPE SyncML [",
+        "<!DOCTYPE SyncML PUBLIC \"-//SYNCML//DTD SyncML 1.2//EN\" \"\">",
+        "&amp;",
+        "&lt;",
+        "&gt;",
+        "&quot;",
+        "&apos;",
+        "&#13;",
+        "&#x10FFFF;",
+        "&#0;",
+        "&unknown;",
+        " xmlns=\"SYNCML:SYNCML1.0\"",
+        " xmlns=\"SYNCML:SYNCML1.1\"",
+        " xmlns=\"SYNCML:SYNCML1.2\"",
+        " xmlns=\"syncml:metinf\"",
+        " xmlns=\"syncml:devinf\"",
+        " xmlns=\"\"",
+        " xmlns:s=\"SYNCML:SYNCML1.2\"",
+        "<s:Add>",
+        "</s:Add>",
+        "<Unknown a=\"b\">",
+        "</Unknown>",
+        "b64",
+        "text/plain",
+        "application/vnd.omads-email+xml",
+        "application/vnd.syncml-devinf+xml",
+        "syncml:auth-md5",
+        "\u{FEFF}",
+    ];
+    let mut words: Vec<Vec<u8>> = OTHERS.iter().map(|word| word.as_bytes().to_vec()).collect();
+    for Row { name, .. } in rows() {
+        words.extend([format!("<{name}>"), format!("</{name}>"), format!("<{name}/>")].map(String::into_bytes));
+    }
+    words
+}
+
+fn wbxml() -> Vec<Vec<u8>> {
+    // Heads, page switches, strings, opaques, entities, literals, extensions, numbers that are too long.
+    const OTHERS: [&[u8]; 34] = [
+        b"\x02\xA4\x01\x6A\x00",
+        b"\x02\x9F\x53\x6A\x00",
+        b"\x02\xA4\x03\x6A\x00",
+        b"\x01\x01\x6A\x00",
+        b"\x02\x00\x00\x6A\x1D-//SYNCML//DTD SyncML 1.1//EN",
+        b"\x02\xA4\x04\x6A\x00",
+        b"\x00\x00",
+        b"\x00\x01",
+        b"\x00\x02",
+        b"\x00\x7F",
+        b"\x01",
+        b"\x02\x26",
+        b"\x02\x80\x00",
+        b"\x03",
+        b"\x03a\x00",
+        b"\x04\x00",
+        b"\x40",
+        b"\x44\x00",
+        b"\x80\x00",
+        b"\x83\x00",
+        b"\x83\x05",
+        b"\x84\x00",
+        b"\xC0",
+        b"\xC3\x00",
+        b"\xC3\x05hello",
+        b"\xC3\x8F\xFF\xFF\xFF\x7F",
+        b"\x8F\xFF\xFF\xFF\x7F",
+        b"\x90\x80\x80\x80\x03",
+        b"1.2\0",
+        b"SyncML/1.2\0",
+        b"text/plain",
+        b"b64\0",
+        b"application/vnd.omads-email+xml\0",
+        b"application/vnd.syncml-devinf+wbxml\0",
+    ];
+    let mut words: Vec<Vec<u8>> = OTHERS.iter().map(|word| word.to_vec()).collect();
+    for Row { page, token, .. } in rows() {
+        let content = token | 0x40;
+        words.extend([vec![token], vec![content], vec![0, page, token], vec![0, page, content]]);
+    }
+    words
+}
+
+const MAIL: [&str; 46] = [
+    "<Email>",
+    "</Email>",
+    "<Folder>",
+    "</Folder>",
+    "<name>",
+    "</name>",
+    "<role>inbox</role>",
+    "<read>true</read>",
+    "<read>false</read>",
+    "<replied>",
+    "</replied>",
+    "<received>20070807T000000Z</received>",
+    "<created>",
+    "</created>",
+    "<emailitem>",
+    "<emailitem enc=\"base64\">",
+    "<emailitem enc=\"quoted-printable\">",
+    "</emailitem>",
+    "<Ext><XNam>x-mailsync-send</XNam><XVal>",
+    "</XVal></Ext>",
+    "<![CDATA[",
+    "]]>",
+    "]]&gt;",
+    "&#13;&#10;",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "\r",
+    "\r\n ",
+    "From: \"a\" <a@b.example>\r\n",
+    "To: ",
+    "Cc: undisclosed-recipients:;\r\n",
+    "Bcc: c@d.example\r\n",
+    "Date: Tue, 7 Aug 2007 02:00:00 +0200\r\n",
+    "Message-ID: <1@a.example>\r\n",
+    "References: ",
+    "Subject: =?GB18030?B?xOO6ww==?=\r\n",
+    "Subject: =?utf-8?q?caf=C3=A9?=\r\n",
+    "MIME-Version: 1.0\r\n",
+    "Content-Type: multipart/mixed; boundary=b\r\n",
+    "Content-Type: message/rfc822\r\n",
+    "Content-Type: text/html; charset=utf-16\r\n",
+    "Content-Transfer-Encoding: base64\r\n",
+    "--b\r\n",
+    "--b--\r\n",
+    "X-Sync-Read: true\r\n",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_read_whole() {
+        let rows = rows();
+        let count = |page| rows.iter().filter(|row| row.page == page).count();
+        assert_eq!(rows.len(), TABLES.matches(" = 0x").count(), "a row was not understood");
+        assert!(count(0) > 50 && count(1) > 15 && count(2) > 45, "{rows:?}");
+        assert!(rows.contains(&Row { page: 0, token: 0x2D, name: "SyncML" }));
+        assert!(rows.contains(&Row { page: 1, token: 0x16, name: "FieldLevel" }));
+        assert!(rows.contains(&Row { page: 2, token: 0x22, name: "Tx-Pref" }));
+    }
+}

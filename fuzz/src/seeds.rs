@@ -1,0 +1,211 @@
+//! The seeds of the corpora: golden files, sessions as they are played, and one for each row of the threats.
+
+use crate::scene::scenes;
+use crate::{dict, run};
+use mailsync_proto::mail::mailbox::mail_value;
+use mailsync_proto::mail::{Email, MailFields, Role};
+use mailsync_proto::sync::store::{Read, Store, Value};
+use std::io;
+use std::path::{Path, PathBuf};
+use syncml::Encoding;
+
+/// Recordings whose messages become seeds: a first sync, changes on both sides, a bad login, 1.0, chunks.
+const RECORDINGS: [&str; 5] =
+    ["01-slow-first", "03-twoway-both-sides", "21-auth-bad-password", "30-slow-syncml1.0", "50-large-object-8k"];
+
+/// Writes every seed; files that other people added stay.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn write() -> io::Result<()> {
+    std::fs::create_dir_all(run::folder().join("dict"))?;
+    for name in dict::NAMES {
+        std::fs::write(run::folder().join("dict").join(format!("{name}.dict")), dict::file(name))?;
+    }
+    golden()?;
+    threats()?;
+    sessions()?;
+    operations()?;
+    mail()?;
+    models()
+}
+
+fn seed(target: &str, name: &str, octets: &[u8]) -> io::Result<()> {
+    let folder = run::folder().join("corpus").join(target);
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(name), octets)
+}
+
+/// Files of a folder with one of these endings.
+fn files(folder: &Path, endings: &[&str]) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        if path.is_file() && endings.contains(&ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn golden() -> io::Result<()> {
+    let golden = run::folder().join("../syncml/tests/golden");
+    for path in files(&golden.join("examples"), &["xml", "wbxml"])? {
+        message(&path, "example")?;
+    }
+    for recording in RECORDINGS {
+        for encoding in ["wbxml", "xml"] {
+            let folder = golden.join("from-syncevolution").join(format!("{recording}.{encoding}"));
+            for path in files(&folder, &[encoding])?.into_iter().take(8) {
+                message(&path, recording)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One message for every target that reads messages; its DevInf for the target that reads those.
+fn message(path: &Path, from: &str) -> io::Result<()> {
+    let octets = std::fs::read(path)?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = format!("{from}-{name}");
+    seed(if name.ends_with(".xml") { "xml" } else { "wbxml" }, &name, &octets)?;
+    if octets.len() < 4_000 || from == "01-slow-first" {
+        seed("convert", &name, &octets)?;
+    }
+    // The text between the first <DevInf and its end; in WBXML the document starts after its OPAQUE.
+    let find = |needle: &[u8]| octets.windows(needle.len()).position(|part| part == needle);
+    if let (Some(start), Some(end)) = (find(b"<DevInf"), find(b"</DevInf>")) {
+        seed("devinf", &name, octets.get(start..end + 9).unwrap_or_default())?;
+    } else if let Some(start) = octets.windows(2).skip(8).position(|part| part == [0x6A, 0x00]) {
+        let start = (start + 8).saturating_sub(3);
+        seed("devinf", &name, octets.get(start..).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// WBXML 1.2, SyncML 1.2, UTF-8, no string table; a whole header.
+const HEAD: &[u8] = b"\x02\xA4\x01\x6A\x00\x6D\x6C\x71\x031.2\0\x01\x72\x03SyncML/1.2\0\x01\x65\x031\0\x01\x5B\x031\0\x01\
+    \x6E\x57\x03s\0\x01\x01\x67\x57\x03c\0\x01\x01\x01\x6B";
+
+fn threats() -> io::Result<()> {
+    let wbxml = |body: &[u8]| [HEAD, body, b"\x01\x01"].concat();
+    let seeds: [(&str, Vec<u8>); 12] = [
+        ("w1-too-deep", wbxml(&[vec![0x7F; 400], vec![0x01; 400]].concat())),
+        ("w2-number-too-long", wbxml(b"\x46\x4B\x02\x90\x80\x80\x80\x03\x01\x01")),
+        ("w3-opaque-longer-than-input", wbxml(b"\x5F\x54\x4F\xC3\x8F\xFF\xFF\xFF\x7Fa\x01\x01\x01")),
+        ("w3-string-without-end", [HEAD, b"\x46\x4B\x03abc"].concat()),
+        ("w4-string-table-bad-index", wbxml(b"\x46\x4B\x83\x8F\xFF\xFF\xFF\x7F\x01\x01")),
+        ("w4-string-table-again-and-again", [b"\x02\xA4\x01\x6A\x42", &[b'a'; 65][..], b"\0\x6D\x6C", &b"\x83\0".repeat(900)].concat()),
+        ("w5-opaque-without-element", b"\x02\xA4\x01\x6A\x00\xC3\x01a".to_vec()),
+        ("w5-entity-surrogate", wbxml(b"\x46\x4B\x02\x83\xB0\x00\x01\x01")),
+        ("w6-unknown-page", wbxml(b"\x00\x17\x45\x031\0\x01\x00\x00\x12")),
+        ("w6-unknown-token", wbxml(b"\x7E\x4B\x031\0\x01\x01\x3D\x12")),
+        ("w7-charset-latin-1", b"\x02\xA4\x01\x04\x00\x6D\x6C\x71\x031.2\0\x01\x65\x03\xE4\0\x01\x01\x01".to_vec()),
+        ("w8-nul-in-data", wbxml(b"\x45\x4B\x031\0\x01\x54\x4F\xC3\x03a\0b\x01\x01\x01")),
+    ];
+    for (name, octets) in &seeds {
+        for target in ["wbxml", "convert"] {
+            seed(target, &format!("threat-{name}"), octets)?;
+        }
+    }
+    let xml = |body: &str| {
+        format!(
+            "<SyncML xmlns='SYNCML:SYNCML1.2'><SyncHdr><VerDTD>1.2</VerDTD><VerProto>SyncML/1.2</VerProto>\
+             <SessionID>1</SessionID><MsgID>1</MsgID><Target><LocURI>s</LocURI></Target><Source><LocURI>c</LocURI>\
+             </Source></SyncHdr><SyncBody>{body}</SyncBody></SyncML>"
+        )
+    };
+    let seeds: [(&str, String); 8] = [
+        ("x1-doctype", format!("<!DOCTYPE SyncML PUBLIC '-//SYNCML//DTD SyncML 1.2//EN' ''>{}", xml(""))),
+        ("x1-internal-subset", format!("<!DOCTYPE SyncML [<!ENTITY a 'b'>]>{}", xml("<Final/>"))),
+        ("x1-unknown-entity", xml("<Alert><CmdID>1</CmdID><Data>&a;</Data></Alert>")),
+        ("x2-many-attributes", xml(&format!("<x {}/>", (0..40).map(|n| format!("a{n}='' ")).collect::<String>()))),
+        ("x3-other-encoding", format!("<?xml version='1.0' encoding='UTF-16'?>{}", xml(""))),
+        ("x4-trailing", format!("{}<a/>", xml("<Final/>"))),
+        ("x4-second-single", xml("<Alert><CmdID>1</CmdID><CmdID>2</CmdID></Alert>")),
+        ("w1-too-deep", xml(&format!("{}{}", "<x>".repeat(300), "</x>".repeat(300)))),
+    ];
+    for (name, text) in &seeds {
+        for target in ["xml", "convert"] {
+            seed(target, &format!("threat-{name}.xml"), text.as_bytes())?;
+        }
+    }
+    seed("xml", "threat-x3-byte-order-mark.xml", format!("\u{FEFF}{}", xml("<Final/>")).as_bytes())
+}
+
+fn sessions() -> io::Result<()> {
+    for (n, scene) in scenes().iter().enumerate() {
+        let spelling = if scene.encoding == Encoding::Xml { "xml" } else { "wbxml" };
+        let name = format!("scene-{n:02}-{spelling}-{}", scene.stage);
+        seed("server_body", &name, &scene.waiting.request)?;
+        seed("client_body", &name, &scene.answer)?;
+        let (world, device) = scene.play();
+        let token = scene.url.split_once("?s=").map(|(_, token)| token);
+        for (side, store, token) in
+            [("server", &world.store, token), ("client", &device.store, Some(&*scene.waiting.token))]
+        {
+            let Some(token) = token else { continue };
+            let read = Read::Session(token.into());
+            let found = store.read(std::slice::from_ref(&read)).map_err(io::Error::other)?;
+            if let Some(Value::Session(Some(row))) = found.get(&read) {
+                seed("session_value", &format!("{name}-{side}"), &row.value)?;
+            }
+        }
+    }
+    seed("session_value", "newer", &[2, 0, 0])?;
+    seed("session_value", "empty", &[])
+}
+
+fn operations() -> io::Result<()> {
+    // Settings, then (what, on what, how): see `operations::operations`.
+    let seeds: [(&str, &[u8]); 8] = [
+        ("nothing", &[0, 0]),
+        ("notes-both-sides", &[0, 20, 0, 9, 1, 0x80, 9, 2, 8, 0, 40, 0, 0, 5, 0x80, 0, 6]),
+        ("mail-in-chunks", &[1, 0, 4, 1, 250, 0x85, 2, 250, 8, 1, 3, 8, 2, 5]),
+        ("flags-both-sides", &[0, 40, 4, 1, 9, 8, 0, 50, 7, 0, 0, 0x85, 0, 1, 8, 3, 2]),
+        ("delete-against-edit", &[2, 9, 0, 9, 1, 8, 0, 40, 3, 0, 0, 0x80, 0, 7, 8, 4, 1]),
+        ("server-dies", &[3, 9, 0, 9, 1, 4, 3, 60, 8, 3, 2, 9, 4, 3, 9, 4, 4]),
+        ("client-dies", &[1, 9, 0x80, 9, 1, 4, 3, 60, 8, 5, 2, 9, 6, 3, 9, 7, 4]),
+        ("forgets", &[0, 9, 0, 9, 1, 8, 0, 40, 10, 0, 0, 0x80, 9, 3, 8, 1, 2, 10, 0, 0]),
+    ];
+    seeds.into_iter().try_for_each(|(name, octets)| seed("operations", name, octets))
+}
+
+fn mail() -> io::Result<()> {
+    let golden = run::folder().join("../mailsync-proto/tests/golden");
+    for path in files(&golden, &["xml"])? {
+        let octets = std::fs::read(&path)?;
+        seed("email", path.file_name().and_then(|name| name.to_str()).unwrap_or_default(), &octets)?;
+    }
+    let mixed = b"From: =?GB18030?B?xOO6ww==?= <a@b.example>\r\nTo: c@d.example, E <f@g.example>\r\n\
+        Bcc: h@i.example\r\nSubject: =?utf-8?q?caf=C3=A9?=\r\nDate: Tue, 7 Aug 2007 02:00:00 +0200\r\n\
+        Message-ID: <1@a.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+        Content-Type: text/plain; charset=gb18030\r\n\r\n\xC4\xE3\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n\
+        Subject: inner\r\n\r\n.\r\n--b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+        iVBORw0KGgo=\r\n--b--\r\n";
+    seed("email", "mail-mixed", mixed)?;
+    seed("email", "mail-no-header", b"\r\nbody only\r\n")?;
+    seed("email", "mail-bare-line-ends", b"To: a@b.example\nSubject: x\r\n\nfrom\rhere\0")?;
+    seed("email", "mail-octets", b"To: a@b.example\r\n\r\n]]> \x00\x01\xFF\xFE <&>\r\n")?;
+    let nested: String = (0..60).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
+    seed("email", "threat-m4-deep-mime", nested.as_bytes())?;
+    let mut email = Email::default();
+    email.item = Some(bytes::Bytes::from_static(mixed));
+    email.read = Some(true);
+    seed("email", "object-whole", &email.to_xml())?;
+    seed("email", "stored-fields", &MailFields::default().to_fields())?;
+    seed("email", "stored-value", &mail_value(Role::Inbox.guid(), &MailFields::default(), mixed).fields)
+}
+
+/// Octets for `Arbitrary`: any will do.
+fn models() -> io::Result<()> {
+    let mut dice = crate::mutate::Dice::new(2_026);
+    for (n, len) in [0, 40, 200, 600, 1_500, 3_000].into_iter().enumerate() {
+        let octets: Vec<u8> = (0..len).map(|_| dice.roll().to_be_bytes()[0]).collect();
+        seed("cross", &format!("octets-{n}"), &octets)?;
+    }
+    Ok(())
+}
