@@ -37,7 +37,10 @@ fn walk(input: &[u8], mut at: usize, end: usize, offsets: &mut Vec<u32>) -> Opti
                 let len = number(input, &mut at)?;
                 let stop = at.checked_add(len).filter(|&stop| stop <= end)?;
                 // DevInf 1.0, 1.1, 1.2.
-                if matches!(input.get(at..stop)?, [0x01..=0x03, 0x9F, 0x52 | 0x54, ..] | [0x01..=0x03, 0xA4, 0x03, ..]) {
+                if matches!(
+                    input.get(at..stop)?,
+                    [0x01..=0x03, 0x9F, 0x52 | 0x54, ..] | [0x01..=0x03, 0xA4, 0x03, ..]
+                ) {
                     walk(input, at, stop, offsets)?;
                 }
                 at = stop;

@@ -31,10 +31,7 @@ pub const CLIENT_BODY: Target = Target {
     ],
 };
 
-fn each(
-    data: &[u8],
-    mut then: impl FnMut(World, Device, Taken) -> Result<(), Broken>,
-) -> Result<(), Broken> {
+fn each(data: &[u8], mut then: impl FnMut(World, Device, Taken) -> Result<(), Broken>) -> Result<(), Broken> {
     let scene = scene(data);
     for body in scene.bodies(scene.encoding, data, &scene.answer) {
         let (world, device) = scene.play();
@@ -52,7 +49,11 @@ fn same_host(data: &[u8]) -> Result<(), Broken> {
         }
         let hop = device.hop(&scene(data).waiting.token)?;
         let rest = hop.url.strip_prefix(host);
-        ensure!(rest.is_some_and(|rest| rest.starts_with(['/', '?'])), "the next request goes to {:?}", hop.url);
+        ensure!(
+            rest.is_some_and(|rest| rest.starts_with(['/', '?'])),
+            "the next request goes to {:?}",
+            hop.url
+        );
         Ok(())
     })
 }

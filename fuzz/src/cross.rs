@@ -30,8 +30,7 @@ fn message(data: &[u8]) -> Message {
 }
 
 fn wbxml(message: &Message) -> Result<(), Broken> {
-    let octets =
-        encode(Encoding::Wbxml, message).map_err(|error| Broken(format!("{error}: {message:?}")))?;
+    let octets = encode(Encoding::Wbxml, message).map_err(|error| Broken(format!("{error}: {message:?}")))?;
     same(Encoding::Wbxml, message, &octets, &Quirks::normal())
 }
 
@@ -45,10 +44,8 @@ fn crossed(message: &Message) -> Result<(), Broken> {
     let told = |error: EncodeError| Broken(error.to_string());
     let read = decode(Encoding::Xml, &xml, &crate::codec::roomy(), &crate::codec::own(&Quirks::normal()));
     let read = read.map_err(|error| Broken(error.to_string()))?;
-    let (there, here) = (
-        encode(Encoding::Wbxml, &read).map_err(told)?,
-        encode(Encoding::Wbxml, message).map_err(told)?,
-    );
+    let (there, here) =
+        (encode(Encoding::Wbxml, &read).map_err(told)?, encode(Encoding::Wbxml, message).map_err(told)?);
     ensure!(there == here, "WBXML {here:?}, through XML {there:?}");
     Ok(())
 }

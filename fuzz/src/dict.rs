@@ -121,7 +121,9 @@ fn xml() -> Vec<Vec<u8>> {
     ];
     let mut words: Vec<Vec<u8>> = OTHERS.iter().map(|word| word.as_bytes().to_vec()).collect();
     for Row { name, .. } in rows() {
-        words.extend([format!("<{name}>"), format!("</{name}>"), format!("<{name}/>")].map(String::into_bytes));
+        words.extend(
+            [format!("<{name}>"), format!("</{name}>"), format!("<{name}/>")].map(String::into_bytes),
+        );
     }
     words
 }

@@ -197,7 +197,8 @@ fn differ<T: PartialEq + std::fmt::Debug>(
     ours: &BTreeMap<Bytes, T>,
     theirs: &BTreeMap<Bytes, T>,
 ) -> Result<(), Broken> {
-    let Some(body) = ours.keys().chain(theirs.keys()).find(|body| ours.get(*body) != theirs.get(*body)) else {
+    let Some(body) = ours.keys().chain(theirs.keys()).find(|body| ours.get(*body) != theirs.get(*body))
+    else {
         return Ok(());
     };
     let start = body.slice(..body.len().min(160));

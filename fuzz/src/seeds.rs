@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 use syncml::Encoding;
 
 /// Recordings whose messages become seeds: a first sync, changes on both sides, a bad login, 1.0, chunks.
-const RECORDINGS: [&str; 5] =
-    ["01-slow-first", "03-twoway-both-sides", "21-auth-bad-password", "30-slow-syncml1.0", "50-large-object-8k"];
+const RECORDINGS: [&str; 5] = [
+    "01-slow-first",
+    "03-twoway-both-sides",
+    "21-auth-bad-password",
+    "30-slow-syncml1.0",
+    "50-large-object-8k",
+];
 
 /// Writes every seed; files that other people added stay.
 ///
@@ -87,7 +92,8 @@ fn message(path: &Path, from: &str) -> io::Result<()> {
 }
 
 /// WBXML 1.2, SyncML 1.2, UTF-8, no string table; a whole header.
-const HEAD: &[u8] = b"\x02\xA4\x01\x6A\x00\x6D\x6C\x71\x031.2\0\x01\x72\x03SyncML/1.2\0\x01\x65\x031\0\x01\x5B\x031\0\x01\
+const HEAD: &[u8] =
+    b"\x02\xA4\x01\x6A\x00\x6D\x6C\x71\x031.2\0\x01\x72\x03SyncML/1.2\0\x01\x65\x031\0\x01\x5B\x031\0\x01\
     \x6E\x57\x03s\0\x01\x01\x67\x57\x03c\0\x01\x01\x01\x6B";
 
 fn threats() -> io::Result<()> {
@@ -98,12 +104,18 @@ fn threats() -> io::Result<()> {
         ("w3-opaque-longer-than-input", wbxml(b"\x5F\x54\x4F\xC3\x8F\xFF\xFF\xFF\x7Fa\x01\x01\x01")),
         ("w3-string-without-end", [HEAD, b"\x46\x4B\x03abc"].concat()),
         ("w4-string-table-bad-index", wbxml(b"\x46\x4B\x83\x8F\xFF\xFF\xFF\x7F\x01\x01")),
-        ("w4-string-table-again-and-again", [b"\x02\xA4\x01\x6A\x42", &[b'a'; 65][..], b"\0\x6D\x6C", &b"\x83\0".repeat(900)].concat()),
+        (
+            "w4-string-table-again-and-again",
+            [b"\x02\xA4\x01\x6A\x42", &[b'a'; 65][..], b"\0\x6D\x6C", &b"\x83\0".repeat(900)].concat(),
+        ),
         ("w5-opaque-without-element", b"\x02\xA4\x01\x6A\x00\xC3\x01a".to_vec()),
         ("w5-entity-surrogate", wbxml(b"\x46\x4B\x02\x83\xB0\x00\x01\x01")),
         ("w6-unknown-page", wbxml(b"\x00\x17\x45\x031\0\x01\x00\x00\x12")),
         ("w6-unknown-token", wbxml(b"\x7E\x4B\x031\0\x01\x01\x3D\x12")),
-        ("w7-charset-latin-1", b"\x02\xA4\x01\x04\x00\x6D\x6C\x71\x031.2\0\x01\x65\x03\xE4\0\x01\x01\x01".to_vec()),
+        (
+            "w7-charset-latin-1",
+            b"\x02\xA4\x01\x04\x00\x6D\x6C\x71\x031.2\0\x01\x65\x03\xE4\0\x01\x01\x01".to_vec(),
+        ),
         ("w8-nul-in-data", wbxml(b"\x45\x4B\x031\0\x01\x54\x4F\xC3\x03a\0b\x01\x01\x01")),
     ];
     for (name, octets) in &seeds {
@@ -122,7 +134,10 @@ fn threats() -> io::Result<()> {
         ("x1-doctype", format!("<!DOCTYPE SyncML PUBLIC '-//SYNCML//DTD SyncML 1.2//EN' ''>{}", xml(""))),
         ("x1-internal-subset", format!("<!DOCTYPE SyncML [<!ENTITY a 'b'>]>{}", xml("<Final/>"))),
         ("x1-unknown-entity", xml("<Alert><CmdID>1</CmdID><Data>&a;</Data></Alert>")),
-        ("x2-many-attributes", xml(&format!("<x {}/>", (0..40).map(|n| format!("a{n}='' ")).collect::<String>()))),
+        (
+            "x2-many-attributes",
+            xml(&format!("<x {}/>", (0..40).map(|n| format!("a{n}='' ")).collect::<String>())),
+        ),
         ("x3-other-encoding", format!("<?xml version='1.0' encoding='UTF-16'?>{}", xml(""))),
         ("x4-trailing", format!("{}<a/>", xml("<Final/>"))),
         ("x4-second-single", xml("<Alert><CmdID>1</CmdID><CmdID>2</CmdID></Alert>")),
@@ -190,7 +205,8 @@ fn mail() -> io::Result<()> {
     seed("email", "mail-no-header", b"\r\nbody only\r\n")?;
     seed("email", "mail-bare-line-ends", b"To: a@b.example\nSubject: x\r\n\nfrom\rhere\0")?;
     seed("email", "mail-octets", b"To: a@b.example\r\n\r\n]]> \x00\x01\xFF\xFE <&>\r\n")?;
-    let nested: String = (0..60).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
+    let nested: String =
+        (0..60).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
     seed("email", "threat-m4-deep-mime", nested.as_bytes())?;
     let mut email = Email::default();
     email.item = Some(bytes::Bytes::from_static(mixed));

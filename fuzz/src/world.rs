@@ -227,11 +227,8 @@ impl Device {
             limits: Limits::default(),
             quirks: Quirks::default(),
         };
-        let plan = |name: &str| Plan {
-            name: name.into(),
-            remote: format!("./{name}").into(),
-            mode: Mode::TwoWay,
-        };
+        let plan =
+            |name: &str| Plan { name: name.into(), remote: format!("./{name}").into(), mode: Mode::TwoWay };
         let plans = vec![plan("mail"), plan("notes")];
         let device = Device { config, store: MemoryStore::default(), plans };
         write(&device.store, provision(&key("", "mail")));
@@ -278,7 +275,13 @@ impl Device {
     ///
     /// # Errors
     /// When the client breaks its contract.
-    pub fn take(&self, world: &World, token: &str, encoding: Encoding, body: &Bytes) -> Result<Taken, Broken> {
+    pub fn take(
+        &self,
+        world: &World,
+        token: &str,
+        encoding: Encoding,
+        body: &Bytes,
+    ) -> Result<Taken, Broken> {
         let Ok(message) = client::decode(&self.config, encoding, body) else { return Ok(Taken::Refused) };
         let at = world.moment();
         let run = run(&self.store, |found| client::turn(&self.config, at, token, &message, found))?;

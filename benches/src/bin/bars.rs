@@ -100,7 +100,12 @@ impl Table {
             let (small, big) = shortest_of_two(self.budget, || ours(small), || ours(big));
             let detail = format!("{big:.1?} over {small:.1?}");
             let times = big.as_secs_f64() / small.as_secs_f64();
-            self.row(&format!("{encoding:?} decode of 8 times the items, times the time"), times, 9.0, &detail);
+            self.row(
+                &format!("{encoding:?} decode of 8 times the items, times the time"),
+                times,
+                9.0,
+                &detail,
+            );
         }
     }
 }
