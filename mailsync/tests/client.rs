@@ -407,6 +407,14 @@ fn a_second_sync_of_a_folder_is_refused_while_one_runs() {
     bench.synced("ann", "c", &[]);
 }
 
+#[test]
+fn a_folder_belongs_to_the_user_who_synced_it_first() {
+    let bench = Bench::new();
+    bench.synced("ann", "mine", &[]);
+    assert_fails(&bench.sync("bob", "mine", &[]), &["belongs to user ann", "another one"]);
+    bench.synced("ann", "mine", &[]);
+}
+
 // mission: M13
 #[test]
 fn one_users_mail_and_folders_do_not_show_to_another() {

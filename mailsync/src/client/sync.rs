@@ -79,6 +79,16 @@ pub enum SyncError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The folder is somebody else's: a sync would send their mail to the wrong account.
+    #[error("{}: this folder belongs to user {owner}; sync {user} into another one", path.display())]
+    OtherUser {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+        /// Who wanted to sync it.
+        user: String,
+    },
     /// The server cannot be reached, or is none.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -106,6 +116,7 @@ const MESSAGES: u32 = 100_000;
 pub fn run(options: &Options) -> Result<Report, SyncError> {
     let layouts: Vec<(&str, Layout)> = options.stores.iter().map(StoreOption::layout).collect();
     let dir = DirStore::open(&options.dir, "", &layouts)?;
+    own(options)?;
     let config = config(options, device(options)?);
     let mut progress = Progress::new(options.verbose);
     for store in &options.stores {
@@ -180,6 +191,24 @@ fn run_turn(
         }
     }
     Err(turns::Failure::Endless.into())
+}
+
+/// A folder belongs to the user who syncs it first.
+fn own(options: &Options) -> Result<(), SyncError> {
+    let path = options.dir.join(".mailsync").join("user");
+    let failed = |source| SyncError::Io { path: path.clone(), source };
+    match std::fs::read_to_string(&path) {
+        Ok(owner) if owner.trim() == options.user => Ok(()),
+        Ok(owner) => Err(SyncError::OtherUser {
+            path: options.dir.clone(),
+            owner: owner.trim().escape_debug().to_string(),
+            user: options.user.clone(),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::write(&path, format!("{}\n", options.user)).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// The device id: what was said, else what the folder keeps, else a new one.
