@@ -708,6 +708,13 @@ impl<'a> Builder<'a> {
     fn attach_unknown(&mut self, element: Element) -> Result<()> {
         // `SyncCap` is mandatory and has no room, so that its datastore keeps what is unknown in it.
         let above = usize::from(matches!(self.stack.last(), Some(Open { frame: Frame::SyncCap(_), .. })));
+        // One that the datastore knows would be its own when it is read again.
+        if above > 0
+            && let Name::Text(name) = &element.name
+            && Tag::by_name(element.page, name.as_bytes()).is_some()
+        {
+            return Err(violation(format!("{name} in SyncCap")));
+        }
         let any_order = self.quirks.any_order;
         let Some(open) = self.stack.iter_mut().nth_back(above) else { return Ok(()) };
         match &mut open.frame {
