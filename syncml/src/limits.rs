@@ -48,7 +48,8 @@ impl Default for Limits {
             header_uri_bytes: 255,
             commands: 4096,
             string_table_bytes: 1024 * 1024,
-            tree_slack_bytes: 1024 * 1024,
+            // The reader's own state takes some of the 1 MiB that threats L2 allows.
+            tree_slack_bytes: 1024 * 1024 - 32 * 1024,
         }
     }
 }
