@@ -25,7 +25,7 @@ pub const CLIENT_BODY: Target = Target {
         Property {
             name: "usable",
             sentence: "after an answer that was taken, a client that begins anew syncs to the end, both sides have \
-                       the same notes, and the client has every mail of the server as it is there",
+                       the same notes, and the client has every mail of the server",
             check: usable,
         },
     ],
