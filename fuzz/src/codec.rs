@@ -18,6 +18,7 @@ pub const XML: Target = Target {
         Property { name: "whole", sentence: WHOLE, check: |data| whole(Encoding::Xml, data) },
         Property { name: "sized", sentence: SIZED, check: |data| sized(Encoding::Xml, data) },
         Property { name: "cost", sentence: COST, check: |data| cost(Encoding::Xml, data) },
+        Property { name: "steps", sentence: STEPS, check: |data| steps(Encoding::Xml, data) },
     ],
 };
 
@@ -36,6 +37,7 @@ pub const WBXML: Target = Target {
         Property { name: "whole", sentence: WHOLE, check: |data| whole(Encoding::Wbxml, data) },
         Property { name: "sized", sentence: SIZED, check: |data| sized(Encoding::Wbxml, data) },
         Property { name: "cost", sentence: COST, check: |data| cost(Encoding::Wbxml, data) },
+        Property { name: "steps", sentence: STEPS, check: |data| steps(Encoding::Wbxml, data) },
     ],
 };
 
@@ -74,6 +76,8 @@ const SIZED: &str =
     "a writer with a limit never passes it, and what it took decodes to just the commands it took";
 const COST: &str = "reading takes at no moment more memory than four times the input and 1 MiB, and allocates no more \
                     than eight times the input and 2 MiB in all";
+const STEPS: &str = "steps are linear: every event of the pull reader ends past the one before it, and reading \
+                     allocates no more than three blocks for each octet and 256 besides";
 
 /// Who reads how.
 fn readers() -> [Quirks; 3] {
@@ -235,6 +239,31 @@ fn cost(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
         let most = len.saturating_mul(4).saturating_add(SLACK);
         ensure!(used.bytes_max <= most, "{} octets at once for {len} of input", used.bytes_max);
         ensure!(used.bytes_total <= most.saturating_mul(2), "{} octets in all for {len}", used.bytes_total);
+    }
+    Ok(())
+}
+
+fn steps(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
+    let input = Bytes::copy_from_slice(data);
+    for quirks in readers() {
+        let mut told = Ok(());
+        let used = allocation_counter::measure(|| told = progress(encoding, &input, &quirks));
+        told?;
+        let most = (data.len() as u64).saturating_mul(3).saturating_add(256);
+        ensure!(used.count_total <= most, "{} blocks for {} octets", used.count_total, data.len());
+    }
+    Ok(())
+}
+
+fn progress(encoding: Encoding, input: &Bytes, quirks: &Quirks) -> Result<(), Broken> {
+    let Ok(mut reader) = Reader::new(encoding, input, &Limits::default(), quirks) else { return Ok(()) };
+    if reader.header().is_err() {
+        return Ok(());
+    }
+    let mut at = reader.offset();
+    while let Ok(Some(event)) = reader.next() {
+        ensure!(reader.offset() > at, "no step from octet {at}: {event:?}");
+        at = reader.offset();
     }
     Ok(())
 }

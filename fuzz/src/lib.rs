@@ -15,10 +15,12 @@ pub mod email;
 pub mod mutate;
 pub mod operations;
 pub mod run;
+pub mod san;
 pub mod scene;
 pub mod seeds;
 pub mod server_body;
 pub mod session_value;
+pub mod split;
 pub mod world;
 
 use std::cell::{Cell, RefCell};
@@ -99,6 +101,8 @@ pub const TARGETS: &[Target] = &[
     cross::CROSS,
     codec::DEVINF,
     codec::CONVERT,
+    san::SAN,
+    split::SPLIT,
     server_body::SERVER_BODY,
     client_body::CLIENT_BODY,
     operations::OPERATIONS,

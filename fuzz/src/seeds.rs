@@ -218,10 +218,28 @@ fn mail() -> io::Result<()> {
 
 /// Octets for `Arbitrary`: any will do.
 fn models() -> io::Result<()> {
+    let golden = run::folder().join("../syncml/tests/golden/examples");
+    for path in files(&golden, &["bin"])? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let octets = std::fs::read(&path)?;
+        seed("san", &name, &octets)?;
+        // A cut one, and one whose text runs past the end.
+        seed("san", &format!("threat-w3-cut-{name}"), octets.get(..octets.len() / 2).unwrap_or_default())?;
+        let mut long = octets;
+        if let Some(len) = long.get_mut(23) {
+            *len = 0xFF;
+        }
+        seed("san", &format!("threat-w3-text-past-the-end-{name}"), &long)?;
+    }
+    let text = "\u{7}0 < 1 & ]]> é漢😀\r\n".repeat(150);
+    seed("split", "text", text.as_bytes())?;
+    seed("split", "octets-no-xml-carries", &[0, 1, 0xFF, b'<', 0x1B].repeat(400))?;
     let mut dice = crate::mutate::Dice::new(2_026);
     for (n, len) in [0, 40, 200, 600, 1_500, 3_000].into_iter().enumerate() {
         let octets: Vec<u8> = (0..len).map(|_| dice.roll().to_be_bytes()[0]).collect();
         seed("cross", &format!("octets-{n}"), &octets)?;
+        seed("split", &format!("octets-{n}"), &octets)?;
+        seed("san", &format!("octets-{n}"), octets.get(..octets.len().min(600)).unwrap_or_default())?;
     }
     Ok(())
 }
