@@ -19,6 +19,7 @@
 mod client;
 pub mod ical;
 mod model;
+mod plan;
 mod record;
 mod recur;
 mod rights;
@@ -29,7 +30,8 @@ pub use model::{
     ClientId, Extra, ExtraData, ExtraKind, Kind, Setter, Targets, Task, TaskLimits, TaskRefusal, TaskUid,
     TaskWhen, UserId,
 };
+pub use plan::Plan;
 pub use record::{Ack, AckKind, AckSet, Occurrence};
 pub use recur::{Ends, Frequency, RecurRefusal, Rule, WeekdayRule};
 pub use rights::{FriendGroups, Group, GroupChange, GroupSession, Held, Level, Rights, RightsRefusal};
-pub use server::{Plan, TaskConfig, TaskEvent, TaskOutput, TaskServer};
+pub use server::{TaskConfig, TaskEvent, TaskOutput, TaskServer};
