@@ -316,7 +316,7 @@ impl Writer {
     }
 
     /// Octets that a command would take.
-    fn measure(&mut self, command: &Command) -> Result<usize, EncodeError> {
+    pub(crate) fn measure(&mut self, command: &Command) -> Result<usize, EncodeError> {
         let mark = self.mark();
         let before = self.len();
         let written =

@@ -169,32 +169,38 @@ fn a_stored_session_is_read_again_and_a_newer_one_refused() {
     assert!(!stored.windows(6).any(|w| w == b"secret"), "no password in it");
     assert_eq!(ClientSession::from_bytes(&stored).unwrap(), client);
     let mut newer = stored.to_vec();
-    newer[0] = 2;
-    assert_eq!(ClientSession::from_bytes(&newer), Err(SessionError::NewerFormat(2)));
+    newer[0] = 3;
+    assert_eq!(ClientSession::from_bytes(&newer), Err(SessionError::NewerFormat(3)));
     for cut in 0..stored.len() {
         assert!(ClientSession::from_bytes(&stored[..cut]).is_err(), "cut at {cut}");
     }
 }
 
-#[test]
-fn a_golden_session_value_of_format_1_stays_readable() {
-    // origin: ClientSession::to_bytes of this crate, format 1
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let config = config(Encoding::Wbxml, "secret", Scheme::Md5);
-        let hex: String = first(&config).0.to_bytes().unwrap().iter().map(|b| format!("{b:02x}")).collect();
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/session/client-v1.hex");
-        return std::fs::write(path, hex + "\n").unwrap();
-    }
-    let golden = include_str!("golden/session/client-v1.hex");
-    let octets: Vec<u8> = golden
-        .split_ascii_whitespace()
+fn hex(text: &str) -> Vec<u8> {
+    let words = text.split_ascii_whitespace();
+    words
         .flat_map(|word| {
             (0..word.len()).step_by(2).map(|at| u8::from_str_radix(&word[at..at + 2], 16).unwrap())
         })
-        .collect();
-    let session = ClientSession::from_bytes(&octets).unwrap();
-    assert_eq!((session.url(), session.encoding()), (URL, Encoding::Wbxml));
-    assert_eq!(session.login(), LoginState::Asked);
+        .collect()
+}
+
+#[test]
+fn golden_session_values_of_every_format_stay_readable() {
+    // origin: ClientSession::to_bytes of this crate, formats 1 and 2
     let config = config(Encoding::Wbxml, "secret", Scheme::Md5);
-    assert_eq!(first(&config).0, session, "and it is what this version writes");
+    let now = first(&config).0;
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let hex: String = now.to_bytes().unwrap().iter().map(|b| format!("{b:02x}")).collect();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/session/client-v2.hex");
+        return std::fs::write(path, hex + "\n").unwrap();
+    }
+    for golden in [include_str!("golden/session/client-v1.hex"), include_str!("golden/session/client-v2.hex")]
+    {
+        let session = ClientSession::from_bytes(&hex(golden)).unwrap();
+        assert_eq!((session.url(), session.encoding()), (URL, Encoding::Wbxml));
+        assert_eq!(session.login(), LoginState::Asked);
+        assert_eq!(session, now, "and it is what this version has");
+    }
+    assert_eq!(now.to_bytes().unwrap(), hex(include_str!("golden/session/client-v2.hex")), "and writes");
 }

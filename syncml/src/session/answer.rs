@@ -1,9 +1,11 @@
 //! Statuses: one for each command, the header's first, and what does not fit is owed.
 
-use super::exchange::{Exchange, Level, Slot};
-use super::owed::{MAX_OWED, Owed};
+use super::ask::Slot;
+use super::exchange::{Exchange, Level};
+use super::owed::{Echo, MAX_OWED, Owed};
 use crate::model::{
-    Anchor, Chal, Command, CommandName, Data, Item, Source, Status, StatusCode, SyncHdr, Target,
+    Anchor, Chal, Command, CommandName, Data, Element, Item, Name, Node, Source, Status, StatusCode, SyncHdr,
+    Target,
 };
 
 impl<'m> Exchange<'m> {
@@ -15,8 +17,10 @@ impl<'m> Exchange<'m> {
         // Before the owed ones: the header's status is always the first.
         let owed = std::mem::take(&mut self.link.owed);
         let mut status = Status::new(0, hdr.msg_id, 0, CommandName::SyncHdr, code);
-        status.target_ref.push(hdr.target.loc_uri.clone());
-        status.source_ref.push(hdr.source.loc_uri.clone());
+        if !self.is_tight() {
+            status.target_ref.push(hdr.target.loc_uri.clone());
+            status.source_ref.push(hdr.source.loc_uri.clone());
+        }
         status.chal = chal.map(Box::new);
         self.write_status(status, false);
         for owed in owed {
@@ -43,20 +47,30 @@ impl<'m> Exchange<'m> {
     }
 
     pub(super) fn answer_with(&mut self, slot: &Slot, code: StatusCode, items: Vec<Item>) {
+        if let Some(pending) = self.pending.take_if(|pending| pending.slot.cmd_id == slot.cmd_id)
+            && let Some(nest) = pending.atomic
+        {
+            return self.open_atomic(pending.slot, nest, code);
+        }
         if slot.cmd == CommandName::Sync
             && code.is_error()
             && let Some(level) = self.stack.last_mut()
         {
             level.refused = Some(code);
         }
+        let Some(items) = self.hold(slot, code, items) else { return };
         if slot.silent {
             return;
         }
+        self.write_status(self.status_of(slot, code, items), slot.many);
+    }
+
+    pub(super) fn status_of(&self, slot: &Slot, code: StatusCode, items: Vec<Item>) -> Status {
         let mut status = Status::new(0, self.link.peer_msg, slot.cmd_id, slot.cmd.clone(), code);
         status.target_ref.extend(slot.target.clone());
         status.source_ref.extend(slot.source.clone());
         status.items = items;
-        self.write_status(status, slot.many);
+        status
     }
 
     /// `MsgID` and `CmdID` of a command of the message.
@@ -74,7 +88,8 @@ impl<'m> Exchange<'m> {
         let (nested, no_resp): (&'m [Command], bool) = match command {
             Command::Sync(sync) => (&sync.commands, sync.no_resp),
             Command::Atomic(nest) | Command::Sequence(nest) => (&nest.commands, nest.no_resp),
-            Command::Results(_) | Command::Status(_) | Command::Unknown(_) => return,
+            Command::Results(_) | Command::Status(_) => return,
+            Command::Unknown(element) => return self.unknown(element, code),
             Command::Add(c)
             | Command::Replace(c)
             | Command::Delete(c)
@@ -89,14 +104,32 @@ impl<'m> Exchange<'m> {
         self.status(command, no_resp, code);
         if !nested.is_empty() {
             let code = if matches!(command, Command::Atomic(_)) { StatusCode::NOT_EXECUTED } else { code };
-            self.stack.push(Level {
-                commands: nested,
-                command: 0,
-                item: 0,
-                in_sync: true,
-                refused: Some(code),
-            });
+            self.stack.push(Level { in_sync: true, refused: Some(code), ..Level::of(nested) });
         }
+    }
+
+    /// Answers a command that nobody knows, if it has a `CmdID` to answer to.
+    // spec: threats W6
+    pub(super) fn unknown(&mut self, element: &Element, code: StatusCode) {
+        let child = |name: &str, token: u8| {
+            element.children.iter().find_map(|node| match node {
+                Node::Element(child) => match &child.name {
+                    Name::Text(text) if **text == *name => Some(&child.children),
+                    Name::Token(t) if *t == token => Some(&child.children),
+                    _ => None,
+                },
+                Node::Text(_) => None,
+            })
+        };
+        let cmd_id = child("CmdID", 0x0B).and_then(|children| match children.first() {
+            Some(Node::Text(text)) => std::str::from_utf8(text).ok()?.trim().parse().ok(),
+            _ => None,
+        });
+        let Some(cmd_id) = cmd_id else { return };
+        let name = Command::Unknown(element.clone()).name();
+        let silent = self.silent || child("NoResp", 0x1D).is_some();
+        let slot = Slot { cmd: name, cmd_id, target: None, source: None, many: false, silent };
+        self.answer(&slot, code);
     }
 
     pub(super) fn slot(
@@ -119,24 +152,67 @@ impl<'m> Exchange<'m> {
 
     pub(super) fn write_status(&mut self, status: Status, many: bool) {
         if !self.link.owed.is_empty() {
-            self.owe(Owed::keep(&status, many));
+            self.owe_status(&status, many);
             return;
         }
-        let kept = Owed::keep(&status, many);
+        let (kept, echo) = (Owed::keep(&status, many), Echo::keep(&status));
         if self.write(Command::Status(status)).is_err() {
             self.owe(kept);
+            self.link.more.echoes.extend(echo);
         }
     }
 
+    /// Keeps a status for the next message.
+    pub(super) fn owe_status(&mut self, status: &Status, many: bool) {
+        self.owe(Owed::keep(status, many));
+        self.link.more.echoes.extend(Echo::keep(status));
+    }
+
     pub(super) fn write_owed(&mut self, owed: Owed) {
-        if !self.link.owed.is_empty() || self.write(Command::Status(owed.status())).is_err() {
-            self.owe(owed);
+        if !self.link.owed.is_empty() {
+            return self.owe(owed);
+        }
+        let mut status = owed.status();
+        let echo = self.link.more.echoes.iter().position(|echo| echo.is_of(&status));
+        if let Some(echo) = echo.and_then(|at| self.link.more.echoes.get(at)) {
+            echo.restore(&mut status);
+        }
+        match (self.write(Command::Status(status)), echo) {
+            (Err(_), _) => self.owe(owed),
+            (Ok(_), Some(at)) => {
+                self.link.more.echoes.remove(at);
+            }
+            (Ok(_), None) => {}
         }
     }
 
     pub(super) fn owe(&mut self, owed: Owed) {
         if self.link.owed.len() < MAX_OWED {
             self.link.owed.push(owed);
+        }
+    }
+
+    /// Answers an Alert 222: where messages are small, behind our own commands, or they would never fit.
+    pub(super) fn answer_next(&mut self, slot: &Slot) {
+        if slot.silent {
+            return;
+        }
+        if self.is_tight() && self.link.more.late.len() < MAX_OWED {
+            let status = self.status_of(slot, StatusCode::OK, Vec::new());
+            self.link.more.late.push(Owed::keep(&status, false));
+        } else {
+            self.answer(slot, StatusCode::OK);
+        }
+    }
+
+    /// Writes what waited, as far as there is room.
+    pub(super) fn write_late(&mut self) {
+        while let Some(owed) = self.link.more.late.first() {
+            let status = owed.status();
+            if self.write(Command::Status(status)).is_err() {
+                return;
+            }
+            self.link.more.late.remove(0);
         }
     }
 }

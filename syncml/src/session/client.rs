@@ -2,7 +2,8 @@
 
 use super::auth::{self, Scheme};
 use super::exchange::Exchange;
-use super::link::{Link, Package};
+use super::link::{Link, More, Package};
+use super::suspend::Leftover;
 use super::{SessionError, from_bytes, resolve_resp_uri, to_bytes};
 use crate::model::{Command, Encoding, Message, Meta, Source, Status, StatusCode, SyncHdr, Target, Version};
 use bytes::Bytes;
@@ -103,6 +104,7 @@ impl ClientSession {
             incoming: None,
             outgoing: None,
             idle: 0,
+            more: More::default(),
         };
         ClientSession {
             link,
@@ -134,12 +136,22 @@ impl ClientSession {
         self.link.package
     }
 
+    /// Whether either side has suspended the session: nothing more comes in it.
+    pub fn is_suspended(&self) -> bool {
+        self.link.more.suspended
+    }
+
+    /// What the session leaves to the one that goes on with it; see [`suspend`](super::suspend).
+    pub fn leftover(&self) -> Leftover {
+        Leftover::of(&self.link)
+    }
+
     /// The value as octets, with a format version.
     ///
     /// # Errors
     /// [`SessionError::TooLarge`] above 64 KiB.
     pub fn to_bytes(&self) -> Result<Bytes, SessionError> {
-        to_bytes(self)
+        to_bytes(self, &self.link.more)
     }
 
     /// Reads a value.
@@ -147,7 +159,9 @@ impl ClientSession {
     /// # Errors
     /// [`SessionError::NewerFormat`], [`SessionError::Damaged`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SessionError> {
-        from_bytes(bytes)
+        let (mut session, more): (Self, _) = from_bytes(bytes)?;
+        session.link.more = more;
+        Ok(session)
     }
 
     /// Begins the first message.
@@ -294,7 +308,8 @@ impl<'m> ClientExchange<'m> {
 
     /// Nothing more is to be said: the server has ended its last package.
     pub fn is_over(&self) -> bool {
-        self.exchange.link.package == Package::Over && self.exchange.link.peer_final
+        let link = &self.exchange.link;
+        link.package == Package::Over && (link.peer_final || link.more.suspended)
     }
 
     /// Ends the message. `last`: all of our package is said.
@@ -305,6 +320,7 @@ impl<'m> ClientExchange<'m> {
         let (mut link, message, is_final) = self.exchange.finish(last)?;
         if is_final {
             link.package = match link.package {
+                _ if link.more.suspended => Package::Over,
                 // Package 1 ends, but what we say until the server has ended 2 still belongs to it.
                 Package::Alerts => Package::Alerts,
                 Package::Changes => Package::Maps,

@@ -1,142 +1,12 @@
 //! One message being answered.
 
 use super::SessionError;
+use super::ask::{Ask, Slot};
+use super::atomic::Atomic;
 use super::link::{Link, MAX_IDLE, Package};
 use crate::Writer;
-use crate::model::{
-    AlertCode, Anchor, Chal, Command, CommandName, DevInf, Item, MapItem, Message, StatusCode, SyncHdr,
-};
+use crate::model::{Command, Message, Nest, StatusCode, SyncHdr};
 use bytes::Bytes;
-
-/// A command in the peer's message, to be answered once.
-#[derive(Clone, Debug)]
-pub struct Slot {
-    pub(super) cmd: CommandName,
-    pub(super) cmd_id: u32,
-    pub(super) target: Option<Box<str>>,
-    pub(super) source: Option<Box<str>>,
-    pub(super) many: bool,
-    pub(super) silent: bool,
-}
-
-/// The data of an item that came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Payload {
-    /// None.
-    None,
-    /// All of it is here, in wire form.
-    Whole(Bytes),
-    /// This is its tail; the rest is in the spool, from 0 to `offset`.
-    Spooled {
-        /// Where the tail belongs.
-        offset: u64,
-        /// The tail.
-        tail: Bytes,
-    },
-}
-
-/// An item that came in an `Add`, `Replace` or `Delete`.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Received {
-    /// `Add`, `Replace`, `Delete`, `Copy`, `Move`.
-    pub cmd: CommandName,
-    /// Our id of it.
-    pub target: Option<Box<str>>,
-    /// The peer's id of it.
-    pub source: Option<Box<str>>,
-    /// Its folder, by the peer's id.
-    pub source_parent: Option<Box<str>>,
-    /// Its folder, by our id.
-    pub target_parent: Option<Box<str>>,
-    /// `Meta/Type` in lower case without parameters, or empty.
-    pub media_type: String,
-    /// `Meta/Format`.
-    pub format: Option<Box<str>>,
-    /// Only fields were sent.
-    pub field_level: bool,
-    /// Its data in wire form.
-    pub payload: Payload,
-}
-
-/// What the caller must decide or keep.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Ask<'m> {
-    /// The peer's answer to our header.
-    Header {
-        /// The outcome.
-        code: StatusCode,
-        /// A challenge, or the nonce for the next login.
-        chal: Option<&'m Chal>,
-    },
-    /// The peer wants to sync a datastore.
-    Alert {
-        /// Answer it with [`Exchange::answer_alert`].
-        slot: Slot,
-        /// The sync type.
-        code: AlertCode,
-        /// Our datastore.
-        target: &'m str,
-        /// The peer's datastore.
-        source: &'m str,
-        /// Its anchors.
-        anchor: Option<&'m Anchor>,
-        /// The whole item.
-        item: &'m Item,
-    },
-    /// The peer's device information.
-    DevInf(&'m DevInf),
-    /// The peer wants ours: answer, then [`Exchange::results`].
-    GetDevInf(Slot),
-    /// Changes of a datastore follow. Answer before going on: an error refuses all of them.
-    Sync {
-        /// Answer it.
-        slot: Slot,
-        /// Our datastore.
-        target: &'m str,
-        /// The peer's datastore.
-        source: &'m str,
-        /// How many changes will come: a hint.
-        number_of_changes: Option<u32>,
-    },
-    /// A change.
-    Change {
-        /// Answer it.
-        slot: Slot,
-        /// What changed.
-        received: Received,
-    },
-    /// A chunk to be spooled. Its status is written already.
-    Chunk {
-        /// Where it belongs.
-        offset: u64,
-        /// Its octets, in wire form.
-        data: Bytes,
-    },
-    /// The object of which chunks are in the spool will not be completed.
-    ChunksDropped,
-    /// LUIDs for items that we offered.
-    Map {
-        /// Answer it.
-        slot: Slot,
-        /// Our datastore.
-        target: &'m str,
-        /// The pairs.
-        items: &'m [MapItem],
-    },
-    /// A command of ours was answered.
-    Answered {
-        /// What [`Exchange::send`] was given.
-        tag: Vec<u8>,
-        /// The outcome.
-        code: StatusCode,
-        /// It was a large object of which not all chunks went: its spool is done with.
-        object_dropped: bool,
-    },
-    /// Text for the user (Alert 100).
-    Display(&'m str),
-}
 
 /// Something does not fit any more: it goes into the next message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -173,6 +43,20 @@ pub struct Exchange<'m> {
     /// Free octets after the header.
     pub(super) fresh: usize,
     pub(crate) barred: Option<StatusCode>,
+    /// What was asked and would be refused with this if it stayed unanswered.
+    pub(super) pending: Option<Pending<'m>>,
+    pub(super) atomic: Option<Atomic>,
+    /// Our datastore of the last `Sync`.
+    pub(super) sync_target: Box<str>,
+}
+
+/// A question that may stay unanswered.
+#[derive(Debug)]
+pub(super) struct Pending<'m> {
+    pub(super) slot: Slot,
+    pub(super) otherwise: StatusCode,
+    /// It opens when the answer is good.
+    pub(super) atomic: Option<&'m Nest>,
 }
 
 /// A list of commands being gone through.
@@ -184,6 +68,15 @@ pub(super) struct Level<'m> {
     pub(super) in_sync: bool,
     /// Every command of it is refused with this.
     pub(super) refused: Option<StatusCode>,
+}
+
+/// Free octets after the header below which a message is small.
+const TIGHT: usize = 2500;
+
+impl<'m> Level<'m> {
+    pub(super) fn of(commands: &'m [Command]) -> Self {
+        Level { commands, command: 0, item: 0, in_sync: false, refused: None }
+    }
 }
 
 impl<'m> Exchange<'m> {
@@ -202,13 +95,7 @@ impl<'m> Exchange<'m> {
         let mut stack = Vec::new();
         if let Some(message) = message {
             link.peer_final |= message.is_final;
-            stack.push(Level {
-                commands: &message.commands,
-                command: 0,
-                item: 0,
-                in_sync: false,
-                refused: None,
-            });
+            stack.push(Level::of(&message.commands));
         }
         let silent = message.is_some_and(|m| m.hdr.no_resp);
         Ok(Exchange {
@@ -223,6 +110,9 @@ impl<'m> Exchange<'m> {
             chunk_written: false,
             fresh,
             barred: None,
+            pending: None,
+            atomic: None,
+            sync_target: Box::default(),
         })
     }
 
@@ -256,6 +146,11 @@ impl<'m> Exchange<'m> {
         self.writer.left().saturating_mul(4) >= self.fresh.saturating_mul(3)
     }
 
+    /// Whether messages are so small that what is said must be said briefly.
+    pub(super) fn is_tight(&self) -> bool {
+        self.fresh < TIGHT
+    }
+
     /// The protocol version of the session.
     pub fn version(&self) -> crate::Version {
         self.link.version
@@ -278,10 +173,20 @@ impl<'m> Exchange<'m> {
 
     /// What the caller must decide next; none when the message is done.
     pub fn next_ask(&mut self) -> Option<Ask<'m>> {
+        if let Some(pending) = self.pending.take() {
+            self.pending = None;
+            match pending.atomic {
+                Some(nest) => self.open_atomic(pending.slot, nest, pending.otherwise),
+                None => self.answer(&pending.slot, pending.otherwise),
+            }
+        }
         loop {
-            let level = self.stack.last_mut()?;
+            let Some(level) = self.stack.last_mut() else { return self.end_of_message() };
             let Some(command) = level.commands.get(level.command) else {
                 self.stack.pop();
+                if let Some(ask) = self.end_atomic() {
+                    return Some(ask);
+                }
                 continue;
             };
             let (in_sync, refused) = (level.in_sync, level.refused.or(self.barred));
@@ -295,8 +200,14 @@ impl<'m> Exchange<'m> {
                 }
                 continue;
             }
+            let refused = refused
+                .or_else(|| self.bars_atomic(command))
+                .or_else(|| self.link.more.suspended.then_some(StatusCode::OPERATION_CANCELLED));
+            // Of a change that has failed already, each further item is answered.
+            let halfway = self.stack.last().is_some_and(|level| level.item > 0);
+            let refused = refused.or_else(|| self.in_atomic().flatten().filter(|_| !halfway));
             if let Some(code) = refused {
-                level.command = level.command.saturating_add(1);
+                self.advance();
                 self.refuse(command, code);
                 continue;
             }
@@ -304,6 +215,11 @@ impl<'m> Exchange<'m> {
                 return Some(ask);
             }
         }
+    }
+
+    /// Keeps what an answer is asked for, with the answer that it gets otherwise.
+    pub(super) fn expect_answer(&mut self, slot: &Slot, otherwise: StatusCode, atomic: Option<&'m Nest>) {
+        self.pending = Some(Pending { slot: slot.clone(), otherwise, atomic });
     }
 
     pub(super) fn advance(&mut self) {
@@ -316,7 +232,8 @@ impl<'m> Exchange<'m> {
     /// Ends the answer; `last` says that all of our package is said. Gives the octets and whether `Final` is set.
     pub(crate) fn finish(mut self, last: bool) -> Result<(Link, Bytes, bool), SessionError> {
         self.writer.close_sync();
-        let is_final = last && self.link.owed.is_empty() && self.link.outgoing.is_none();
+        let suspended = self.link.more.suspended;
+        let is_final = suspended || (last && self.link.owed.is_empty() && self.link.outgoing.is_none());
         if self.spoke || self.heard || is_final {
             self.link.idle = 0;
         } else {
@@ -328,6 +245,7 @@ impl<'m> Exchange<'m> {
         if !is_final && !self.spoke {
             self.next_message();
         }
+        self.write_late();
         Ok((self.link, self.writer.finish(is_final), is_final))
     }
 }

@@ -1,18 +1,20 @@
 //! What the peer's message asks, command by command.
 
-use super::exchange::{Ask, Exchange, Level, Payload, Received, Slot};
+use super::ask::Ask;
+use super::exchange::{Exchange, Level};
 use super::link::Sent;
-use super::object::IncomingObject;
-use crate::model::{
-    Alert, AlertCode, Change, Command, CommandName, Data, DevInf, Get, Item, Meta, Source, Status,
-    StatusCode, Target,
-};
-use bytes::Bytes;
+use crate::model::{Alert, AlertCode, Command, Data, DevInf, Get, Item, Search, Status, StatusCode, Version};
 
 impl<'m> Exchange<'m> {
     pub(super) fn ask(&mut self, command: &'m Command, in_sync: bool) -> Option<Ask<'m>> {
         match command {
-            Command::Add(change) | Command::Replace(change) | Command::Delete(change) if in_sync => {
+            Command::Add(change)
+            | Command::Replace(change)
+            | Command::Delete(change)
+            | Command::Copy(change)
+            | Command::Move(change)
+                if in_sync =>
+            {
                 return self.change(command, change);
             }
             Command::Alert(alert) => return self.alert(command, alert),
@@ -21,32 +23,42 @@ impl<'m> Exchange<'m> {
         match command {
             Command::Sync(sync) if !in_sync => {
                 self.heard = true;
-                let refused = None;
-                self.stack.push(Level {
-                    commands: &sync.commands,
-                    command: 0,
-                    item: 0,
-                    in_sync: true,
-                    refused,
-                });
+                self.stack.push(Level { in_sync: true, ..Level::of(&sync.commands) });
                 let target = sync.target.as_ref().map_or("", |t| &t.loc_uri);
                 let source = sync.source.as_ref().map_or("", |s| &s.loc_uri);
                 // quirk: Sony Ericsson C510 leaves the target empty
                 let target = if target.is_empty() { source } else { target };
+                self.sync_target = target.into();
                 let slot =
                     self.slot(command, sync.target.as_ref(), sync.source.as_ref(), sync.no_resp, false);
                 Some(Ask::Sync { slot, target, source, number_of_changes: sync.number_of_changes })
             }
             Command::Sequence(nest) => {
                 self.status(command, nest.no_resp, StatusCode::OK);
-                self.stack.push(Level {
-                    commands: &nest.commands,
-                    command: 0,
-                    item: 0,
-                    in_sync,
-                    refused: None,
-                });
+                self.stack.push(Level { in_sync, ..Level::of(&nest.commands) });
                 None
+            }
+            Command::Atomic(nest) => {
+                self.heard = true;
+                let slot = self.slot(command, None, None, nest.no_resp, false);
+                self.expect_answer(&slot, StatusCode::NOT_SUPPORTED, Some(nest));
+                Some(Ask::AtomicBegin(slot))
+            }
+            Command::Exec(exec) => {
+                self.heard = true;
+                let target = exec.items.first().and_then(|item| item.target.as_ref());
+                let slot = self.slot(command, target, None, exec.no_resp, false);
+                self.expect_answer(&slot, StatusCode::NOT_SUPPORTED, None);
+                Some(Ask::Exec { slot, exec })
+            }
+            Command::Search(search) => {
+                self.heard = true;
+                let slot =
+                    self.slot(command, search.target.as_ref(), search.sources.first(), search.no_resp, false);
+                let otherwise =
+                    if is_cgi(search) { StatusCode::NOT_SUPPORTED } else { StatusCode::UNKNOWN_GRAMMAR };
+                self.expect_answer(&slot, otherwise, None);
+                Some(Ask::Search { slot, search })
             }
             Command::Map(map) => {
                 self.heard = true;
@@ -59,18 +71,15 @@ impl<'m> Exchange<'m> {
                 self.status(command, false, StatusCode::OK);
                 results.items.iter().find_map(devinf_of).map(Ask::DevInf)
             }
-            Command::Unknown(_) => None,
-            // Known, but not ours to do here: refused without harm, contents untouched.
+            Command::Unknown(element) => {
+                self.heard = true;
+                self.unknown(element, StatusCode::NOT_IMPLEMENTED);
+                None
+            }
+            // Known, but not here: refused without harm, contents untouched.
             other => {
                 self.heard = true;
-                let code = if in_sync
-                    || matches!(other, Command::Atomic(_) | Command::Search(_) | Command::Exec(_))
-                {
-                    StatusCode::NOT_SUPPORTED
-                } else {
-                    StatusCode::NOT_ALLOWED
-                };
-                self.refuse(other, code);
+                self.refuse(other, if in_sync { StatusCode::NOT_SUPPORTED } else { StatusCode::NOT_ALLOWED });
                 None
             }
         }
@@ -89,9 +98,27 @@ impl<'m> Exchange<'m> {
         match code {
             AlertCode::NEXT_MESSAGE => {
                 if first {
-                    self.status(command, alert.no_resp, StatusCode::OK);
+                    let slot = self.slot(command, None, None, alert.no_resp, false);
+                    self.answer_next(&slot);
                 }
                 None
+            }
+            // spec: session facts section 8: 221 means "go on", where there is something to go on with
+            AlertCode::RESULT => {
+                if first {
+                    let code = if self.link.our_msg > 1 { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+                    self.status(command, alert.no_resp, code);
+                }
+                None
+            }
+            // spec: session facts section 7: with items, or none
+            AlertCode::SUSPEND if self.link.version >= Version::V1_2 => {
+                if !first {
+                    return None;
+                }
+                self.heard = true;
+                self.status(command, alert.no_resp, StatusCode::OK);
+                Some(self.suspended_by_peer())
             }
             AlertCode::NO_END_OF_DATA => {
                 if first {
@@ -110,7 +137,7 @@ impl<'m> Exchange<'m> {
                 let text = item?.data.as_ref()?.as_bytes()?;
                 std::str::from_utf8(text).ok().map(Ask::Display)
             }
-            AlertCode(200..=210) => {
+            AlertCode(200..=210 | 225) if code != AlertCode::RESUME || self.link.version >= Version::V1_2 => {
                 self.heard = true;
                 let Some(item) = item else {
                     self.status(command, alert.no_resp, StatusCode::INCOMPLETE);
@@ -158,121 +185,6 @@ impl<'m> Exchange<'m> {
         None
     }
 
-    fn change(&mut self, command: &'m Command, change: &'m Change) -> Option<Ask<'m>> {
-        self.heard = true;
-        let level = self.stack.last_mut()?;
-        let Some(item) = change.items.get(level.item) else {
-            if change.items.is_empty() {
-                self.status(command, change.no_resp, StatusCode::INCOMPLETE);
-            }
-            self.advance();
-            return None;
-        };
-        let name = command.name();
-        let data = item.data.as_ref().and_then(Data::as_bytes);
-        if let Some(open) = &self.link.incoming
-            && !open.continued_by(&name, item)
-        {
-            // Something new while an object is open: it is dropped, the peer is told, then the new one is done.
-            let open = self.link.incoming.take()?;
-            self.no_end_of_data(&open);
-            return Some(Ask::ChunksDropped);
-        }
-        level.item = level.item.saturating_add(1);
-        if level.item >= change.items.len() {
-            self.advance();
-        }
-        let many = change.items.len() > 1;
-        let slot = self.slot(command, item.target.as_ref(), item.source.as_ref(), change.no_resp, many);
-        let meta = Metas { item: item.meta.as_deref(), command: change.meta.as_deref() };
-        let open = self.link.incoming.take();
-        if open.is_none() && !item.more_data {
-            if data.is_some_and(|data| data.len() as u64 > self.max_obj_size) {
-                self.answer(&slot, StatusCode::SIZE_TOO_BIG);
-                return None;
-            }
-            let payload = data.cloned().map_or(Payload::None, Payload::Whole);
-            return Some(Ask::Change { slot, received: received(name, item, &meta, payload) });
-        }
-        self.chunk(slot, open, name, item, &meta, data.cloned().unwrap_or_default())
-    }
-
-    /// A chunk: the first, another, or the last.
-    fn chunk(
-        &mut self,
-        slot: Slot,
-        open: Option<IncomingObject>,
-        name: CommandName,
-        item: &Item,
-        meta: &Metas<'_>,
-        data: Bytes,
-    ) -> Option<Ask<'m>> {
-        let continued = open.is_some();
-        let mut object = match open {
-            Some(object) => object,
-            None => {
-                let Some(size) = meta.size() else {
-                    self.answer(&slot, StatusCode::SIZE_REQUIRED);
-                    return None;
-                };
-                if size > self.max_obj_size {
-                    self.answer(&slot, StatusCode::SIZE_TOO_BIG);
-                    return None;
-                }
-                IncomingObject {
-                    cmd: name,
-                    target: item.target.as_ref().map(|t| t.loc_uri.clone()),
-                    source: item.source.as_ref().map(|s| s.loc_uri.clone()),
-                    source_parent: item.source_parent.clone(),
-                    target_parent: item.target_parent.clone(),
-                    media_type: meta.media_type().map(Into::into),
-                    format: meta.format().map(Into::into),
-                    size,
-                    received: 0,
-                }
-            }
-        };
-        let offset = object.received;
-        object.received = offset.saturating_add(data.len() as u64);
-        let wrong = object.received > object.size || (!item.more_data && object.received != object.size);
-        if wrong {
-            // spec: session facts section 5: dropped, not committed
-            self.answer(&slot, StatusCode::SIZE_MISMATCH);
-            return continued.then_some(Ask::ChunksDropped);
-        }
-        if item.more_data {
-            self.link.incoming = Some(object);
-            self.answer(&slot, StatusCode::CHUNK_ACCEPTED);
-            return Some(Ask::Chunk { offset, data });
-        }
-        let received = Received {
-            cmd: object.cmd,
-            target: object.target,
-            source: object.source,
-            source_parent: object.source_parent,
-            target_parent: object.target_parent,
-            media_type: media_type(object.media_type.as_deref()),
-            format: object.format,
-            field_level: meta.field_level(),
-            payload: Payload::Spooled { offset, tail: data },
-        };
-        Some(Ask::Change { slot, received })
-    }
-
-    fn no_end_of_data(&mut self, open: &IncomingObject) {
-        let item = Item {
-            target: open.target.as_deref().map(Target::new),
-            source: open.source.as_deref().map(Source::new),
-            ..Item::default()
-        };
-        let code = Some(AlertCode::NO_END_OF_DATA);
-        let alert = Alert { code, items: vec![item], ..Alert::default() };
-        // Without room the peer learns it from the missing status.
-        if self.write(Command::Alert(alert)).is_ok() {
-            self.spoke = true;
-        }
-    }
-
     pub(super) fn answered(&mut self, status: &'m Status) -> Option<Ask<'m>> {
         if status.cmd_ref == 0 {
             return Some(Ask::Header { code: status.data, chal: status.chal.as_deref() });
@@ -285,6 +197,8 @@ impl<'m> Exchange<'m> {
         let chunk = self.link.outgoing.as_ref().is_some_and(|object| object.tag == sent.tag);
         if chunk {
             if status.data.is_success() {
+                let sent = self.link.outgoing.as_ref().map_or(0, |object| object.sent);
+                self.link.more.answered = sent;
                 return None;
             }
             // A status other than 213 on a chunk: stop.
@@ -294,55 +208,16 @@ impl<'m> Exchange<'m> {
     }
 }
 
-/// Meta of an item and of its command: the item's wins.
-struct Metas<'a> {
-    item: Option<&'a Meta>,
-    command: Option<&'a Meta>,
-}
-
-impl<'a> Metas<'a> {
-    fn first<T>(&self, field: impl Fn(&'a Meta) -> Option<T>) -> Option<T> {
-        self.item.and_then(&field).or_else(|| self.command.and_then(&field))
-    }
-
-    fn size(&self) -> Option<u64> {
-        self.first(|meta| meta.size)
-    }
-
-    fn media_type(&self) -> Option<&'a str> {
-        self.first(|meta| meta.type_.as_deref())
-    }
-
-    fn format(&self) -> Option<&'a str> {
-        self.first(|meta| meta.format.as_deref())
-    }
-
-    fn field_level(&self) -> bool {
-        self.item.is_some_and(|m| m.field_level) || self.command.is_some_and(|m| m.field_level)
-    }
-}
-
-fn received(cmd: CommandName, item: &Item, meta: &Metas<'_>, payload: Payload) -> Received {
-    Received {
-        cmd,
-        target: item.target.as_ref().map(|t| t.loc_uri.clone()),
-        source: item.source.as_ref().map(|s| s.loc_uri.clone()),
-        source_parent: item.source_parent.clone(),
-        target_parent: item.target_parent.clone(),
-        media_type: media_type(meta.media_type()),
-        format: meta.format().map(Into::into),
-        field_level: meta.field_level(),
-        payload,
-    }
-}
-
-fn media_type(text: Option<&str>) -> String {
-    text.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
 fn devinf_of(item: &Item) -> Option<&DevInf> {
     match &item.data {
         Some(Data::DevInf(devinf)) => Some(devinf),
         _ => None,
     }
+}
+
+/// Whether a query is written as a filter is.
+// spec: session facts section 6
+fn is_cgi(search: &Search) -> bool {
+    let grammar = search.meta.as_ref().and_then(|meta| meta.type_.as_deref());
+    grammar.is_some_and(|name| name.eq_ignore_ascii_case("syncml:filtertype-cgi"))
 }

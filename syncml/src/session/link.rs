@@ -1,7 +1,8 @@
 //! What both sides of a session keep between messages.
 
 use super::object::{IncomingObject, OutgoingObject};
-use super::owed::Owed;
+use super::owed::{Echo, Owed};
+use super::suspend::HalfObject;
 use crate::model::{Encoding, Version};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,26 @@ pub(crate) struct Link {
     pub(crate) incoming: Option<IncomingObject>,
     pub(crate) outgoing: Option<OutgoingObject>,
     pub(crate) idle: u8,
+    /// Written behind the rest: format 1 has none of it.
+    #[serde(skip)]
+    pub(crate) more: More,
+}
+
+/// What format 2 of a session value added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct More {
+    /// Either side said Alert 224.
+    pub(crate) suspended: bool,
+    /// It goes on with what an earlier session left.
+    pub(crate) resumed: bool,
+    /// More of `incoming`.
+    pub(crate) half: Option<HalfObject>,
+    /// Octets of `outgoing` for which the peer has answered.
+    pub(crate) answered: u64,
+    /// Anchors that owed statuses echo.
+    pub(crate) echoes: Vec<Echo>,
+    /// Statuses of Alert 222 that wait until there is room besides our own commands.
+    pub(crate) late: Vec<Owed>,
 }
 
 /// A command of ours that awaits its status.

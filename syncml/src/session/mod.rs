@@ -17,13 +17,17 @@
 //! SyncML Sync Protocol 1.1, OMA DS Protocol 1.2.
 
 mod answer;
+mod ask;
+mod atomic;
 pub mod auth;
+mod chunk;
 mod exchange;
 mod incoming;
 mod link;
 mod object;
 mod outgoing;
 mod owed;
+pub mod suspend;
 mod uri;
 
 #[cfg(feature = "client")]
@@ -31,14 +35,16 @@ mod client;
 #[cfg(feature = "server")]
 mod server;
 
+pub use ask::{Ask, Payload, Received, Slot};
 #[cfg(feature = "client")]
 pub use client::{ClientConfig, ClientExchange, ClientSession, LoginState};
-pub use exchange::{Ask, Exchange, Full, ObjectProgress, Payload, Received, Slot};
+pub use exchange::{Exchange, Full, ObjectProgress};
 pub use link::{MAX_IDLE, MAX_SENT, MAX_SESSION_BYTES, Package};
 pub use object::{ObjectHead, payload, wire_form};
 pub use owed::MAX_OWED;
 #[cfg(feature = "server")]
 pub use server::{LoginCheck, Opening, PendingLogin, ServerConfig, ServerExchange, ServerSession};
+pub use suspend::Leftover;
 pub use uri::resolve_resp_uri;
 
 /// The smallest `MaxMsgSize` that is honoured: a reply header must fit.
@@ -93,20 +99,29 @@ pub enum SessionError {
     Version(Box<str>),
 }
 
-const FORMAT: u8 = 1;
+/// The format that is written.
+const FORMAT: u8 = 2;
 
-pub(crate) fn to_bytes<T: serde::Serialize>(value: &T) -> Result<bytes::Bytes, SessionError> {
-    let bytes = postcard::to_extend(value, vec![FORMAT]).map_err(|_| SessionError::Damaged)?;
+/// Writes a value: of a format, then what all formats have, then what the second added.
+pub(crate) fn to_bytes<T: serde::Serialize>(
+    value: &T,
+    more: &link::More,
+) -> Result<bytes::Bytes, SessionError> {
+    let bytes = postcard::to_extend(&(value, more), vec![FORMAT]).map_err(|_| SessionError::Damaged)?;
     if bytes.len() > MAX_SESSION_BYTES {
         return Err(SessionError::TooLarge(bytes.len()));
     }
     Ok(bytes.into())
 }
 
-pub(crate) fn from_bytes<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, SessionError> {
-    match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| SessionError::Damaged),
-        Some((&newer, _)) if newer > FORMAT => Err(SessionError::NewerFormat(newer)),
-        _ => Err(SessionError::Damaged),
-    }
+pub(crate) fn from_bytes<T: serde::de::DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<(T, link::More), SessionError> {
+    let read = match bytes.split_first() {
+        Some((1, rest)) => postcard::from_bytes(rest).map(|value| (value, link::More::default())),
+        Some((&FORMAT, rest)) => postcard::from_bytes(rest),
+        Some((&newer, _)) if newer > FORMAT => return Err(SessionError::NewerFormat(newer)),
+        _ => return Err(SessionError::Damaged),
+    };
+    read.map_err(|_| SessionError::Damaged)
 }

@@ -16,6 +16,7 @@ impl<'m> Exchange<'m> {
         self.barred.is_none()
             && self.link.owed.is_empty()
             && !self.chunk_written
+            && !self.link.more.suspended
             && self.link.sent.len() < MAX_SENT
     }
 
@@ -48,6 +49,20 @@ impl<'m> Exchange<'m> {
             items: vec![self.devinf_item(devinf)],
             ..Results::default()
         };
+        self.write(Command::Results(results)).map_err(|_| Full)?;
+        self.spoke = true;
+        Ok(())
+    }
+
+    /// Answers a `Search`; `asked` is [`Exchange::reference`] of its slot.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit.
+    pub fn search_results(&mut self, asked: (u32, u32), items: Vec<Item>) -> Result<(), Full> {
+        if !self.can_send() {
+            return Err(Full);
+        }
+        let results = Results { msg_ref: Some(asked.0), cmd_ref: asked.1, items, ..Results::default() };
         self.write(Command::Results(results)).map_err(|_| Full)?;
         self.spoke = true;
         Ok(())
@@ -158,6 +173,7 @@ impl<'m> Exchange<'m> {
             return Ok(ObjectProgress::Whole);
         }
         let stores = (stores.0.into(), stores.1.into());
+        self.link.more.answered = 0;
         self.link.outgoing = Some(OutgoingObject { cmd, head, size, sent, stores, tag });
         Ok(ObjectProgress::Started)
     }

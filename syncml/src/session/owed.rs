@@ -1,6 +1,6 @@
 //! Statuses that did not fit into the answer: kept in the session and sent first in the next one.
 
-use crate::model::{CommandName, Status, StatusCode};
+use crate::model::{Anchor, CommandName, Data, Item, Status, StatusCode};
 use serde::{Deserialize, Serialize};
 
 /// Statuses that a session owes at most. A peer that causes more is refused (403 for the rest).
@@ -17,6 +17,36 @@ pub(crate) struct Owed {
     cmd: CommandName,
     code: u16,
     item: Option<(bool, Box<str>)>,
+}
+
+/// The anchor that an owed status echoes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Echo {
+    msg_ref: u32,
+    cmd_ref: u32,
+    next: Box<str>,
+}
+
+impl Echo {
+    /// The echo in a status, if there is one.
+    pub(crate) fn keep(status: &Status) -> Option<Self> {
+        let next = status.items.iter().find_map(|item| match &item.data {
+            Some(Data::Anchor(anchor)) => Some(anchor.next.clone()),
+            _ => None,
+        })?;
+        Some(Echo { msg_ref: status.msg_ref.unwrap_or_default(), cmd_ref: status.cmd_ref, next })
+    }
+
+    /// Puts it back into its status.
+    pub(crate) fn restore(&self, status: &mut Status) {
+        let anchor = Anchor { last: None, next: self.next.clone() };
+        status.items.push(Item { data: Some(Data::Anchor(anchor)), ..Item::default() });
+    }
+
+    /// Whether it belongs to this status.
+    pub(crate) fn is_of(&self, status: &Status) -> bool {
+        status.msg_ref == Some(self.msg_ref) && status.cmd_ref == self.cmd_ref
+    }
 }
 
 impl Owed {

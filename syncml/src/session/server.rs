@@ -2,7 +2,8 @@
 
 use super::auth::{self, Nonces, Scheme};
 use super::exchange::Exchange;
-use super::link::{Link, Package};
+use super::link::{Link, More, Package};
+use super::suspend::Leftover;
 use super::{SessionError, from_bytes, to_bytes};
 use crate::model::{Chal, Cred, Encoding, Message, Meta, Source, StatusCode, SyncHdr, Target, Version};
 use bytes::Bytes;
@@ -108,12 +109,22 @@ impl ServerSession {
         self.link.package
     }
 
+    /// Whether either side has suspended the session: nothing more comes in it.
+    pub fn is_suspended(&self) -> bool {
+        self.link.more.suspended
+    }
+
+    /// What the session leaves to the one that goes on with it; see [`suspend`](super::suspend).
+    pub fn leftover(&self) -> Leftover {
+        Leftover::of(&self.link)
+    }
+
     /// The value as octets, with a format version.
     ///
     /// # Errors
     /// [`SessionError::TooLarge`] above 64 KiB.
     pub fn to_bytes(&self) -> Result<Bytes, SessionError> {
-        to_bytes(self)
+        to_bytes(self, &self.link.more)
     }
 
     /// Reads a value.
@@ -121,7 +132,9 @@ impl ServerSession {
     /// # Errors
     /// [`SessionError::NewerFormat`], [`SessionError::Damaged`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SessionError> {
-        from_bytes(bytes)
+        let (mut session, more): (Self, _) = from_bytes(bytes)?;
+        session.link.more = more;
+        Ok(session)
     }
 
     /// Takes the first message of a session.
@@ -146,6 +159,7 @@ impl ServerSession {
             incoming: None,
             outgoing: None,
             idle: 0,
+            more: More::default(),
         };
         let user = match (&hdr.source.loc_name, &hdr.cred) {
             (Some(name), _) => name.clone(),
@@ -346,6 +360,7 @@ impl<'m> ServerExchange<'m> {
         if is_final {
             link.peer_final = false;
             link.package = match link.package {
+                _ if link.more.suspended => Package::Over,
                 Package::Alerts => Package::Changes,
                 Package::Changes => Package::Maps,
                 Package::Maps | Package::Over => Package::Over,

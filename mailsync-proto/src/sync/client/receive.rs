@@ -34,6 +34,9 @@ impl Run<'_, '_> {
     }
 
     fn apply(&mut self, index: usize, received: &Received) -> Result<StatusCode, Missing> {
+        if matches!(received.cmd, CommandName::Copy | CommandName::Move) {
+            return Ok(StatusCode::NOT_SUPPORTED);
+        }
         let Some(store) = self.core.stores.get(index) else { return Ok(StatusCode::NOT_FOUND) };
         let key = self.core.store_key(&store.name);
         let luid = received.target.as_deref().filter(|text| !text.is_empty());

@@ -78,6 +78,9 @@ impl Run<'_, '_> {
     }
 
     fn apply(&mut self, index: usize, received: &Received) -> Result<StatusCode, Missing> {
+        if matches!(received.cmd, CommandName::Copy | CommandName::Move) {
+            return Ok(StatusCode::NOT_SUPPORTED);
+        }
         // Client to server: the LUID is the source. Some clients name it as target.
         let luid = received.source.as_deref().or(received.target.as_deref()).unwrap_or_default();
         let Ok(luid) = Luid::try_from(luid) else { return Ok(StatusCode::BAD_REQUEST) };
