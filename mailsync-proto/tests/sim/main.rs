@@ -4,4 +4,5 @@
 mod crash;
 mod mail;
 mod notes;
+mod sizes;
 mod world;

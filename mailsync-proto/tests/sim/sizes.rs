@@ -1,0 +1,82 @@
+//! Objects much larger than a message, at every `MaxMsgSize` of both sides.
+
+use super::notes::{equal, note, server_note};
+use super::world::*;
+use mailsync_proto::sync::event::Event;
+use syncml::{Encoding, Version};
+
+/// 40 kB of lines in which every octet that a spelling must watch occurs.
+fn long(seed: usize, octets: usize) -> String {
+    let mut text = String::new();
+    while text.len() < octets {
+        let n = text.len() + seed;
+        text.push_str(&format!("line {n} <&> ]]> \u{e9}\u{20ac}\u{1f600} \"quoted\" and so on\r\n"));
+    }
+    text
+}
+
+/// Small sizes one by one nearly, larger ones in steps.
+fn sizes() -> impl Iterator<Item = u32> {
+    (1_024..1_104).step_by(8).chain((1_104..1_600).step_by(62)).chain((1_600..=4_000).step_by(400))
+}
+
+fn one(encoding: Encoding, version: Version, size: u32) {
+    with_names(encoding, version, size, "dev-1", "");
+}
+
+/// A sync in which the device is named so, and the server's URL is longer by so much.
+fn with_names(encoding: Encoding, version: Version, size: u32, device: &str, url_tail: &str) {
+    let mut world = World::new();
+    world.server.config.session.max_msg_size = size;
+    let mut client = Client::new(device, encoding, version, size, &["notes"]);
+    client.config.session.server_url = format!("{URL}{url_tail}").into();
+    // Two in a row, and a small one between large ones, both ways.
+    note(&client, "c1", &long(1, 40_000));
+    note(&client, "c2", &long(2, 3_000));
+    note(&client, "c3", "small");
+    server_note(&world, "s1", &long(3, 40_000));
+    server_note(&world, "s2", &long(4, 3_000));
+    server_note(&world, "s3", "small, too");
+    let events = world.sync(&client, None);
+    let what = format!("{encoding:?} {version:?} {size}");
+    assert!(events.iter().any(|event| matches!(event, Event::Completed { .. })), "{what}: {events:?}");
+    equal(&world, &client);
+    assert_eq!(world.items("notes").len(), 6, "{what}");
+    let (request, answer) = world.largest.get();
+    assert!(request <= size as usize && answer <= size as usize, "{what}: {request} {answer}");
+    let chunks = world.messages.get();
+    // A second sync finds nothing to do, also in messages that hold next to nothing.
+    world.sync(&client, None);
+    assert!(world.messages.get() - chunks < 20, "{what}: {} messages", world.messages.get() - chunks);
+    equal(&world, &client);
+}
+
+// mission: M4
+#[test]
+fn large_objects_go_both_ways_in_small_xml_messages() {
+    for size in sizes() {
+        one(Encoding::Xml, Version::V1_2, size);
+    }
+}
+
+#[test]
+fn large_objects_go_both_ways_in_small_wbxml_messages() {
+    for size in sizes() {
+        one(Encoding::Wbxml, Version::V1_2, size);
+    }
+}
+
+#[test]
+fn the_same_in_1_1() {
+    for size in [1_024, 1_500] {
+        one(Encoding::Xml, Version::V1_1, size);
+        one(Encoding::Wbxml, Version::V1_1, size);
+    }
+}
+
+#[test]
+fn long_names_still_leave_room() {
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        with_names(encoding, Version::V1_2, 1_024, &"d".repeat(40), &format!("?{}", "u".repeat(60)));
+    }
+}
