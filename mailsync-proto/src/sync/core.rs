@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::collection::Collection;
-use super::event::{ConflictRule, Event};
+use super::event::{ConflictRule, Event, Mode};
 use super::ids::Ids;
 use super::lookup::Lookup;
 use super::state::{Kind, Outcome, StoreSync, Tag};
@@ -58,6 +58,15 @@ pub(crate) enum Side {
     Client,
 }
 
+impl Side {
+    pub(crate) fn other(self) -> Side {
+        match self {
+            Side::Server => Side::Client,
+            Side::Client => Side::Server,
+        }
+    }
+}
+
 /// A turn at work.
 pub(crate) struct Core<'a, 'f> {
     pub(crate) side: Side,
@@ -75,6 +84,8 @@ pub(crate) struct Core<'a, 'f> {
     pub(crate) token: Box<str>,
     pub(crate) stores: Vec<StoreSync>,
     pub(crate) lookups: Vec<Lookup>,
+    /// Candidates of a slow sync that this turn has used up.
+    pub(crate) used: Vec<super::matching::Used>,
 }
 
 impl<'a, 'f> Core<'a, 'f> {
@@ -92,6 +103,7 @@ impl<'a, 'f> Core<'a, 'f> {
             token: Box::default(),
             stores: Vec::new(),
             lookups: Vec::new(),
+            used: Vec::new(),
         }
     }
 
@@ -121,16 +133,33 @@ impl<'a, 'f> Core<'a, 'f> {
         self.configs.iter().find(|config| config.name == *name)
     }
 
-    /// A slow sync of a datastore begins: its generation is taken at once, so that no other attempt uses it.
+    /// A slow sync of a datastore begins.
     pub(crate) fn begin_slow(&mut self, index: usize, why: super::event::WhySlow) {
-        let Some(store) = self.stores.get_mut(index) else { return };
-        store.slow(why);
+        // Only a refresh reads rows.
+        let _ = self.begin_anew(index, Mode::Slow, Some(why));
+    }
+
+    /// A datastore is synced anew: its generation is taken at once, so that no other attempt uses it.
+    pub(crate) fn begin_anew(
+        &mut self,
+        index: usize,
+        mode: Mode,
+        why: Option<super::event::WhySlow>,
+    ) -> Result<(), Missing> {
+        let Some(name) = self.stores.get(index).map(|store| store.name.clone()) else { return Ok(()) };
+        let head = if mode.empties(self.side) { Some(self.head(&self.store_key(&name))?) } else { None };
+        let Some(store) = self.stores.get_mut(index) else { return Ok(()) };
+        store.anew(mode, why);
+        if let Some(head) = head {
+            store.sweep_upto(head);
+        }
         let (name, base, generation) = (store.name.clone(), store.base.clone(), store.generation);
         let peer = self.peer_key(&name);
         self.batch.push(Write::PutPeer(peer.clone(), base));
         if let Some(lookup) = self.lookups.get_mut(index) {
             *lookup = Lookup::new(peer, generation);
         }
+        Ok(())
     }
 
     /// An item as this turn sees it.
@@ -233,8 +262,8 @@ impl<'a, 'f> Core<'a, 'f> {
         Ok(())
     }
 
-    /// Stores the sync point of every datastore that was synced.
-    pub(crate) fn complete(&mut self, awaited: &[Tag]) {
+    /// Stores the sync point of every datastore that was synced, of those that are wanted.
+    pub(crate) fn complete(&mut self, awaited: &[Tag], wanted: impl Fn(&StoreSync) -> bool) {
         for tag in awaited {
             if let Tag::Item { store, rev, .. } = tag
                 && let Some(store) = self.stores.get_mut(usize::from(*store))
@@ -242,11 +271,15 @@ impl<'a, 'f> Core<'a, 'f> {
                 store.not_taken(*rev);
             }
         }
-        for store in &self.stores {
-            if !store.is_active() {
+        let side = self.side;
+        for index in 0..self.stores.len() {
+            let Some(store) = self.stores.get_mut(index) else { continue };
+            if !store.is_active() || store.completed || !wanted(store) {
                 continue;
             }
-            let Some(peer) = store.completed() else { continue };
+            let Some(peer) = store.completed(side) else { continue };
+            store.completed = true;
+            let store = store.clone();
             let key = self.peer_key(&store.name);
             if store.generation != store.base.generation {
                 let record = idmap::switch_generation(store.generation);

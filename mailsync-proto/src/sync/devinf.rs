@@ -23,8 +23,8 @@ pub struct Identity {
 /// The extension by which two of ours know that folders go in any version.
 const FOLDERS: &str = "x-mailsync-folders";
 
-/// Two-way and slow.
-const SYNC_TYPES: [u32; 2] = [1, 2];
+/// Two-way, slow, one-way and refresh from the client, one-way and refresh from the server, server alerted.
+const SYNC_TYPES: [u32; 7] = [1, 2, 3, 4, 5, 6, 7];
 
 /// Our device information.
 pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version) -> DevInf {

@@ -4,15 +4,7 @@ use idmap::Guid;
 use serde::{Deserialize, Serialize};
 use syncml::CommandName;
 
-/// How a datastore is synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Mode {
-    /// Changes since the last sync point, both ways.
-    TwoWay,
-    /// Everything is compared.
-    Slow,
-}
+pub use super::modes::Mode;
 
 /// Why a sync is slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +96,13 @@ pub enum Event {
         mode: Mode,
         /// Why slowly.
         why_slow: Option<WhySlow>,
+    },
+    /// The server asks for a sync of a datastore.
+    ServerAlerted {
+        /// Which.
+        store: Box<str>,
+        /// How.
+        mode: Mode,
     },
     /// A datastore is not synced in this session.
     StoreRefused {

@@ -6,6 +6,9 @@
 //! | `turn` | the shape of a turn |
 //! | `collection` | what a kind of datastore must tell the engine |
 //! | `server`, `client` | the two turns |
+//! | `modes` | the kinds of sync: one table |
+//! | `matching` | how equal items find each other |
+//! | `sweep` | the end of a refresh |
 //! | `send` | the walk that sends our changes |
 //! | `state`, `lookup`, `batch`, `ids`, `core` | a turn at work |
 //! | `devinf`, `event` | capabilities, and what the host is told |
@@ -18,10 +21,14 @@ pub mod devinf;
 pub mod event;
 mod ids;
 mod lookup;
+mod matching;
+mod modes;
 mod send;
 pub mod server;
 mod state;
 pub mod store;
+mod sweep;
 pub mod turn;
 
 pub use self::core::StoreConfig;
+pub use self::modes::Mode;

@@ -14,8 +14,8 @@ use syncml::{Change, Command, Source, Target, Version};
 /// Rows asked for at once; no message takes more.
 const PAGE: u32 = 512;
 
-/// Octets that a command takes besides its data, about.
-const ABOUT: usize = 220;
+/// Octets that a command takes besides its data, at least: what may fit is read in one round.
+const ABOUT: usize = 80;
 
 /// What is known of the peer's datastore.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -98,6 +98,9 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
 
     fn store(&mut self, index: usize) -> Result<Walk, Missing> {
         let Some(store) = self.core.stores.get(index) else { return Ok(Walk::Done) };
+        if !store.sends(self.core.side) {
+            return Ok(self.nothing(index));
+        }
         let name = store.name.clone();
         let key = self.core.store_key(&name);
         let upto = match store.upto {
@@ -137,13 +140,25 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         let Some(store) = self.core.stores.get_mut(index) else { return Ok(Walk::Done) };
         if std::mem::take(&mut store.walk_again) {
             // What this turn changes has its revision only once it is committed.
-            store.since = upto;
+            store.from = upto;
             store.upto = None;
             store.cursor = Default::default();
             return Ok(Walk::Later);
         }
         store.done = true;
         Ok(Walk::Done)
+    }
+
+    /// Only the other side sends: of a client's an empty `Sync` is awaited all the same.
+    // spec: session facts section 1, package 3 of a sync from the server
+    fn nothing(&mut self, index: usize) -> Walk {
+        if self.core.side == Side::Client && !self.open_sync(index, Some(0)) {
+            return Walk::Later;
+        }
+        if let Some(store) = self.core.stores.get_mut(index) {
+            store.done = true;
+        }
+        Walk::Done
     }
 
     /// Sends rows while they fit; true when all of them are done with.
@@ -174,9 +189,7 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
 
     fn pass(&mut self, index: usize, row: &Row) {
         if let Some(store) = self.core.stores.get_mut(index) {
-            store.cursor.rank = row.item.value.rank;
-            store.cursor.rev = row.item.rev;
-            store.cursor.guid = Some(row.item.guid.clone());
+            store.cursor = row.item.cursor();
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a session of the engine remembers of each datastore.
 
+use super::core::Side;
 use super::event::{Counts, Mode, WhySlow};
-use super::store::{Changes, Cursor, Peer, PeerKey, SyncPoint};
+use super::store::{Changes, Cursor, MatchKey, Peer, PeerKey, SyncPoint};
 use idmap::Guid;
 use serde::{Deserialize, Serialize};
 use syncml::{CommandName, StatusCode};
@@ -15,6 +16,9 @@ pub(crate) struct StoreSync {
     pub(crate) theirs: Box<str>,
     /// How the peer calls ours (server), or how we call ours (client).
     pub(crate) ours: Box<str>,
+    /// What was asked for.
+    pub(crate) wanted: Mode,
+    /// What was agreed on.
     pub(crate) mode: Mode,
     pub(crate) why_slow: Option<WhySlow>,
     /// The map generation that is worked in.
@@ -33,6 +37,8 @@ pub(crate) struct StoreSync {
     pub(crate) since: u64,
     /// ... up to this one, fixed when the first of them goes.
     pub(crate) upto: Option<u64>,
+    /// Where the walk that is under way began: a second one begins where the first ended.
+    pub(crate) from: u64,
     pub(crate) cursor: Cursor,
     /// Our `Sync` was opened at least once.
     pub(crate) opened: bool,
@@ -40,6 +46,12 @@ pub(crate) struct StoreSync {
     pub(crate) done: bool,
     /// A conflict made a change that goes in a second walk.
     pub(crate) walk_again: bool,
+    /// In a refresh: what the other side's items have not confirmed, and where its removal stands.
+    pub(crate) sweep: Option<Sweep>,
+    /// Match keys of many items, and up to which one these are used up.
+    pub(crate) frontiers: Vec<(MatchKey, Guid)>,
+    /// Its sync point is stored.
+    pub(crate) completed: bool,
     /// The lowest revision that the peer has not taken: the sync point stays below it.
     pub(crate) untaken: Option<u64>,
     /// Not synced: the status that says why.
@@ -48,12 +60,21 @@ pub(crate) struct StoreSync {
     pub(crate) sent: Counts,
 }
 
+/// What a refresh removes: everything up to a revision that has no entry in the new generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sweep {
+    /// Fixed when the refresh begins: what is made meanwhile stays.
+    pub(crate) upto: u64,
+    pub(crate) cursor: Cursor,
+}
+
 impl StoreSync {
     pub(crate) fn new(name: &str, ours: &str, theirs: &str, base: Peer, our_next: Box<str>) -> Self {
         StoreSync {
             name: name.into(),
             theirs: theirs.into(),
             ours: ours.into(),
+            wanted: Mode::TwoWay,
             mode: Mode::TwoWay,
             why_slow: None,
             generation: base.generation,
@@ -64,10 +85,14 @@ impl StoreSync {
             alerted: false,
             since: 0,
             upto: None,
+            from: 0,
             cursor: Cursor::default(),
             opened: false,
             done: false,
             walk_again: false,
+            sweep: None,
+            frontiers: Vec::new(),
+            completed: false,
             untaken: None,
             failed: None,
             received: Counts::default(),
@@ -76,20 +101,44 @@ impl StoreSync {
     }
 
     /// From a sync point on.
-    pub(crate) fn resume(&mut self, point: &SyncPoint) {
-        self.mode = Mode::TwoWay;
+    pub(crate) fn go_on(&mut self, mode: Mode, point: &SyncPoint) {
+        self.mode = mode;
         self.since = point.rev;
+        self.from = point.rev;
         self.our_last = Some(point.ours.clone());
     }
 
     /// Everything anew, into a generation that no earlier attempt has touched. The caller stores `base`.
     // law 6: it becomes current only on success
-    pub(crate) fn slow(&mut self, why: WhySlow) {
-        self.mode = Mode::Slow;
-        self.why_slow = Some(why);
+    pub(crate) fn anew(&mut self, mode: Mode, why: Option<WhySlow>) {
+        self.mode = mode;
+        self.why_slow = why;
         self.base.started = self.base.started.max(self.base.generation).saturating_add(1);
         self.generation = self.base.started;
         self.since = 0;
+        self.from = 0;
+    }
+
+    /// All that we have up to `head` is either confirmed or goes.
+    pub(crate) fn sweep_upto(&mut self, head: u64) {
+        self.since = head;
+        self.sweep = Some(Sweep { upto: head, cursor: Cursor::default() });
+    }
+
+    /// Whether our changes go. Who asked to receive only sends nothing, even when all is compared.
+    pub(crate) fn sends(&self, side: Side) -> bool {
+        self.mode.sends(side) && (side == Side::Server || self.wanted.sends(side))
+    }
+
+    /// Whether the peer's changes are written.
+    pub(crate) fn takes(&self, side: Side) -> bool {
+        self.mode.takes(side) && (side == Side::Server || self.wanted.takes(side))
+    }
+
+    /// The status for a change of the peer that is not taken.
+    pub(crate) fn not_taking(&self, side: Side) -> StatusCode {
+        // The peer keeps it for later where it may rightly have sent it.
+        if self.mode.takes(side) { StatusCode::RETRY_LATER } else { StatusCode::FORBIDDEN }
     }
 
     pub(crate) fn fail(&mut self, code: StatusCode) {
@@ -106,21 +155,23 @@ impl StoreSync {
     }
 
     pub(crate) fn changes(&self, peer: &PeerKey, upto: u64) -> Changes {
-        Changes { peer: peer.clone(), generation: self.generation, since: self.since, upto }
+        Changes { peer: peer.clone(), generation: self.generation, since: self.from, upto }
     }
 
     /// What is stored when the session ended well.
-    pub(crate) fn completed(&self) -> Option<Peer> {
-        let upto = self.upto?;
+    pub(crate) fn completed(&self, side: Side) -> Option<Peer> {
+        // What did not go in a one-way sync is still to go.
+        let upto = if self.sends(side) { self.upto? } else { self.since };
         let rev = self.untaken.map_or(upto, |rev| upto.min(rev.saturating_sub(1)));
         let point = SyncPoint { theirs: self.their_next.clone()?, ours: self.our_next.clone(), rev };
-        // An older point is of an older generation after a slow sync.
-        let previous = (self.mode == Mode::TwoWay).then(|| self.base.committed.clone()).flatten();
+        // An older point is of an older generation when all went anew.
+        let previous = (!self.mode.is_anew()).then(|| self.base.committed.clone()).flatten();
         Some(Peer {
             generation: self.generation,
             started: self.base.started.max(self.generation),
             committed: Some(point),
             previous,
+            filter: self.base.filter,
         })
     }
 }

@@ -52,6 +52,13 @@ pub struct Item {
     pub size: u64,
 }
 
+impl Item {
+    /// Where its row stands in a walk.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { rank: self.value.rank, rev: self.rev, guid: Some(self.guid.clone()) }
+    }
+}
+
 /// What a collection says of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemValue {
@@ -89,6 +96,8 @@ pub struct Peer {
     pub committed: Option<SyncPoint>,
     /// The one before it: a peer that lost our last answer is still there.
     pub previous: Option<SyncPoint>,
+    /// What the peer wants to hold only, as a digest of its filter; none: everything.
+    pub filter: Option<MatchKey>,
 }
 
 /// What is kept of a device of a user.
@@ -179,11 +188,27 @@ pub enum Read {
     Item(StoreKey, Guid),
     /// An item's body: [`Value::Body`].
     Body(StoreKey, Guid),
-    /// Items with this match key that are not deleted and have no entry in the generation, at most 16,
-    /// oldest first: [`Value::Items`].
-    Matches(PeerKey, u32, MatchKey),
+    /// Items with this match key that are not deleted and have no entry in the generation, by GUID:
+    /// [`Value::Items`].
+    Matches {
+        /// For whom.
+        peer: PeerKey,
+        /// In which map generation.
+        generation: u32,
+        /// The key.
+        key: MatchKey,
+        /// After this one.
+        after: Option<Guid>,
+        /// At most so many.
+        limit: u32,
+    },
+    /// Items that are in this one and not deleted, by GUID, at most so many: [`Value::Items`].
+    Children(StoreKey, Guid, u32),
     /// The next rows of a walk, at most `limit`: [`Value::Rows`].
     Rows(Changes, Cursor, u32),
+    /// The next items that are not deleted, with what the peer holds of them, in the order of walks, at most
+    /// `limit`: [`Value::Rows`].
+    Live(PeerKey, u32, Cursor, u32),
     /// How many rows the walk has in all: [`Value::Count`].
     Count(Changes),
     /// A spooled object, or `len` octets of it from an offset: [`Value::Body`].
@@ -293,6 +318,16 @@ pub enum Write {
         /// Its body; none leaves the body as it is.
         body: Option<Bytes>,
     },
+    /// A copy of an item and its body as they are now is set aside, before it is deleted or replaced.
+    // threat: S11
+    Keep {
+        /// Where.
+        store: StoreKey,
+        /// Which.
+        guid: Guid,
+        /// Until when, seconds since 1970; none: for good.
+        until: Option<u64>,
+    },
     /// An item is gone; its row stays as a tombstone, its body and match keys do not.
     DeleteItem {
         /// Where.
@@ -319,6 +354,8 @@ pub enum Write {
         /// The piece.
         data: Bytes,
     },
+    /// What a session has spooled belongs to another one from now on: from, to.
+    MoveSpool(Box<str>, Box<str>),
     /// A spooled object is done with.
     ClearSpool(Box<str>, Direction),
     /// A session and its spool are done with.

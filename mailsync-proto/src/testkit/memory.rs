@@ -4,7 +4,8 @@ use super::conformance::Fixture;
 use crate::sync::store::*;
 use bytes::Bytes;
 use idmap::{Entry, Guid, Record, View};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A [`Store`] of plain maps behind a mutex.
@@ -46,12 +47,54 @@ struct State {
     spools: HashMap<(Box<str>, Direction), Vec<u8>>,
     once: BTreeMap<(Box<str>, Box<str>), Guid>,
     queues: BTreeMap<Box<str>, BTreeMap<Box<str>, Bytes>>,
+    kept: Vec<KeptRow>,
 }
+
+type KeptRow = (StoreKey, Item, Option<Bytes>, Option<u64>);
 
 #[derive(Clone, Debug, Default)]
 struct Shelf {
     rev: u64,
     items: BTreeMap<Guid, (Item, Option<Bytes>)>,
+    /// Rank, revision, id: the order of walks.
+    walk: BTreeSet<(u8, u64, Option<Guid>)>,
+    keys: BTreeMap<MatchKey, BTreeSet<Guid>>,
+    children: BTreeMap<Guid, BTreeSet<Guid>>,
+}
+
+impl Shelf {
+    fn insert(&mut self, item: Item, body: Option<Bytes>) {
+        let guid = item.guid.clone();
+        self.walk.insert((item.value.rank, item.rev, Some(guid.clone())));
+        for key in &item.value.match_keys {
+            self.keys.entry(*key).or_default().insert(guid.clone());
+        }
+        if let Some(parent) = item.value.parent.as_ref().filter(|_| !item.deleted) {
+            self.children.entry(parent.clone()).or_default().insert(guid.clone());
+        }
+        self.items.insert(guid, (item, body));
+    }
+
+    fn take(&mut self, guid: &Guid) -> Option<(Item, Option<Bytes>)> {
+        let (item, body) = self.items.remove(guid)?;
+        self.walk.remove(&(item.value.rank, item.rev, Some(guid.clone())));
+        for key in &item.value.match_keys {
+            drop_from(&mut self.keys, key, guid);
+        }
+        if let Some(parent) = &item.value.parent {
+            drop_from(&mut self.children, parent, guid);
+        }
+        Some((item, body))
+    }
+}
+
+fn drop_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Guid>>, key: &K, guid: &Guid) {
+    if let Some(guids) = index.get_mut(key) {
+        guids.remove(guid);
+        if guids.is_empty() {
+            index.remove(key);
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -77,6 +120,13 @@ impl MemoryStore {
     /// Puts all rows back as they were.
     pub fn restore(&self, snapshot: &Snapshot) {
         self.lock().state = Arc::clone(&snapshot.0);
+    }
+
+    /// What was set aside: its item, body, and until when.
+    pub fn kept(&self, store: &StoreKey) -> Vec<(Item, Option<Bytes>, Option<u64>)> {
+        let inner = self.lock();
+        let kept = inner.state.kept.iter().filter(|(of, ..)| of == store);
+        kept.map(|(_, item, body, until)| (item.clone(), body.clone(), *until)).collect()
     }
 
     /// How many commits took effect.
@@ -211,14 +261,23 @@ impl State {
             }
             Read::Item(store, guid) => Value::Item(self.item(store, guid).map(|(item, _)| item.clone())),
             Read::Body(store, guid) => Value::Body(self.item(store, guid).and_then(|(_, body)| body.clone())),
-            Read::Matches(peer, generation, key) => Value::Items(self.matches(peer, *generation, key)),
-            Read::Rows(changes, cursor, limit) => {
-                let mut rows = self.rows(changes);
-                rows.retain(|row| place(row) > (cursor.rank, cursor.rev, cursor.guid.as_ref()));
-                rows.truncate(usize::try_from(*limit).unwrap_or(usize::MAX));
-                Value::Rows(rows)
+            Read::Matches { peer, generation, key, after, limit } => {
+                Value::Items(self.matches(peer, *generation, key, after.as_ref(), *limit))
             }
-            Read::Count(changes) => Value::Count(self.rows(changes).len() as u64),
+            Read::Children(store, guid, limit) => Value::Items(self.children(store, guid, *limit)),
+            Read::Rows(changes, cursor, limit) => {
+                let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+                Value::Rows(self.rows(changes, cursor, limit))
+            }
+            Read::Live(peer, generation, cursor, limit) => Value::Rows(self.live(
+                peer,
+                *generation,
+                cursor,
+                usize::try_from(*limit).unwrap_or(usize::MAX),
+            )),
+            Read::Count(changes) => {
+                Value::Count(self.rows(changes, &Cursor::default(), usize::MAX).len() as u64)
+            }
             Read::Spool { token, direction, offset, len } => Value::Body(
                 self.spools.get(&(token.clone(), *direction)).map(|data| range(data, *offset, *len)),
             ),
@@ -241,34 +300,78 @@ impl State {
         self.shelves.get(store)?.items.get(guid)
     }
 
-    fn matches(&self, peer: &PeerKey, generation: u32, key: &MatchKey) -> Vec<Item> {
+    fn matches(
+        &self,
+        peer: &PeerKey,
+        generation: u32,
+        key: &MatchKey,
+        after: Option<&Guid>,
+        limit: u32,
+    ) -> Vec<Item> {
         let Some(shelf) = self.shelves.get(&peer.store) else { return Vec::new() };
-        let mut items: Vec<&Item> = shelf
-            .items
-            .values()
-            .map(|(item, _)| item)
-            .filter(|item| !item.deleted && item.value.match_keys.contains(key))
-            .filter(|item| self.entry(peer, generation, &item.guid).is_none())
-            .collect();
-        items.sort_by_key(|item| (item.rev, &item.guid));
-        items.into_iter().take(16).cloned().collect()
+        let Some(guids) = shelf.keys.get(key) else { return Vec::new() };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        guids
+            .range::<Guid, _>((from, Bound::Unbounded))
+            .filter(|guid| self.entry(peer, generation, guid).is_none())
+            .filter_map(|guid| shelf.items.get(guid))
+            .map(|(item, _)| item.clone())
+            .take(usize::try_from(limit).unwrap_or(usize::MAX))
+            .collect()
     }
 
-    fn rows(&self, changes: &Changes) -> Vec<Row> {
+    fn children(&self, store: &StoreKey, parent: &Guid, limit: u32) -> Vec<Item> {
+        let Some(shelf) = self.shelves.get(store) else { return Vec::new() };
+        let guids = shelf.children.get(parent).into_iter().flatten();
+        let items = guids.filter_map(|guid| shelf.items.get(guid)).map(|(item, _)| item.clone());
+        items.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect()
+    }
+
+    fn rows(&self, changes: &Changes, cursor: &Cursor, limit: usize) -> Vec<Row> {
         let Some(shelf) = self.shelves.get(&changes.peer.store) else { return Vec::new() };
         let mut rows = Vec::new();
-        for (item, _) in shelf.items.values() {
-            if item.rev <= changes.since || item.rev > changes.upto {
+        let first = (changes.since.saturating_add(1), None);
+        let mut place = (cursor.rank, (cursor.rev, cursor.guid.clone()).max(first.clone()));
+        while rows.len() < limit {
+            let (rank, (rev, guid)) = place.clone();
+            let after = (Bound::Excluded((rank, rev, guid)), Bound::Unbounded);
+            let Some((rank, rev, guid)) = shelf.walk.range(after).next().cloned() else { break };
+            if rank != place.0 {
+                // The next rank begins at its first new revision.
+                place = (rank, first.clone());
                 continue;
             }
+            if rev > changes.upto {
+                match rank.checked_add(1) {
+                    Some(next) => place = (next, first.clone()),
+                    None => break,
+                }
+                continue;
+            }
+            place = (rank, (rev, guid.clone()));
+            let Some((item, _)) = guid.as_ref().and_then(|guid| shelf.items.get(guid)) else { continue };
             let entry = self.entry(&changes.peer, changes.generation, &item.guid);
             let news = entry.map_or(!item.deleted, |entry| entry.seen_rev < item.rev);
             if news {
                 rows.push(Row { item: item.clone(), entry: entry.cloned() });
             }
         }
-        rows.sort_by(|a, b| place(a).cmp(&place(b)));
         rows
+    }
+
+    fn live(&self, peer: &PeerKey, generation: u32, cursor: &Cursor, limit: usize) -> Vec<Row> {
+        let Some(shelf) = self.shelves.get(&peer.store) else { return Vec::new() };
+        let after = (cursor.rank, cursor.rev, cursor.guid.clone());
+        let guids = shelf.walk.range((Bound::Excluded(after), Bound::Unbounded));
+        guids
+            .filter_map(|(.., guid)| shelf.items.get(guid.as_ref()?))
+            .filter(|(item, _)| !item.deleted)
+            .map(|(item, _)| Row {
+                item: item.clone(),
+                entry: self.entry(peer, generation, &item.guid).cloned(),
+            })
+            .take(limit)
+            .collect()
     }
 
     /// Says why a commit cannot be, before any of it is.
@@ -289,6 +392,13 @@ impl State {
             match write {
                 Write::PutItem { store, guid, expect, .. } => self.expect(store, guid, *expect)?,
                 Write::DeleteItem { store, guid, expect } => self.expect(store, guid, Some(*expect))?,
+                Write::MoveSpool(from, to) => {
+                    for direction in [Direction::In, Direction::Out] {
+                        if let Some(spool) = self.spools.get(&(from.clone(), direction)) {
+                            ends.insert((to, direction), spool.len() as u64);
+                        }
+                    }
+                }
                 Write::Map(peer, Record::Put(_), Seen::ThisCommit) if !touched.contains(&peer.store) => {
                     return Err(StoreError::Failed("map entry seen at a commit that touches no item".into()));
                 }
@@ -356,6 +466,19 @@ impl State {
                 self.put_item(store, guid, value, body.as_ref())
             }
             Write::DeleteItem { store, guid, .. } => self.delete_item(store, guid),
+            Write::Keep { store, guid, until } => {
+                if let Some((item, body)) = self.item(store, guid).filter(|(item, _)| !item.deleted).cloned()
+                {
+                    self.kept.push((store.clone(), item, body, *until));
+                }
+            }
+            Write::MoveSpool(from, to) => {
+                for direction in [Direction::In, Direction::Out] {
+                    if let Some(spool) = self.spools.remove(&(from.clone(), direction)) {
+                        self.spools.insert((to.clone(), direction), spool);
+                    }
+                }
+            }
             Write::Map(peer, record, seen) => {
                 let mut record = record.clone();
                 if let (Record::Put(entry), Seen::ThisCommit) = (&mut record, seen) {
@@ -398,7 +521,7 @@ impl State {
     fn put_item(&mut self, store: &StoreKey, guid: &Guid, value: &ItemValue, body: Option<&Bytes>) {
         let Some(shelf) = self.shelves.get_mut(store) else { return };
         let rev = shelf.rev;
-        let (old_body, mut body_rev, mut size) = match shelf.items.remove(guid) {
+        let (old_body, mut body_rev, mut size) = match shelf.take(guid) {
             Some((item, body)) => (body, item.body_rev, item.size),
             None => (None, rev, 0),
         };
@@ -406,23 +529,18 @@ impl State {
             (body_rev, size) = (rev, body.len() as u64);
         }
         let item = Item { guid: guid.clone(), rev, body_rev, deleted: false, value: value.clone(), size };
-        shelf.items.insert(guid.clone(), (item, body.cloned().or(old_body)));
+        shelf.insert(item, body.cloned().or(old_body));
     }
 
     fn delete_item(&mut self, store: &StoreKey, guid: &Guid) {
         let Some(shelf) = self.shelves.get_mut(store) else { return };
         let rev = shelf.rev;
-        if let Some((item, body)) = shelf.items.get_mut(guid) {
+        if let Some((mut item, _)) = shelf.take(guid) {
             (item.rev, item.body_rev, item.deleted, item.size) = (rev, rev, true, 0);
             item.value.match_keys.clear();
-            *body = None;
+            shelf.insert(item, None);
         }
     }
-}
-
-/// Where a row stands in a walk.
-fn place(row: &Row) -> (u8, u64, Option<&Guid>) {
-    (row.item.value.rank, row.item.rev, Some(&row.item.guid))
 }
 
 /// The datastores that take a new revision.

@@ -3,6 +3,7 @@
 
 mod crash;
 mod mail;
+mod modes;
 mod notes;
 mod sizes;
 mod world;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use idmap::Guid;
 use mailsync_proto::mail::collection::MailCollection;
-use mailsync_proto::plain::PlainCollection;
+use mailsync_proto::plain::{PlainCollection, plain_value};
 use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::client::{self, Plan};
 use mailsync_proto::sync::devinf::Identity;
@@ -92,7 +92,18 @@ pub fn stores() -> Vec<StoreConfig> {
             collection: Arc::new(PlainCollection::notes()),
             conflict: ConflictRule::KeepBoth,
         },
+        plain_store("memos"),
+        plain_store("tasks"),
     ]
+}
+
+fn plain_store(name: &str) -> StoreConfig {
+    StoreConfig {
+        name: name.into(),
+        aliases: vec![],
+        collection: Arc::new(PlainCollection::notes()),
+        conflict: ConflictRule::KeepBoth,
+    }
 }
 
 pub fn identity(id: &str, typ: &str) -> Identity {
@@ -135,6 +146,11 @@ impl World {
 
     pub fn delete(&self, store: &str, id: &str) {
         delete(&self.server.store, Self::key(store), id);
+    }
+
+    /// Puts a text.
+    pub fn plain(&self, store: &str, id: &str, text: &str) {
+        self.put(store, id, plain_value("text/plain", text.as_bytes()), Some(text.as_bytes()));
     }
 
     /// Syncs to the end, or to the given number of tries; every mishap happens at its message.
@@ -311,6 +327,11 @@ impl Client {
 
     pub fn delete(&self, store: &str, id: &str) {
         delete(&self.store, Self::key(store), id);
+    }
+
+    /// Puts a text.
+    pub fn plain(&self, store: &str, id: &str, text: &str) {
+        self.put(store, id, plain_value("text/plain", text.as_bytes()), Some(text.as_bytes()));
     }
 
     pub fn items(&self, store: &str) -> Vec<(Guid, ItemValue, Bytes)> {

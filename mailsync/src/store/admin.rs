@@ -283,9 +283,11 @@ impl SqliteStore {
         })
     }
 
-    /// Drops sessions that nobody spoke to for `idle` seconds, with what they spooled; says how many.
+    /// Drops sessions that nobody spoke to for `idle` seconds, with what they spooled; says how many. What was set
+    /// aside until now goes, too.
     pub fn drop_idle_sessions(&self, idle: u32) -> Result<usize, StoreError> {
         self.write(|conn| {
+            conn.execute("DELETE FROM kept WHERE until < ?1", [now()])?;
             let before = now().saturating_sub(i64::from(idle));
             conn.execute(
                 "DELETE FROM spool WHERE token IN (SELECT token FROM session WHERE touched < ?1)",

@@ -13,8 +13,6 @@ pub(super) const ITEM: &str = "item.guid, item.rev, item.body_rev, item.deleted,
 /// What of an entry is read, in the order of [`entry_from`].
 const ENTRY: &str = "map.guid, map.generation, map.luid, map.temp, map.seen_rev, map.form";
 
-/// Most items that `Read::Matches` finds.
-const MATCHES: i64 = 16;
 /// Octets of a spool row, at most; so a range is read without the rest.
 pub(super) const SPOOL_ROW: usize = 64 << 10;
 
@@ -35,8 +33,13 @@ pub(super) fn read(conn: &Connection, read: &Read, bodies: Bodies) -> rusqlite::
             Bodies::Inside => body(conn, store, guid)?,
             Bodies::Outside => None,
         }),
-        Read::Matches(key, generation, match_key) => {
-            Value::Items(matches(conn, key, *generation, match_key)?)
+        Read::Matches { peer, generation, key, after, limit } => {
+            let after = after.as_ref().map_or("", Guid::as_str);
+            Value::Items(matches(conn, peer, *generation, key, after, *limit)?)
+        }
+        Read::Children(store, guid, limit) => Value::Items(children(conn, store, guid, *limit)?),
+        Read::Live(key, generation, cursor, limit) => {
+            Value::Rows(live(conn, key, *generation, cursor, *limit)?)
         }
         Read::Rows(changes, cursor, limit) => Value::Rows(rows(conn, changes, cursor, *limit)?),
         Read::Count(changes) => Value::Count(count(conn, changes)?),
@@ -100,12 +103,13 @@ fn peer(conn: &Connection, key: &PeerKey) -> rusqlite::Result<Option<Peer>> {
     let Some(id) = peer_id(conn, key)? else { return Ok(None) };
     conn.prepare_cached(
         "SELECT generation, started, committed_theirs, committed_ours, committed_rev,
-                previous_theirs, previous_ours, previous_rev FROM peer WHERE id = ?1",
+                previous_theirs, previous_ours, previous_rev, filter FROM peer WHERE id = ?1",
     )?
     .query_row([id], |row| {
         let Some(generation) = row.get(0)? else { return Ok(None) };
         let started = row.get(1)?;
-        Ok(Some(Peer { generation, started, committed: point(row, 2)?, previous: point(row, 5)? }))
+        let filter = row.get::<_, Option<[u8; 16]>>(8)?.map(MatchKey);
+        Ok(Some(Peer { generation, started, committed: point(row, 2)?, previous: point(row, 5)?, filter }))
     })
 }
 
@@ -210,19 +214,66 @@ fn matches(
     key: &PeerKey,
     generation: u32,
     match_key: &MatchKey,
+    after: &str,
+    limit: u32,
 ) -> rusqlite::Result<Vec<Item>> {
     let Some((store, _)) = store_id(conn, &key.store)? else { return Ok(Vec::new()) };
     // A peer without rows has id 0: no entry is its.
     let peer = peer_id(conn, key)?.unwrap_or(0);
-    let sql = format!(
-        "SELECT {ITEM} FROM match_key CROSS JOIN item ON item.store = match_key.store AND item.guid = match_key.guid
-         WHERE match_key.store = ?1 AND match_key.key = ?2 AND NOT EXISTS
-           (SELECT 1 FROM map WHERE map.peer = ?3 AND map.generation = ?4 AND map.guid = item.guid)
-         ORDER BY item.rev, item.guid LIMIT ?5"
-    );
-    let mut statement = conn.prepare_cached(&sql)?;
-    let items = statement.query_map(params![store, match_key.0, peer, generation, MATCHES], item_from)?;
+    let mut statement = conn.prepare_cached(&matches_sql())?;
+    let items =
+        statement.query_map(params![store, match_key.0, peer, generation, after, limit], item_from)?;
     items.collect()
+}
+
+fn matches_sql() -> String {
+    format!(
+        "SELECT {ITEM} FROM match_key CROSS JOIN item ON item.store = match_key.store AND item.guid = match_key.guid
+         WHERE match_key.store = ?1 AND match_key.key = ?2 AND match_key.guid > ?5 AND NOT EXISTS
+           (SELECT 1 FROM map WHERE map.peer = ?3 AND map.generation = ?4 AND map.guid = item.guid)
+         ORDER BY match_key.guid LIMIT ?6"
+    )
+}
+
+fn children(conn: &Connection, key: &StoreKey, parent: &Guid, limit: u32) -> rusqlite::Result<Vec<Item>> {
+    let Some((store, _)) = store_id(conn, key)? else { return Ok(Vec::new()) };
+    let mut statement = conn.prepare_cached(&children_sql())?;
+    let items = statement.query_map(params![store, parent.as_str(), limit], item_from)?;
+    items.collect()
+}
+
+fn children_sql() -> String {
+    format!(
+        "SELECT {ITEM} FROM item WHERE item.store = ?1 AND item.parent = ?2 AND item.deleted = 0
+         ORDER BY item.guid LIMIT ?3"
+    )
+}
+
+fn live(
+    conn: &Connection,
+    key: &PeerKey,
+    generation: u32,
+    cursor: &Cursor,
+    limit: u32,
+) -> rusqlite::Result<Vec<Row>> {
+    let Some((store, _)) = store_id(conn, &key.store)? else { return Ok(Vec::new()) };
+    let peer = peer_id(conn, key)?.unwrap_or(0);
+    let after = cursor.guid.as_ref().map_or("", Guid::as_str);
+    let mut statement = conn.prepare_cached(&live_sql())?;
+    let rows = statement
+        .query_map(params![store, peer, generation, cursor.rank, int(cursor.rev), after, limit], |row| {
+            Ok(Row { item: item_from(row)?, entry: entry_from(row, 10)? })
+        })?;
+    rows.collect()
+}
+
+fn live_sql() -> String {
+    format!(
+        "SELECT {ITEM}, {ENTRY} FROM item
+           LEFT JOIN map ON map.peer = ?2 AND map.generation = ?3 AND map.guid = item.guid
+         WHERE item.store = ?1 AND (item.rank, item.rev, item.guid) > (?4, ?5, ?6) AND NOT item.deleted
+         ORDER BY item.rank, item.rev, item.guid LIMIT ?7"
+    )
 }
 
 /// What makes an item news for the peer: ?1 store, ?2 peer, ?3 generation, ?4 rank, after (?5 revision, ?6 id),
@@ -385,6 +436,15 @@ mod tests {
         for sql in [rows_sql(), format!("SELECT count(*) {NEWS}")] {
             let plan = plan(&sql);
             assert!(plan.contains("item_walk (store=? AND rank=? AND (rev,guid)>(?,?) AND rev<?)"), "{plan}");
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+        for (sql, index) in [
+            (matches_sql(), "match_key USING PRIMARY KEY (store=? AND key=? AND guid>?)"),
+            (children_sql(), "item_parent (store=? AND parent=?)"),
+            (live_sql(), "item_walk (store=? AND (rank,rev,guid)>(?,?,?))"),
+        ] {
+            let plan = plan(&sql);
+            assert!(plan.contains(index), "{plan}");
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
         }
         let plan = plan("SELECT min(rank) FROM item WHERE store = ?1 AND rank >= ?2");

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// The schema that this program writes. A file with a newer one is refused.
-pub const SCHEMA: i64 = 1;
+pub const SCHEMA: i64 = 2;
 
 /// `application_id` of our files: "MSDB".
 pub(super) const APPLICATION: i64 = 0x4d53_4442;
@@ -62,6 +62,17 @@ CREATE TABLE device (
 ) STRICT;
 ";
 
+/// What was set aside before it was deleted; what a peer's filter was; where the items of a folder are.
+const V2: &str = "
+CREATE TABLE kept (
+  id INTEGER PRIMARY KEY, store INTEGER NOT NULL, guid TEXT NOT NULL, until INTEGER, added INTEGER NOT NULL,
+  rank INTEGER NOT NULL, parent TEXT, kind TEXT NOT NULL, fields BLOB NOT NULL, match_keys BLOB NOT NULL, data BLOB
+) STRICT;
+CREATE INDEX kept_until ON kept (until) WHERE until IS NOT NULL;
+CREATE INDEX item_parent ON item (store, parent, guid) WHERE deleted = 0 AND parent IS NOT NULL;
+ALTER TABLE peer ADD COLUMN filter BLOB;
+";
+
 /// The schema of a file; 0 when it is new.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -75,9 +86,15 @@ pub(super) fn application(conn: &Connection) -> rusqlite::Result<i64> {
 /// Brings a file to [`SCHEMA`], in one transaction. Another process may do so at the same time.
 pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
     let tx = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    if version(&tx)? == 0 {
+    let found = version(&tx)?;
+    if found < 1 {
         tx.execute_batch(V1)?;
         tx.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    if found < 2 {
+        tx.execute_batch(V2)?;
+    }
+    if found < SCHEMA {
         tx.pragma_update(None, "user_version", SCHEMA)?;
     }
     tx.commit()

@@ -240,7 +240,7 @@ fn golden_schema_1_stays_readable() {
         ours: format!("ours-{n}").into(),
         rev,
     };
-    let peer = Peer { generation: 2, started: 3, committed: Some(point(2, 6)), previous: Some(point(1, 4)) };
+    let peer = Peer { generation: 2, started: 3, committed: Some(point(2, 6)), previous: Some(point(1, 4)), filter: None };
     let device = Device { nonce: Some(Bytes::from_static(&[0xaa])), logins: 5, devinf: None, session: None };
     let session = SessionRow {
         version: 3,
@@ -251,7 +251,11 @@ fn golden_schema_1_stays_readable() {
     let expected = [
         (Read::Head(mail.clone()), Value::Rev(7)),
         (Read::Item(mail.clone(), guid.clone()), Value::Item(Some(item.clone()))),
-        (Read::Matches(phone.clone(), 9, match_key), Value::Items(vec![item])),
+        (
+            Read::Matches { peer: phone.clone(), generation: 9, key: match_key, after: None, limit: 9 },
+            Value::Items(vec![item.clone()]),
+        ),
+        (Read::Children(mail.clone(), Guid::unvalidated("folder-1"), 9), Value::Items(vec![item])),
         (Read::Body(mail, guid.clone()), Value::Body(Some(Bytes::from_static(b"Subject: a\r\n")))),
         (Read::Peer(phone.clone()), Value::Peer(Some(peer))),
         (Read::ByWire(phone, 2, "tmp1".into()), Value::Entry(Some(entry))),

@@ -70,6 +70,13 @@ impl Writer<'_> {
                 self.put_item(store, guid, *expect, value, body.as_ref())
             }
             Write::DeleteItem { store, guid, expect } => self.delete_item(store, guid, *expect),
+            Write::Keep { store, guid, until } => self.keep(store, guid, *until),
+            Write::MoveSpool(from, to) => {
+                self.conn.prepare_cached("DELETE FROM spool WHERE token = ?1")?.execute([to])?;
+                let sql = "UPDATE spool SET token = ?2 WHERE token = ?1";
+                self.conn.prepare_cached(sql)?.execute([from, to])?;
+                Ok(())
+            }
             Write::Map(peer, record, seen) => self.map(peer, record, *seen),
             Write::PutPeer(key, peer) => self.put_peer(key, peer),
             Write::PutDevice(user, id, device) => self.put_device(user, id, device),
@@ -147,6 +154,19 @@ impl Writer<'_> {
             .execute(params![store, guid.as_str(), int(rev)])?;
         self.change_keys(store, guid, &old.map(|old| old.match_keys).unwrap_or_default(), &[])?;
         self.drop_body(store, guid)
+    }
+
+    fn keep(&self, key: &StoreKey, guid: &Guid, until: Option<u64>) -> Result<(), Fault> {
+        let Some((store, _)) = store_id(self.conn, key)? else { return Ok(()) };
+        self.conn
+            .prepare_cached(
+                "INSERT INTO kept (store, guid, until, added, rank, parent, kind, fields, match_keys, data)
+                 SELECT item.store, item.guid, ?3, ?4, rank, parent, kind, fields, match_keys, data
+                 FROM item LEFT JOIN body ON body.store = item.store AND body.guid = item.guid
+                 WHERE item.store = ?1 AND item.guid = ?2 AND item.deleted = 0",
+            )?
+            .execute(params![store, guid.as_str(), until.map(int), self.now])?;
+        Ok(())
     }
 
     /// The old row, if the item was as expected before this commit.
@@ -254,7 +274,8 @@ impl Writer<'_> {
         self.conn
             .prepare_cached(
                 "UPDATE peer SET generation = ?2, committed_theirs = ?3, committed_ours = ?4, committed_rev = ?5,
-                   previous_theirs = ?6, previous_ours = ?7, previous_rev = ?8, started = ?9 WHERE id = ?1",
+                   previous_theirs = ?6, previous_ours = ?7, previous_rev = ?8, started = ?9, filter = ?10
+                 WHERE id = ?1",
             )?
             .execute(params![
                 id,
@@ -265,7 +286,8 @@ impl Writer<'_> {
                 previous.map(|point| &point.theirs),
                 previous.map(|point| &point.ours),
                 previous.map(|point| int(point.rev)),
-                value.started
+                value.started,
+                value.filter.map(|key| key.0)
             ])?;
         Ok(())
     }

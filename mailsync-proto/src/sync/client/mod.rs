@@ -40,7 +40,8 @@ pub struct Plan {
     pub name: Box<str>,
     /// The server's path of it.
     pub remote: Box<str>,
-    /// How. A first sync is slow whatever is asked.
+    /// How. A first sync compares everything, unless it is a refresh; who asked for one way only then sends, or
+    /// takes, nothing all the same.
     pub mode: Mode,
 }
 
@@ -133,7 +134,7 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
     let nonce = device.as_ref().and_then(|device| device.nonce.clone());
     let known = device.as_ref().and_then(|device| device.devinf.clone());
     let ours = devinf::to_bytes(&devinf::ours(&config.identity, &config.stores, config.session.version));
-    let put = known.is_some() && known == ours && core.stores.iter().all(|store| store.mode == Mode::TwoWay);
+    let put = known.is_some() && known == ours && core.stores.iter().all(|store| !store.mode.is_anew());
     let ex = ClientSession::new(&config.session, &session_id, nonce.as_deref()).start(&config.session)?;
     let state = State { devinf_put: put, devinf_got: put, ..State::default() };
     let mut run = Run { config, core, state, current: None };
@@ -150,21 +151,18 @@ fn begin_store(core: &mut Core<'_, '_>, plan: &Plan) -> Result<(), Missing> {
     let our_next = format!("{}-{}", core.at.now, core.ids.short());
     let ours = format!("./{}", plan.name);
     let mut store = StoreSync::new(&plan.name, &ours, &plan.remote, peer.clone(), our_next.into());
-    let index = core.stores.len();
-    match &peer.committed {
-        Some(point) => {
-            store.resume(point);
-            core.add_store(store);
-            if plan.mode == Mode::Slow {
-                core.begin_slow(index, WhySlow::Asked);
-            }
-        }
-        None => {
-            core.add_store(store);
-            core.begin_slow(index, WhySlow::First);
-        }
+    store.wanted = plan.mode;
+    if let Some(point) = &peer.committed {
+        store.go_on(plan.mode, point);
     }
-    Ok(())
+    let index = core.stores.len();
+    core.add_store(store);
+    match (plan.mode, &peer.committed) {
+        (mode, _) if mode.is_anew() && mode != Mode::Slow => core.begin_anew(index, mode, None),
+        (_, None) => core.begin_anew(index, Mode::Slow, Some(WhySlow::First)),
+        (Mode::Slow, _) => core.begin_anew(index, Mode::Slow, Some(WhySlow::Asked)),
+        _ => Ok(()),
+    }
 }
 
 /// Takes an answer of the server and makes the next message. When the turn's session value is gone, the session
@@ -242,7 +240,7 @@ impl<'a, 'f> Run<'a, 'f> {
         }
         if over {
             let tags: Vec<Tag> = ex.awaited_tags().filter_map(Tag::from_bytes).collect();
-            self.core.complete(&tags);
+            self.core.complete(&tags, |_| true);
             self.keep_login(&ex);
             return self.end(version);
         }
@@ -320,19 +318,24 @@ impl<'a, 'f> Run<'a, 'f> {
 
     /// The server's Alert: how it wants to sync, and its anchors.
     fn alert(&mut self, code: AlertCode, target: &str, source: &str, anchor: Option<&Anchor>) -> StatusCode {
+        if let Some(mode) = Mode::of_server_code(code) {
+            return self.server_alert(mode, target, source);
+        }
         let Some(index) = self.find(target, source) else { return StatusCode::NOT_FOUND };
         let Some(store) = self.core.stores.get_mut(index) else { return StatusCode::NOT_FOUND };
         store.their_next = Some(anchor.map(|anchor| anchor.next.clone()).unwrap_or_default());
         let known = store.base.committed.as_ref().map(|point| &*point.theirs);
         let last = anchor.and_then(|anchor| anchor.last.as_deref()).filter(|last| !last.is_empty());
-        let (status, why) = match (store.mode, code) {
-            (Mode::Slow, AlertCode::SLOW | AlertCode::TWO_WAY) => (StatusCode::OK, None),
-            (Mode::TwoWay, AlertCode::SLOW) => (StatusCode::OK, Some(WhySlow::ServerAsked)),
-            (Mode::TwoWay, AlertCode::TWO_WAY) if last.is_some() && last != known => {
+        let strange = store.mode.needs_anchors() && last.is_some() && last != known;
+        // spec: session facts section 3: nobody who asked only to send is written to
+        let slow_is_fine = store.mode.needs_anchors() && store.mode.takes(Side::Client);
+        let (status, why) = match (store.mode, Mode::of_code(code)) {
+            (ours, Some(mode)) if ours == mode && !strange => (StatusCode::OK, None),
+            (ours, Some(mode)) if ours == mode && slow_is_fine => {
                 (StatusCode::REFRESH_REQUIRED, Some(WhySlow::ServerAnchor))
             }
-            (Mode::TwoWay, AlertCode::TWO_WAY) => (StatusCode::OK, None),
-            // spec: session facts section 3: no change to a mode that was not asked for
+            (Mode::Slow, Some(Mode::TwoWay)) => (StatusCode::OK, None),
+            (_, Some(Mode::Slow)) if slow_is_fine => (StatusCode::OK, Some(WhySlow::ServerAsked)),
             _ => {
                 store.fail(StatusCode::FORBIDDEN);
                 (StatusCode::FORBIDDEN, None)
@@ -341,11 +344,23 @@ impl<'a, 'f> Run<'a, 'f> {
         if let Some(why) = why {
             self.core.begin_slow(index, why);
         }
-        if let Some(store) = self.core.stores.get(index).filter(|store| store.is_active()) {
-            let (store, mode, why_slow) = (store.name.clone(), store.mode, store.why_slow);
-            self.core.events.push(Event::Alerted { store, mode, why_slow });
+        if let Some(store) = self.core.stores.get(index) {
+            let (name, mode, why_slow) = (store.name.clone(), store.mode, store.why_slow);
+            let event = match store.failed {
+                None => Event::Alerted { store: name, mode, why_slow },
+                Some(code) => Event::StoreRefused { store: name, code },
+            };
+            self.core.events.push(event);
         }
         status
+    }
+
+    /// The server wants a sync of a datastore: the host begins one, by `mode`.
+    fn server_alert(&mut self, mode: Mode, target: &str, source: &str) -> StatusCode {
+        let name = |path: &str| self.config.stores.iter().find(|store| store.is_named(path));
+        let Some(config) = name(target).or_else(|| name(source)) else { return StatusCode::NOT_FOUND };
+        self.core.events.push(Event::ServerAlerted { store: config.name.clone(), mode });
+        StatusCode::OK
     }
 
     fn answered(&mut self, tag: &[u8], code: StatusCode, dropped: bool) -> Result<(), Missing> {
@@ -366,7 +381,8 @@ impl<'a, 'f> Run<'a, 'f> {
     fn alert_answered(&mut self, index: usize, code: StatusCode) {
         let Some(store) = self.core.stores.get_mut(index) else { return };
         if code == StatusCode::REFRESH_REQUIRED {
-            if store.mode != Mode::Slow {
+            // spec: session facts section 3: it is for the Alert that comes with it to say what follows
+            if store.mode == Mode::TwoWay {
                 self.core.begin_slow(index, WhySlow::ClientAnchor);
             }
         } else if code.is_error() {
@@ -394,9 +410,8 @@ impl<'a, 'f> Run<'a, 'f> {
             if store.alerted {
                 continue;
             }
-            let code = if store.mode == Mode::Slow { AlertCode::SLOW } else { AlertCode::TWO_WAY };
             let tag = Tag::Alert(u8::try_from(index).unwrap_or(u8::MAX));
-            if ex.send(alert_command(code, store), tag.to_bytes()).is_err() {
+            if ex.send(alert_command(store.mode.code(), store), tag.to_bytes()).is_err() {
                 return false;
             }
             store.alerted = true;
@@ -421,13 +436,16 @@ impl<'a, 'f> Run<'a, 'f> {
                     }
                 }
                 // Maps that an earlier session could not send go before our changes.
-                if !self.say_maps(ex, |store| store.mode == Mode::TwoWay && !store.opened)? {
+                if !self.say_maps(ex, |store| !store.mode.is_anew() && !store.opened)? {
                     return Ok(false);
                 }
                 let caps = self.caps();
                 Sender::new(&mut self.core, ex, &caps).send()
             }
-            Package::Maps if ex.peer_final() => self.say_maps(ex, |_| true),
+            Package::Maps if ex.peer_final() => {
+                let swept = self.core.sweep()?;
+                Ok(self.say_maps(ex, |_| true)? && swept)
+            }
             Package::Maps | Package::Over => Ok(false),
         }
     }
@@ -454,6 +472,7 @@ impl<'a, 'f> Run<'a, 'f> {
 
     fn finish(mut self, ex: ClientExchange<'_>, version: u64, last: bool) -> Result<Step<Event>, TurnError> {
         let (session, message) = ex.finish(last)?;
+        self.core.remember_used();
         self.state.session = session.to_bytes()?.to_vec();
         self.state.stores = std::mem::take(&mut self.core.stores);
         let session = SessionWrite {

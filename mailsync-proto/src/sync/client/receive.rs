@@ -1,6 +1,7 @@
 //! Package 4: the server's changes.
 
 use super::super::collection::{Absorbed, Context, Incoming, Stop};
+use super::super::core::Side;
 use super::super::event::Event;
 use super::super::store::{Item, Seen, StoreKey};
 use super::super::turn::Missing;
@@ -22,7 +23,11 @@ impl Run<'_, '_> {
             ex.answer(slot, StatusCode::NOT_FOUND);
             return Ok(());
         };
-        let code = self.apply(index, received)?;
+        let taken = self.core.stores.get(index).map(|store| (store.takes(Side::Client), store));
+        let code = match taken {
+            Some((false, store)) => store.not_taking(Side::Client),
+            _ => self.apply(index, received)?,
+        };
         ex.answer(slot, code);
         let Some(store) = self.core.stores.get_mut(index) else { return Ok(()) };
         if code.is_success() {
@@ -73,6 +78,12 @@ impl Run<'_, '_> {
             Err(code) => return Ok(code),
         };
         // What is there under an id of our own (a folder that everyone has) is bound to.
+        if existing.is_none() && absorbed.same_as.is_none() && self.compares(index) {
+            // The server could not compare what we did not send: we do.
+            if let Some(item) = self.core.matching(index, key, &absorbed.value)? {
+                return self.pair(index, key, wire, &item, absorbed);
+            }
+        }
         let (guid, existing) = match &absorbed.same_as {
             Some(own) => match self.core.item(key, own)?.filter(|item| !item.deleted) {
                 Some(item) => (own.clone(), Some(item)),
@@ -83,19 +94,53 @@ impl Run<'_, '_> {
         let expect = existing.as_ref().map(|item| item.rev);
         let body = absorbed.body.or_else(|| existing.is_none().then(Default::default));
         self.core.batch.put(key, &guid, expect, absorbed.value, body);
+        Ok(self.offered(index, guid, wire, Seen::ThisCommit, 0))
+    }
+
+    /// Whether items of ours may be those of the server though they were not sent.
+    fn compares(&self, index: usize) -> bool {
+        let side = Side::Client;
+        self.core.stores.get(index).is_some_and(|store| store.mode.is_anew() && !store.sends(side))
+    }
+
+    /// The server's item is one of ours.
+    fn pair(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        wire: &str,
+        item: &Item,
+        absorbed: Absorbed,
+    ) -> Result<StatusCode, Missing> {
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, &item.guid)?;
+        let same = item.value.match_keys.last() == absorbed.value.match_keys.last()
+            && self
+                .core
+                .config(index)
+                .is_some_and(|config| config.collection.same_state(&item.value, &absorbed.value));
+        if same {
+            return Ok(self.offered(index, item.guid.clone(), wire, Seen::AsRecorded, item.rev));
+        }
+        self.core.batch.put(key, &item.guid, Some(item.rev), absorbed.value, absorbed.body);
+        Ok(self.offered(index, item.guid.clone(), wire, Seen::ThisCommit, 0))
+    }
+
+    /// The server's id of an item is to be mapped to ours.
+    fn offered(&mut self, index: usize, guid: Guid, wire: &str, seen: Seen, rev: u64) -> StatusCode {
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return StatusCode::NOT_FOUND };
         let wire = if guid.as_str() == wire {
             Wire::Guid
         } else {
             match TempId::try_from(wire) {
                 Ok(temp) => Wire::Temp(temp),
-                Err(_) => return Ok(StatusCode::BAD_REQUEST),
+                Err(_) => return StatusCode::BAD_REQUEST,
             }
         };
         let state = State::Pending { wire };
-        let entry = Entry { guid, state, generation: lookup.generation, seen_rev: 0, form: 0 };
-        self.core.batch.map(lookup, vec![Record::Put(entry)], Seen::ThisCommit);
-        Ok(StatusCode::ITEM_ADDED)
+        let entry = Entry { guid, state, generation: lookup.generation, seen_rev: rev, form: 0 };
+        self.core.batch.map(lookup, vec![Record::Put(entry)], seen);
+        StatusCode::ITEM_ADDED
     }
 
     /// Our id for an id of the server, and the item that is there already if this `Add` came before.
@@ -111,6 +156,11 @@ impl Run<'_, '_> {
             let item = self.core.item(key, &candidate);
             let (entry, item) = (entry?, item?);
             let Some(item) = item else { return Ok((candidate, None)) };
+            // A refresh overwrites what it finds.
+            let free = entry.is_none() && !self.core.batch.touches(key, &candidate);
+            if free && self.core.stores.get(index).is_some_and(|store| store.mode.empties(Side::Client)) {
+                return Ok((candidate, Some(item)));
+            }
             let again = entry
                 .is_some_and(|entry| matches!(entry.state, State::Pending { .. }) && entry.wire_id() == wire);
             if again || (item.deleted && !self.core.batch.touches(key, &candidate)) {
@@ -136,6 +186,9 @@ impl Run<'_, '_> {
             Err(code) => return Ok(code),
         };
         let expect = item.as_ref().map(|item| item.rev);
+        if self.is_kept(index, item.as_ref(), entry.as_ref()) {
+            return Ok(StatusCode::CONFLICT);
+        }
         let pending = live.filter(|item| entry.as_ref().is_some_and(|entry| item.rev > entry.seen_rev));
         let (value, taken) = match (pending, self.core.config(index)) {
             // mission: M5: a pending change of ours is not undone by the server's older state
@@ -163,11 +216,29 @@ impl Run<'_, '_> {
         Ok(if added { StatusCode::ITEM_ADDED } else { StatusCode::OK })
     }
 
+    /// Whether an item has a change of ours that does not go in this session: it stays until a sync that sends.
+    fn is_kept(&self, index: usize, item: Option<&Item>, entry: Option<&Entry>) -> bool {
+        let Some(store) = self.core.stores.get(index) else { return false };
+        let waits = !store.sends(Side::Client) && !store.mode.is_anew();
+        let touched =
+            item.is_some_and(|item| self.core.batch.touches(&self.core.store_key(&store.name), &item.guid));
+        let changed = match (item, entry) {
+            (Some(item), Some(entry)) => item.rev > entry.seen_rev,
+            _ => false,
+        };
+        waits && changed && !touched
+    }
+
     fn delete(&mut self, index: usize, key: &StoreKey, guid: &Guid) -> Result<StatusCode, Missing> {
         let item = self.core.item(key, guid)?;
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
-        lookup.by_guid(&mut self.core.reader, guid)?;
-        let records = idmap::forget(lookup.view(), lookup.generation, guid);
+        let entry = lookup.by_guid(&mut self.core.reader, guid)?;
+        let (view, generation) = (lookup.view().clone(), lookup.generation);
+        if self.is_kept(index, item.as_ref().filter(|item| !item.deleted), entry.as_ref()) {
+            return Ok(StatusCode::CONFLICT);
+        }
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let records = idmap::forget(&view, generation, guid);
         self.core.batch.map(lookup, records, Seen::AsRecorded);
         match item.filter(|item| !item.deleted) {
             Some(item) => {

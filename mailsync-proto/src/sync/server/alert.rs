@@ -23,11 +23,11 @@ impl Run<'_, '_> {
             self.refused(target, StatusCode::NOT_FOUND);
             return Ok(());
         };
-        if !matches!(code, AlertCode::TWO_WAY | AlertCode::SLOW) {
+        let Some(wanted) = Mode::of_code(code) else {
             ex.answer_alert(slot, StatusCode::NOT_SUPPORTED, anchor);
             self.refused(target, StatusCode::NOT_SUPPORTED);
             return Ok(());
-        }
+        };
         if self.core.stores.iter().any(|store| store.name == config.name) {
             ex.answer_alert(slot, StatusCode::ALREADY_EXISTS, anchor);
             return Ok(());
@@ -38,32 +38,32 @@ impl Run<'_, '_> {
         };
         let our_next = format!("{}-{}", self.core.at.now, self.core.ids.short());
         let mut store = StoreSync::new(&config.name, target, source, peer.clone(), our_next.into());
+        store.wanted = wanted;
         store.their_next = anchor.map(|anchor| anchor.next.clone());
         let last = anchor.and_then(|anchor| anchor.last.as_deref()).unwrap_or_default();
         let point = sync_point(&peer, last);
-        let slow = match (&point, code) {
-            (_, AlertCode::SLOW) => {
-                Some(if peer.committed.is_none() { WhySlow::First } else { WhySlow::Asked })
+        // spec: session facts section 3
+        let (mode, why_slow) = match &point {
+            Some(point) if wanted.needs_anchors() => {
+                store.go_on(wanted, point);
+                (wanted, None)
             }
-            (Some(point), _) => {
-                store.resume(point);
-                None
+            None if wanted.needs_anchors() => {
+                (Mode::Slow, Some(if last.is_empty() { WhySlow::First } else { WhySlow::ClientAnchor }))
             }
-            (None, _) => Some(if last.is_empty() { WhySlow::First } else { WhySlow::ClientAnchor }),
+            _ if wanted == Mode::Slow => {
+                (wanted, Some(if peer.committed.is_none() { WhySlow::First } else { WhySlow::Asked }))
+            }
+            _ => (wanted, None),
         };
         let index = self.core.stores.len();
         self.core.add_store(store);
-        if let Some(why) = slow {
-            self.core.begin_slow(index, why);
+        if mode.is_anew() {
+            self.core.begin_anew(index, mode, why_slow)?;
         }
-        let status = if slow.is_some() && code != AlertCode::SLOW {
-            StatusCode::REFRESH_REQUIRED
-        } else {
-            StatusCode::OK
-        };
+        let status = if mode == wanted { StatusCode::OK } else { StatusCode::REFRESH_REQUIRED };
         ex.answer_alert(slot, status, anchor);
-        let mode = if slow.is_some() { Mode::Slow } else { Mode::TwoWay };
-        self.core.events.push(Event::Alerted { store: config.name.clone(), mode, why_slow: slow });
+        self.core.events.push(Event::Alerted { store: config.name.clone(), mode, why_slow });
         Ok(())
     }
 
@@ -77,9 +77,8 @@ impl Run<'_, '_> {
             if store.alerted || !store.is_active() {
                 continue;
             }
-            let code = if store.mode == Mode::Slow { AlertCode::SLOW } else { AlertCode::TWO_WAY };
             let tag = Tag::Alert(u8::try_from(index).unwrap_or(u8::MAX));
-            if ex.send(alert_command(code, store), tag.to_bytes()).is_err() {
+            if ex.send(alert_command(store.mode.code(), store), tag.to_bytes()).is_err() {
                 return false;
             }
             store.alerted = true;
@@ -92,7 +91,7 @@ impl Run<'_, '_> {
     pub(super) fn alert_answered(&mut self, index: usize, code: StatusCode) {
         let Some(store) = self.core.stores.get_mut(index) else { return };
         if code == StatusCode::REFRESH_REQUIRED {
-            if store.mode != Mode::Slow {
+            if !store.mode.is_anew() {
                 self.core.begin_slow(index, WhySlow::ServerAnchor);
             }
         } else if code.is_error() {

@@ -339,12 +339,20 @@ impl<'a, 'f> Run<'a, 'f> {
         }
         match ex.package() {
             Package::Changes => {
+                if !self.core.sweep()? {
+                    return Ok(false);
+                }
                 let caps = self.caps()?;
-                Sender::new(&mut self.core, ex, &caps).send()
+                let all = Sender::new(&mut self.core, ex, &caps).send()?;
+                if all {
+                    // spec: session facts section 1: a client that has nothing to map may end here
+                    self.core.complete(&[], |store| !store.sends(Side::Server));
+                }
+                Ok(all)
             }
             Package::Maps => {
                 let tags: Vec<Tag> = ex.awaited_tags().filter_map(Tag::from_bytes).collect();
-                self.core.complete(&tags);
+                self.core.complete(&tags, |_| true);
                 Ok(true)
             }
             Package::Alerts | Package::Over => Ok(true),
@@ -356,6 +364,7 @@ impl<'a, 'f> Run<'a, 'f> {
         let session = match session {
             None => None,
             Some(session) => {
+                self.core.remember_used();
                 self.state.session = session.to_bytes()?.to_vec();
                 self.state.stores = std::mem::take(&mut self.core.stores);
                 Some(SessionWrite {

@@ -1,9 +1,10 @@
 //! Package 3 and after: the client's changes, its maps, and its answers to ours.
 
 use super::super::collection::{Absorbed, Context, Incoming, Stop};
+use super::super::core::Side;
 use super::super::event::{ConflictRule, Event, Mode};
 use super::super::state::Tag;
-use super::super::store::{Direction, Item, ItemValue, Read, Seen, StoreKey, Value, Write};
+use super::super::store::{Direction, Item, ItemValue, Seen, StoreKey, Write};
 use super::super::turn::Missing;
 use super::Run;
 use bytes::Bytes;
@@ -66,7 +67,11 @@ impl Run<'_, '_> {
             ex.answer(slot, StatusCode::NOT_FOUND);
             return Ok(());
         };
-        let code = self.apply(index, received)?;
+        let taken = self.core.stores.get(index).map(|store| (store.takes(Side::Server), store));
+        let code = match taken {
+            Some((false, store)) => store.not_taking(Side::Server),
+            _ => self.apply(index, received)?,
+        };
         ex.answer(slot, code);
         let Some(store) = self.core.stores.get_mut(index) else { return Ok(()) };
         if code.is_success() {
@@ -132,10 +137,10 @@ impl Run<'_, '_> {
             Err(code) => return Ok(code),
         };
         let Some(store) = self.core.stores.get(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
-        let slow = store.mode == Mode::Slow;
+        let (slow, refresh) = (store.mode.is_anew(), store.mode == Mode::RefreshFromClient);
         let same = match &absorbed.same_as {
             Some(guid) => self.core.item(&arrival.key, guid)?,
-            None if slow => self.matching(arrival, &absorbed.value)?,
+            None if slow => self.core.matching(arrival.index, &arrival.key, &absorbed.value)?,
             None => None,
         };
         match same {
@@ -145,6 +150,7 @@ impl Run<'_, '_> {
             Some(item) if absorbed.same_as.is_some() && item.value.rank > 0 => {
                 return self.pair_and_tell(arrival, &item);
             }
+            Some(item) if refresh => return self.overwrite(arrival, &item, absorbed),
             Some(item) => return self.pair(arrival, &item, &absorbed.value),
             None => {}
         }
@@ -185,26 +191,6 @@ impl Run<'_, '_> {
         }
     }
 
-    /// The item of ours that is the client's item: by its keys, one to one.
-    // threat: S10
-    fn matching(&mut self, arrival: &Arrival<'_>, value: &ItemValue) -> Result<Option<Item>, Missing> {
-        let Some(lookup) = self.core.lookups.get(arrival.index) else { return Ok(None) };
-        let (peer, generation) = (lookup.peer.clone(), lookup.generation);
-        for match_key in &value.match_keys {
-            let read = Read::Matches(peer.clone(), generation, *match_key);
-            let Value::Items(candidates) = self.core.reader.read(read)? else { continue };
-            let Some(lookup) = self.core.lookups.get(arrival.index) else { return Ok(None) };
-            let free = candidates.iter().find(|item| {
-                lookup.view().by_guid(generation, &item.guid).is_none()
-                    && !self.core.batch.touches(&arrival.key, &item.guid)
-            });
-            if let Some(item) = free {
-                return Ok(Some(item.clone()));
-            }
-        }
-        Ok(None)
-    }
-
     /// The client's item is one of ours: they become one, and what differs is merged.
     fn pair(
         &mut self,
@@ -225,6 +211,27 @@ impl Run<'_, '_> {
         if code != StatusCode::ALREADY_EXISTS {
             self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), merged, None);
             self.walk_again(arrival.index, !taken);
+        }
+        Ok(code)
+    }
+
+    /// In a refresh the client's item takes the place of its like.
+    fn overwrite(
+        &mut self,
+        arrival: &Arrival<'_>,
+        item: &Item,
+        absorbed: Absorbed,
+    ) -> Result<StatusCode, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, &item.guid)?;
+        let same = self.same_state(arrival.index, &item.value, &absorbed.value)
+            && item.value.match_keys.last() == absorbed.value.match_keys.last();
+        if same {
+            return Ok(self.bind(arrival, &item.guid, Seen::AsRecorded, item.rev, StatusCode::ITEM_ADDED));
+        }
+        let code = self.bind(arrival, &item.guid, Seen::ThisCommit, 0, StatusCode::ITEM_ADDED);
+        if code != StatusCode::ALREADY_EXISTS {
+            self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, absorbed.body);
         }
         Ok(code)
     }
@@ -360,7 +367,7 @@ impl Run<'_, '_> {
         let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
         let conflict = edit_wins && item.as_ref().is_some_and(|item| item.rev > entry.seen_rev);
         let effects = match item.as_ref().filter(|_| !conflict) {
-            Some(item) => match self.removed(index, key, item)? {
+            Some(item) => match self.core.removed(index, key, item)? {
                 Ok(effects) => effects,
                 Err(code) => return Ok(code),
             },
@@ -379,27 +386,6 @@ impl Run<'_, '_> {
         effects.into_iter().for_each(|write| self.core.batch.push(write));
         self.core.batch.delete(key, &item.guid, item.rev);
         Ok(StatusCode::OK)
-    }
-
-    /// What a deletion sets off, or the status that refuses it.
-    fn removed(
-        &mut self,
-        index: usize,
-        key: &StoreKey,
-        item: &Item,
-    ) -> Result<Result<Vec<Write>, StatusCode>, Missing> {
-        let Some(config) = self.core.config(index) else { return Ok(Err(StatusCode::NOT_FOUND)) };
-        let (user, now) = (self.core.user.clone(), self.core.at.now);
-        let mut cx =
-            Context::new(key, &user, now, &mut self.core.reader).with_pending(self.core.batch.writes());
-        match config.collection.removed(&mut cx, item, true) {
-            Ok(effects) => Ok(Ok(effects)),
-            Err(Stop::Missing(missing)) => Err(missing),
-            Err(Stop::Refuse(code, reason)) => {
-                self.core.events.push(Event::Oddity(format!("{} {}: {reason}", config.name, item.guid)));
-                Ok(Err(code))
-            }
-        }
     }
 
     /// Reads an item by its collection; the inner error is a status.

@@ -11,6 +11,8 @@ pub(super) fn cases<S: Fixture>() -> Vec<Case<S>> {
         ("without a body the old one stays", body_stays),
         ("a deleted item leaves a tombstone", tombstone),
         ("a tombstone can come back", undelete),
+        ("what is in an item", children),
+        ("what is set aside", keeping),
         ("a wrong expectation is stale", expectations),
         ("an expectation is about the state before the commit", expect_before_commit),
         ("a commit is all or nothing", all_or_nothing),
@@ -33,7 +35,9 @@ fn empty<S: Fixture>(store: &S) {
         (Read::Device("ana".into(), "phone".into()), Value::Device(None)),
         (Read::Item(mail(), guid("a")), Value::Item(None)),
         (Read::Body(mail(), guid("a")), Value::Body(None)),
-        (Read::Matches(peer("phone"), 0, key(1)), Value::Items(vec![])),
+        (matches_of(0, 1), Value::Items(vec![])),
+        (Read::Children(mail(), guid("a"), 9), Value::Items(vec![])),
+        (Read::Live(peer("phone"), 0, Cursor::default(), 9), Value::Rows(vec![])),
         (Read::Rows(changes.clone(), Cursor::default(), 10), Value::Rows(vec![])),
         (Read::Count(changes), Value::Count(0)),
         (Read::Spool { token: "t".into(), direction: Direction::In, offset: 0, len: 10 }, Value::Body(None)),
@@ -135,7 +139,7 @@ fn tombstone<S: Fixture>(store: &S) {
     };
     assert_eq!(item(store, "a"), Some(expected));
     assert_eq!(body(store, "a"), None);
-    assert_eq!(read(store, Read::Matches(peer("phone"), 0, key(1))), Value::Items(vec![]));
+    assert_eq!(read(store, matches_of(0, 1)), Value::Items(vec![]));
 }
 
 fn undelete<S: Fixture>(store: &S) {
@@ -146,6 +150,29 @@ fn undelete<S: Fixture>(store: &S) {
     let found = item(store, "a").unwrap();
     assert_eq!((found.rev, found.body_rev, found.deleted, found.size), (3, 3, false, 9));
     assert_eq!(body(store, "a"), Some(Bytes::from_static(b"body of a")));
+}
+
+fn children<S: Fixture>(store: &S) {
+    let inside = |parent: &str| ItemValue { parent: Some(guid(parent)), ..plain(1) };
+    commit(store, vec![put("f", None), put("g", None)]);
+    commit(store, vec![put_value("b", None, inside("f")), put_value("a", None, inside("f"))]);
+    let names = |parent: &str, limit| match read(store, Read::Children(mail(), guid(parent), limit)) {
+        Value::Items(items) => items.iter().map(|item| item.guid.to_string()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(names("f", 9), ["a", "b"]);
+    assert_eq!(names("f", 1), ["a"]);
+    commit(store, vec![put_value("a", Some(2), inside("g")), delete("b", 2)]);
+    assert!(names("f", 9).is_empty());
+    assert_eq!(names("g", 9), ["a"]);
+}
+
+fn keeping<S: Fixture>(store: &S) {
+    let keep = |id: &str| Write::Keep { store: mail(), guid: guid(id), until: Some(9) };
+    commit(store, vec![put("a", None)]);
+    commit(store, vec![keep("a"), delete("a", 1), keep("nothing")]);
+    assert!(item(store, "a").unwrap().deleted, "what is set aside is out of the way");
+    assert_eq!(head(store), 2);
 }
 
 fn expectations<S: Fixture>(store: &S) {
@@ -198,7 +225,7 @@ fn all_or_nothing<S: Fixture>(store: &S) {
     assert_eq!(item(store, "a").unwrap().value, plain(1));
     assert_eq!(body(store, "b"), None);
     assert_eq!(by_guid(store, "phone", 1, "a"), None);
-    assert_eq!(read(store, Read::Matches(peer("phone"), 0, key(9))), Value::Items(vec![]));
+    assert_eq!(read(store, matches_of(0, 9)), Value::Items(vec![]));
     assert_eq!(read(store, Read::Peer(peer("phone"))), Value::Peer(None));
     assert_eq!(read(store, Read::Once("ana".into(), "k".into())), Value::Once(None));
     let spool = Read::Spool { token: "t".into(), direction: Direction::Out, offset: 0, len: 9 };

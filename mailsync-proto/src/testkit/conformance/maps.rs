@@ -169,18 +169,20 @@ fn this_commit_of_nothing<S: Fixture>(store: &S) {
 
 fn peers<S: Fixture>(store: &S) {
     let point = |n: u64| SyncPoint { theirs: format!("2026{n}Z").into(), ours: "é".into(), rev: n };
-    let row = Peer { generation: 3, started: u32::MAX, committed: Some(point(8)), previous: Some(point(5)) };
+    let filter = Some(key(4));
+    let (committed, previous) = (Some(point(8)), Some(point(5)));
+    let row = Peer { generation: 3, started: u32::MAX, committed, previous, filter };
     commit(store, vec![Write::PutPeer(peer("phone"), row.clone())]);
     commit(store, vec![Write::PutPeer(peer("laptop"), Peer::default())]);
     assert_eq!(read(store, Read::Peer(peer("phone"))), Value::Peer(Some(row)));
-    let row = Peer { generation: 4, started: 4, committed: Some(point(9)), previous: None };
+    let row = Peer { generation: 4, started: 4, committed: Some(point(9)), ..Peer::default() };
     commit(store, vec![Write::PutPeer(peer("phone"), row.clone())]);
     assert_eq!(read(store, Read::Peer(peer("phone"))), Value::Peer(Some(row)));
     assert_eq!(read(store, Read::Peer(peer("laptop"))), Value::Peer(Some(Peer::default())));
 }
 
 fn matching<S: Store>(store: &S, generation: u32, octet: u8) -> Vec<String> {
-    match read(store, Read::Matches(peer("phone"), generation, key(octet))) {
+    match read(store, matches_of(generation, octet)) {
         Value::Items(items) => items.iter().map(|item| item.guid.to_string()).collect(),
         other => panic!("{other:?}"),
     }
@@ -191,18 +193,22 @@ fn matches<S: Fixture>(store: &S) {
     commit(store, vec![put_value("z", None, keyed(&[1])), put_value("y", None, keyed(&[2, 1]))]);
     commit(store, vec![put_value("a", None, keyed(&[1, 2])), put_value("d", None, keyed(&[1]))]);
     commit(store, vec![delete("d", 2)]);
-    assert_eq!(matching(store, 1, 1), ["y", "z", "a"], "by revision, then by id");
-    assert_eq!(matching(store, 1, 2), ["y", "a"]);
+    assert_eq!(matching(store, 1, 1), ["a", "y", "z"], "by id");
+    assert_eq!(matching(store, 1, 2), ["a", "y"]);
     assert!(matching(store, 1, 3).is_empty());
     commit(store, vec![map("phone", bound(1, "y", "1", 1)), map("phone", pending(1, "z", None, 1))]);
     assert_eq!(matching(store, 1, 1), ["a"], "bound and pending ones are taken");
-    assert_eq!(matching(store, 2, 1), ["y", "z", "a"], "in another generation they are free");
+    assert_eq!(matching(store, 2, 1), ["a", "y", "z"], "in another generation they are free");
     let many = (0..40).map(|n| put_value(&format!("m{n:02}"), None, keyed(&[7]))).collect();
     commit(store, many);
     let found = matching(store, 1, 7);
     assert_eq!(found.len(), 16);
     assert_eq!((found[0].as_str(), found[15].as_str()), ("m00", "m15"));
-    match read(store, Read::Matches(peer("phone"), 1, key(2))) {
+    let after = Some(guid("m15"));
+    let rest = Read::Matches { peer: peer("phone"), generation: 1, key: key(7), after, limit: 99 };
+    let Value::Items(rest) = read(store, rest) else { panic!("no items") };
+    assert_eq!((rest.len(), rest[0].guid.as_str()), (24, "m16"), "it goes on after an id");
+    match read(store, matches_of(1, 2)) {
         Value::Items(items) => assert_eq!(items[0].value.match_keys, [key(1), key(2)], "items come whole"),
         other => panic!("{other:?}"),
     }

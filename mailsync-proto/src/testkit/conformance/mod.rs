@@ -84,6 +84,10 @@ fn plain(rank: u8) -> ItemValue {
     ItemValue { rank, kind: "text/plain".into(), ..ItemValue::default() }
 }
 
+fn matches_of(generation: u32, octet: u8) -> Read {
+    Read::Matches { peer: peer("phone"), generation, key: key(octet), after: None, limit: 16 }
+}
+
 fn key(octet: u8) -> MatchKey {
     MatchKey([octet; 16])
 }

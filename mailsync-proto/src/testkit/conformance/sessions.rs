@@ -8,6 +8,7 @@ pub(super) fn cases<S: Fixture>() -> Vec<Case<S>> {
         ("a wrong session version is stale and writes nothing", stale_session),
         ("a removed session takes its spool with it", removal),
         ("a session is ended by another", ending),
+        ("a spool moves to another session", moving),
         ("a spooled object grows and is read in ranges", ranges),
         ("a spooled piece ends the object", pieces),
         ("a spool is cleared one way", clear),
@@ -98,6 +99,21 @@ fn ending<S: Fixture>(store: &S) {
     assert_eq!(spool(store, "old", Direction::Out, 0, 99), None);
     assert!(session(store, "new").is_some());
     commit(store, vec![Write::EndSession("old".into())]);
+}
+
+fn moving<S: Fixture>(store: &S) {
+    commit(store, vec![piece("old", Direction::In, 0, b"half"), piece("old", Direction::Out, 0, b"whole")]);
+    let go_on = vec![
+        Write::MoveSpool("old".into(), "new".into()),
+        Write::EndSession("old".into()),
+        piece("new", Direction::In, 4, b" more"),
+    ];
+    commit(store, go_on);
+    assert_eq!(spool(store, "new", Direction::In, 0, 99), Some(Bytes::from_static(b"half more")));
+    assert_eq!(spool(store, "new", Direction::Out, 0, 99), Some(Bytes::from_static(b"whole")));
+    assert_eq!(spool(store, "old", Direction::In, 0, 99), None);
+    commit(store, vec![Write::MoveSpool("none".into(), "other".into())]);
+    assert_eq!(spool(store, "other", Direction::In, 0, 99), None);
 }
 
 fn ranges<S: Fixture>(store: &S) {

@@ -9,6 +9,7 @@ pub(super) fn cases<S: Fixture>() -> Vec<Case<S>> {
         ("only revisions after since, up to upto", bounds),
         ("what the peer holds at that revision is left out", held),
         ("a tombstone is told only to who has an entry", tombstones),
+        ("all that is live, held or not", live),
         ("the walk stays put while others commit", stable),
     ]
 }
@@ -46,6 +47,20 @@ fn all<S: Store>(store: &S, changes: &Changes) -> Vec<Row> {
     }
     assert_eq!(read(store, Read::Count(changes.clone())), Value::Count(whole.len() as u64));
     whole
+}
+
+fn live<S: Fixture>(store: &S) {
+    commit(store, vec![put_value("b", None, plain(1)), put_value("f", None, plain(0))]);
+    commit(store, vec![put_value("a", None, plain(1)), put_value("gone", None, plain(1))]);
+    commit(store, vec![delete("gone", 2), map("phone", bound(1, "b", "1", 9))]);
+    let after = |cursor, limit| match read(store, Read::Live(peer("phone"), 1, cursor, limit)) {
+        Value::Rows(rows) => rows,
+        other => panic!("{other:?}"),
+    };
+    let rows = after(Cursor::default(), 9);
+    assert_eq!(names(&rows), ["f", "b", "a"]);
+    assert!(rows[1].entry.is_some() && rows[2].entry.is_none());
+    assert_eq!(names(&after(rows[0].item.cursor(), 1)), ["b"]);
 }
 
 fn order<S: Fixture>(store: &S) {
