@@ -3,6 +3,7 @@
 #![warn(clippy::expect_used, clippy::panic)]
 
 pub mod mail;
+pub mod pim;
 pub mod plain;
 pub mod sync;
 #[cfg(feature = "testkit")]

@@ -3,7 +3,7 @@
 use super::core::{StoreConfig, plain_name};
 use super::send::Caps;
 use bytes::Bytes;
-use syncml::{DevInf, Version};
+use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
 
 /// What a DevInf says of a device, datastores aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,10 +41,31 @@ pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version
         described.sync_cap.sync_types = SYNC_TYPES.to_vec();
         described.filter_rx.clear();
         described.filter_caps.clear();
+        if version < Version::V1_2 {
+            flatten(&mut devinf, core::mem::take(&mut described.ct_caps));
+        }
         devinf.data_stores.push(described);
     }
     devinf.ext.push(syncml::Ext { xnam: FOLDERS.into(), xval: vec!["1".into()] });
     devinf
+}
+
+/// Capabilities as versions before 1.2 say them: flat, beside the datastores, each type once.
+fn flatten(devinf: &mut DevInf, caps: Vec<CtCap>) {
+    for cap in caps {
+        let start = CtCapEntry::CtType(cap.ct_type.ct_type);
+        if devinf.ct_caps.iter().any(|known| known.entries.first() == Some(&start)) {
+            continue;
+        }
+        let mut entries = vec![start];
+        for property in cap.properties {
+            entries.push(CtCapEntry::PropName(property.prop_name));
+            entries.extend(property.val_enum.into_iter().map(CtCapEntry::ValEnum));
+            // A size belongs to a data type (spec: DevInf facts §5.1).
+            entries.extend(property.data_type.map(CtCapEntry::DataType));
+        }
+        devinf.ct_caps.push(FlatCtCap { entries });
+    }
 }
 
 const FORMAT: u8 = 1;

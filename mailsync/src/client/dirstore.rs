@@ -4,13 +4,16 @@
 //! are written (to `tmp`, then renamed), and once they are synced the bodies leave the database. What a crash
 //! interrupts is done again at the next start; doing it twice is harmless, as a file's name derives from its item.
 
+use super::maildir::encode;
 use super::maildir_index::Index;
 use super::maildir_write::{Disk, Unsynced};
 use crate::store::{Bodies, DirError, DirLock, OpenError, SqliteStore};
 use bytes::Bytes;
 use idmap::Guid;
 use mailsync_proto::mail::mailbox;
-use mailsync_proto::sync::store::{Commit, Found, Read, Store, StoreError, StoreKey, Value, Write};
+use mailsync_proto::pim::{PimCollection, Profile};
+use mailsync_proto::plain::plain_value;
+use mailsync_proto::sync::store::{Commit, Found, ItemValue, Read, Store, StoreError, StoreKey, Value, Write};
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,8 +36,44 @@ pub struct DirStore {
 pub enum Layout {
     /// Maildir++ in the folder itself.
     Mail,
-    /// One file an item in a folder of the datastore's name; the items are of this media type.
-    Files(Box<str>),
+    /// One file an item in a folder of the datastore's name.
+    Files(Kind),
+}
+
+/// What the files of a datastore are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Objects of a profile: `.vcf`, `.ics`.
+    Pim(Profile),
+    /// Anything of this media type.
+    Plain(Box<str>),
+}
+
+impl Kind {
+    /// The item of a file.
+    pub(super) fn value(&self, body: &[u8]) -> ItemValue {
+        match self {
+            Kind::Pim(profile) => PimCollection::new(*profile).value(body),
+            Kind::Plain(media_type) => plain_value(media_type, body),
+        }
+    }
+
+    /// What the file of an item is called, unless it is called something else already.
+    pub(super) fn file_name(&self, guid: &Guid) -> String {
+        match self {
+            Kind::Pim(profile) => format!("{}.{}", encode(guid.as_str()), profile.extension()),
+            Kind::Plain(_) => encode(guid.as_str()),
+        }
+    }
+
+    /// The item whose file is called so; none if no item's is.
+    pub(super) fn guid(&self, name: &str) -> Option<Guid> {
+        let stem = match self {
+            Kind::Pim(profile) => name.strip_suffix(profile.extension())?.strip_suffix('.')?,
+            Kind::Plain(_) => name,
+        };
+        Guid::try_from(stem).ok().filter(|guid| self.file_name(guid) == name)
+    }
 }
 
 /// Why a client's folder cannot be used.

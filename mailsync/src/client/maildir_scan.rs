@@ -3,7 +3,7 @@
 //! A mail reader may mark (flags in the name), move between folders, delete and add; a note may be edited. One look
 //! at each directory; a file is opened only when it is new.
 
-use super::dirstore::{DirStore, DirStoreError, Layout, MAIL, Work};
+use super::dirstore::{DirStore, DirStoreError, Kind, Layout, MAIL, Work};
 use super::maildir::{Flags, Place, directories, encode, folder_name, join, mails};
 use super::maildir_index::{Change, FileRow};
 use super::maildir_write::{at, digest, stat};
@@ -13,7 +13,6 @@ use mailsync_proto::mail::headers::Headers;
 use mailsync_proto::mail::mailbox::{changed_value, folder_value, mail_value};
 use mailsync_proto::mail::summary::Summary;
 use mailsync_proto::mail::{Folder, MailFields, Role};
-use mailsync_proto::plain::plain_value;
 use mailsync_proto::sync::store::{Commit, Item, Read, Store, Value, Write};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -321,7 +320,7 @@ impl DirStore {
         Ok(())
     }
 
-    fn scan_files(&self, work: &mut Work, store: &str, kind: &str) -> Result<ScanReport, DirStoreError> {
+    fn scan_files(&self, work: &mut Work, store: &str, kind: &Kind) -> Result<ScanReport, DirStoreError> {
         let mut report = ScanReport::default();
         let rows = work.index.rows(store).map_err(|e| self.sqlite(e))?;
         report.before = rows.len();
@@ -350,8 +349,7 @@ impl DirStore {
             self.commit_if(work, store, &mut batch, BATCH)?;
         }
         for name in names.into_keys() {
-            let wish = Guid::try_from(name.as_str()).ok().filter(|guid| encode(guid.as_str()) == name);
-            let guid = match wish {
+            let guid = match kind.guid(&name) {
                 Some(guid) if self.item(store, &guid)?.is_none() => guid,
                 _ => self.free_guid(
                     &format!(
@@ -367,7 +365,7 @@ impl DirStore {
             let row = FileRow { rev: 0, place: String::new(), name, size, mtime, digest: digest(&body) };
             batch.bytes += body.len();
             batch.rows.push((guid.clone(), row));
-            let value = plain_value(kind, &body);
+            let value = kind.value(&body);
             batch.writes.push(Write::PutItem {
                 store: self.key(store),
                 guid,
@@ -385,7 +383,7 @@ impl DirStore {
     fn file_changed(
         &self,
         store: &str,
-        kind: &str,
+        kind: &Kind,
         item: &Item,
         row: &FileRow,
         batch: &mut Batch,
@@ -404,7 +402,7 @@ impl DirStore {
                 store: self.key(store),
                 guid: item.guid.clone(),
                 expect: Some(item.rev),
-                value: plain_value(kind, &body),
+                value: kind.value(&body),
                 body: Some(body),
             });
             report.changed += 1;

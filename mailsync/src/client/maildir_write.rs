@@ -1,6 +1,6 @@
 //! Items of the database become files.
 
-use super::dirstore::{DirStore, DirStoreError, Layout, MAIL, Work};
+use super::dirstore::{DirStore, DirStoreError, Kind, Layout, MAIL, Work};
 use super::maildir::{Flags, Place, directories, directory, encode, join, mails};
 use super::maildir_index::{Change, FileRow};
 use bytes::Bytes;
@@ -141,7 +141,7 @@ impl DirStore {
                         round.work.index.apply(&changes).map_err(|e| self.sqlite(e))?;
                     }
                     Some(Layout::Mail) => self.write_mail(&mut round, item, body, row)?,
-                    Some(Layout::Files(_)) => self.write_file(&mut round, store, item, body, row)?,
+                    Some(Layout::Files(kind)) => self.write_file(&mut round, store, kind, item, body, row)?,
                     None => {}
                 }
             }
@@ -372,12 +372,13 @@ impl DirStore {
         &self,
         round: &mut Round<'_>,
         store: &str,
+        kind: &Kind,
         item: &Item,
         body: Option<&Bytes>,
         row: Option<FileRow>,
     ) -> Done {
         let dir = self.root.join(store);
-        let name = row.as_ref().map_or_else(|| encode(item.guid.as_str()), |row| row.name.clone());
+        let name = row.as_ref().map_or_else(|| kind.file_name(&item.guid), |row| row.name.clone());
         let path = dir.join(&name);
         let edited = match (&row, stat(&path).map_err(|e| at(&path, e))?) {
             (Some(row), Some((size, mtime))) => (size, mtime) != (row.size, row.mtime),

@@ -1,14 +1,16 @@
 //! `mailsync sync`: one session with a server, from the scan of the folder to its report.
 
-use super::dirstore::{DirStore, DirStoreError, Layout};
+use super::dirstore::{DirStore, DirStoreError, Kind, Layout};
 use super::http::{Http, HttpError};
 use super::progress::Progress;
 use super::report::{Report, StoreReport};
 use crate::turns;
 use bytes::Bytes;
 use mailsync_proto::mail::MailCollection;
+use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
 use mailsync_proto::sync::StoreConfig;
+use mailsync_proto::sync::collection::Collection;
 use mailsync_proto::sync::client::{self, Config, NextHop, Plan, TurnError};
 use mailsync_proto::sync::devinf::Identity;
 use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
@@ -60,8 +62,19 @@ pub struct StoreOption {
     pub local: String,
     /// The server's path.
     pub remote: String,
-    /// The media type of its items; none for mail.
-    pub media_type: Option<String>,
+    /// What its items are.
+    pub items: Items,
+}
+
+/// What the items of a datastore are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Items {
+    /// Mail, in Maildir++.
+    Mail,
+    /// People, tasks or events, one file each; only of this type if one was named.
+    Pim(Profile, Option<String>),
+    /// Anything of this type, one file each.
+    Plain(String),
 }
 
 /// Why a sync did not take place. What was synced before stays.
@@ -281,53 +294,69 @@ impl StoreOption {
             return Err("expected LOCAL[=REMOTE][:TYPE], as notes=./note:text/plain".into());
         }
         let remote = if remote == local { format!("./{remote}") } else { remote.to_owned() };
-        let media_type = match (local, media_type) {
-            ("mail", None) => None,
-            ("mail", Some(_)) => return Err("mail has a type of its own".into()),
-            (_, media_type) => Some(media_type.unwrap_or_else(|| "text/plain".into())),
+        let profile = Profile::named(local).or_else(|| Profile::of_type(media_type.as_deref()?));
+        let items = match (local, media_type, profile) {
+            ("mail", None, _) => Items::Mail,
+            ("mail", Some(_), _) => return Err("mail has a type of its own".into()),
+            (_, media_type, Some(profile)) => match media_type {
+                Some(other) if !profile.formats().iter().any(|format| format.media_type() == other) => {
+                    let known: Vec<&str> = profile.formats().iter().map(|format| format.media_type()).collect();
+                    return Err(format!("{local}: {other} is none of its types: {}", known.join(", ")));
+                }
+                media_type => Items::Pim(profile, media_type),
+            },
+            (_, media_type, None) => Items::Plain(media_type.unwrap_or_else(|| "text/plain".into())),
         };
-        Ok(StoreOption { local: local.into(), remote, media_type })
+        Ok(StoreOption { local: local.into(), remote, items })
     }
 
     fn layout(&self) -> (&str, Layout) {
-        let layout = match &self.media_type {
-            None => Layout::Mail,
-            Some(media_type) => Layout::Files(media_type.as_str().into()),
+        let layout = match &self.items {
+            Items::Mail => Layout::Mail,
+            Items::Pim(profile, _) => Layout::Files(Kind::Pim(*profile)),
+            Items::Plain(media_type) => Layout::Files(Kind::Plain(media_type.as_str().into())),
         };
         (&self.local, layout)
     }
 
     fn config(&self) -> StoreConfig {
-        let name = self.local.as_str().into();
-        match &self.media_type {
-            None => StoreConfig {
-                name,
-                aliases: Vec::new(),
-                // The domain is of use only where mail is sent from.
-                collection: Arc::new(MailCollection::new("invalid")),
-                conflict: ConflictRule::ServerWins,
-            },
-            Some(media_type) => StoreConfig {
-                name,
-                aliases: Vec::new(),
-                collection: Arc::new(PlainCollection::new(&self.local, vec![CtType::new(media_type, "1.0")])),
-                conflict: ConflictRule::ServerWins,
-            },
+        let collection: Arc<dyn Collection> = match &self.items {
+            // The domain is of use only where mail is sent from.
+            Items::Mail => Arc::new(MailCollection::new("invalid")),
+            Items::Pim(profile, None) => Arc::new(PimCollection::new(*profile)),
+            Items::Pim(profile, Some(only)) => Arc::new(PimCollection::new(*profile).only(only)),
+            Items::Plain(media_type) => {
+                Arc::new(PlainCollection::new(&self.local, vec![CtType::new(media_type, "1.0")]))
+            }
+        };
+        StoreConfig {
+            name: self.local.as_str().into(),
+            aliases: Vec::new(),
+            collection,
+            conflict: ConflictRule::ServerWins,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::StoreOption;
+    use super::{Items, StoreOption};
+    use mailsync_proto::pim::Profile;
 
     #[test]
     fn store_options() {
         let notes = StoreOption::parse("notes=note:text/plain").unwrap();
         assert_eq!((&*notes.local, &*notes.remote), ("notes", "note"));
         let mail = StoreOption::parse("mail").unwrap();
-        assert_eq!((&*mail.remote, mail.media_type), ("./mail", None));
-        for bad in ["", "=x", "a/b", "notes:plain", "mail:text/plain", "../x", "notes="] {
+        assert_eq!((&*mail.remote, mail.items), ("./mail", Items::Mail));
+        let people = StoreOption::parse("contacts=card:text/x-vcard").unwrap();
+        assert_eq!(people.items, Items::Pim(Profile::Contacts, Some("text/x-vcard".into())));
+        assert_eq!(StoreOption::parse("todo=./t").unwrap().items, Items::Pim(Profile::Tasks, None));
+        let named = StoreOption::parse("x:text/calendar").unwrap();
+        assert_eq!(named.items, Items::Pim(Profile::Calendar, Some("text/calendar".into())));
+        for bad in
+            ["", "=x", "a/b", "notes:plain", "mail:text/plain", "../x", "notes=", "contacts:text/calendar"]
+        {
             assert!(StoreOption::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,6 +1,6 @@
 //! The client's folder: written, killed at every step, changed by others.
 
-use super::dirstore::{DirStore, DirStoreError, Layout};
+use super::dirstore::{DirStore, DirStoreError, Kind, Layout};
 use super::maildir::{directories, mails};
 use super::maildir_verbs::{Maildir, VerbError};
 use super::maildir_write::Disk;
@@ -17,7 +17,7 @@ use std::path::Path;
 const NOW: u64 = 1_186_444_800;
 
 fn layouts() -> Vec<(&'static str, Layout)> {
-    vec![("mail", Layout::Mail), ("notes", Layout::Files("text/plain".into()))]
+    vec![("mail", Layout::Mail), ("notes", Layout::Files(Kind::Plain("text/plain".into())))]
 }
 
 fn open(root: &Path) -> DirStore {

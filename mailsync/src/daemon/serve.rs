@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use mailsync_proto::mail::MailCollection;
+use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
 use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::devinf::Identity;
@@ -235,9 +236,15 @@ fn engine(config: &Config, store: &SqliteStore) -> Result<Engine, ServeError> {
         collection: Arc::new(PlainCollection::notes()),
         conflict: ConflictRule::KeepBoth,
     };
+    let pim = Profile::ALL.map(|profile| StoreConfig {
+        name: profile.name().into(),
+        aliases: profile.aliases().iter().map(|&alias| alias.into()).collect(),
+        collection: Arc::new(PimCollection::new(profile)),
+        conflict: ConflictRule::KeepBoth,
+    });
     Ok(Engine {
         session,
-        stores: vec![mail, notes],
+        stores: [mail, notes].into_iter().chain(pim).collect(),
         identity: Identity {
             man: "mailsync".into(),
             model: "mailsyncd".into(),
@@ -260,7 +267,8 @@ fn explain_lab(state: &State, syncml: &str) {
          \x20                       (with an address of this machine that the phone can reach: --http 0.0.0.0:8080)\n\
          \x20 port                  {}\n\
          \x20 user name, password   as given to: mailsyncd user add NAME\n\
-         \x20 remote database       notes: ./notes    e-mail: ./mail\n\
+         \x20 remote database       contacts: ./contacts    calendar: ./calendar    to-do: ./tasks\n\
+         \x20                       notes: ./notes    e-mail: ./mail\n\
          \x20 HTTP authentication   no",
         state.http.port()
     );

@@ -26,7 +26,7 @@ for number in (signal.SIGINT, signal.SIGTERM):
 
 def interrupt_when_reached():
     while child.poll() is None:
-        if len(glob.glob(glob.escape(folder) + '/*-req.hdr')) >= count:
+        if len((glob.glob(glob.escape(folder) + '/*-req.hdr') + glob.glob(glob.escape(folder) + '/*/*-req.hdr'))) >= count:
             child.send_signal(signal.SIGINT)
             return
         time.sleep(0.02)
