@@ -5,5 +5,6 @@
 pub mod client;
 pub mod daemon;
 pub mod demo;
+pub mod exchange;
 pub mod store;
 pub mod turns;

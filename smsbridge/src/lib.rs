@@ -44,6 +44,8 @@
 
 #[cfg(feature = "bridge")]
 pub mod bridge;
+#[cfg(all(feature = "tokio", any(feature = "smtp", feature = "smpp")))]
+mod clock;
 mod secret;
 #[cfg(feature = "smpp")]
 pub mod smpp;

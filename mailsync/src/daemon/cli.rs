@@ -1,8 +1,9 @@
 //! The command line of `mailsyncd`.
 
+use super::bind_cli::{Bind, bind};
 use super::config::Config;
 use super::logging::{self, LogFormat};
-use super::serve::{self, Options};
+use super::serve::{self, Options, Parts};
 use super::{doctor, users};
 use crate::store::{Bodies, SqliteStore, database, private_dir};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -48,6 +49,9 @@ struct Run {
     /// Record every message here, secrets blanked
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
+    /// Run only these parts: sync, bridge (mail and SMS), bridge-mail, bridge-sms
+    #[arg(long, value_enum, value_name = "PARTS", value_delimiter = ',')]
+    only: Vec<Part>,
     /// How a log line on stderr looks
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -55,9 +59,32 @@ struct Run {
 
 impl Run {
     fn is_given(&self) -> bool {
-        let Run { http, smtp, lab, record, log_format } = self;
-        http.is_some() || smtp.is_some() || *lab || record.is_some() || log_format.is_some()
+        let Run { http, smtp, lab, record, only, log_format } = self;
+        let places = http.is_some() || smtp.is_some() || record.is_some();
+        places || *lab || !only.is_empty() || log_format.is_some()
     }
+
+    fn parts(&self) -> Parts {
+        let has = |parts: &[Part]| self.only.is_empty() || self.only.iter().any(|part| parts.contains(part));
+        Parts {
+            sync: has(&[Part::Sync]),
+            mail: has(&[Part::Sync, Part::Bridge, Part::BridgeMail]),
+            exchange: has(&[Part::Bridge, Part::BridgeMail, Part::BridgeSms]),
+        }
+    }
+}
+
+/// A part of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// SyncML, with the mail listener
+    Sync,
+    /// The exchange of short messages and mail
+    Bridge,
+    /// Its mail part: SMTP, conversion, client of centres
+    BridgeMail,
+    /// Its SMS part: takes SMS clients, routes between them and centres
+    BridgeSms,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +101,9 @@ enum Command {
     /// Sessions that are open
     #[command(subcommand)]
     Session(Session),
+    /// Which phone number belongs to which mailbox
+    #[command(subcommand)]
+    Bind(Bind),
     /// Check a configuration file
     CheckConfig {
         /// The file [default: --config]
@@ -177,8 +207,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     if cli.command.is_some() && cli.run.is_given() {
-        let text =
-            "--http, --smtp, --lab, --record and --log-format are for running the server, not for a command";
+        let text = "--http, --smtp, --lab, --record, --only and --log-format are for running the server, not for a command";
         let _ = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text).print();
         return ExitCode::from(2);
     }
@@ -203,7 +232,11 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             logging::init(cli.run.log_format.unwrap_or_default());
             config.http.listen = cli.run.http.unwrap_or(config.http.listen);
             config.smtp.listen = cli.run.smtp.unwrap_or(config.smtp.listen);
-            let options = Options { config, data, lab: cli.run.lab, record: cli.run.record };
+            let parts = cli.run.parts();
+            if config.sms.is_none() && !cli.run.only.is_empty() && !parts.sync {
+                return Err("--only: the configuration has no [sms], so there is nothing to run".into());
+            }
+            let options = Options { config, data, lab: cli.run.lab, record: cli.run.record, parts };
             serve::run(options).map_err(|error| error.to_string())?;
             Ok(ExitCode::SUCCESS)
         }
@@ -211,6 +244,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Device(command)) => device(&out, &open(&data)?, command),
         Some(Command::Queue(command)) => queue(&out, &open(&data)?, command),
         Some(Command::Session(command)) => session(&out, &open(&data)?, command),
+        Some(Command::Bind(command)) => bind(&out, &open(&data)?, command),
         Some(Command::Doctor) => {
             let checks = doctor::examine(&data);
             out.list(&checks, doctor::Check::line);
@@ -223,12 +257,12 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
 }
 
 /// How answers are printed.
-struct Out {
+pub(super) struct Out {
     json: bool,
 }
 
 impl Out {
-    fn list<T: Serialize>(&self, items: &[T], line: impl Fn(&T) -> String) {
+    pub(super) fn list<T: Serialize>(&self, items: &[T], line: impl Fn(&T) -> String) {
         if self.json {
             println!("{}", serde_json::json!(items));
             return;
@@ -238,7 +272,7 @@ impl Out {
         }
     }
 
-    fn done(&self, text: &str) -> Result<ExitCode, String> {
+    pub(super) fn done(&self, text: &str) -> Result<ExitCode, String> {
         if self.json {
             println!("{}", serde_json::json!({"ok": true, "done": text}));
         } else {

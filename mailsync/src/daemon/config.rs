@@ -1,5 +1,6 @@
 //! The server's configuration file.
 
+use crate::exchange::config::Sms;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct Config {
     pub smtp: Smtp,
     /// SyncML sessions.
     pub session: Session,
+    /// The exchange of short messages and mail; without it there is none.
+    pub sms: Option<Sms>,
 }
 
 /// The SyncML endpoint.
@@ -81,6 +84,7 @@ impl Default for Config {
             http: Http::default(),
             smtp: Smtp::default(),
             session: Session::default(),
+            sms: None,
         }
     }
 }
@@ -170,7 +174,7 @@ impl Config {
                 return Err(format!("{name}: {value}, at least {least}"));
             }
         }
-        Ok(())
+        self.sms.as_ref().map_or(Ok(()), Sms::check)
     }
 
     /// The data folder: of the command line, else of the file, else where the system keeps such things.
@@ -246,6 +250,10 @@ mod tests {
             .join("\n");
         let parsed = Config::parse(&all).unwrap();
         assert_eq!(parsed.public_url.as_deref(), Some("https://sync.example.org/syncml"));
+        let sms = parsed.sms.unwrap();
+        assert_eq!((sms.smsc.len(), sms.account.len(), sms.numbers.len()), (1, 1, 1));
+        let peer = &sms.smsc.first().unwrap().peer;
+        assert_eq!(format!("{peer:?}"), format!("{:?}", crate::exchange::config::Peer::default()));
     }
 
     #[test]
@@ -258,6 +266,13 @@ mod tests {
             ("public_url = \"ftp://x\"", "public_url"),
             ("domain = \"a b\"", "domain"),
             ("[http]\nparallel = 0", "http.parallel"),
+            ("[sms]\nnumbers = [\"10086\"]", "smsc"),
+            (
+                "[sms]\nnumbers = [\"Bank\"]\n[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"",
+                "Bank",
+            ),
+            ("[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"\nwindow = 0\n[sms]", "window"),
+            ("[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"\nwidnow = 9", "widnow"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

@@ -1,5 +1,6 @@
 //! The reference server `mailsyncd`.
 
+mod bind_cli;
 mod cli;
 pub mod config;
 mod delays;

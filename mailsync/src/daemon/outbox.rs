@@ -3,12 +3,14 @@
 //! Mail for local users is delivered. Mail for others is refused, in words that the sender sees: nothing relays yet.
 
 use super::serve::State;
+use crate::exchange::{MailIn, Way};
 use crate::store::Job;
 use crate::turns::{self, Failure};
 use mailsync_proto::mail::deliver::{Arrival, DeliverError, deliver};
 use mailsync_proto::mail::mailbox::DATASTORE;
 use mailsync_proto::mail::outbox::{Outcome, QUEUE, Refused, SendJob, settle};
-use mailsync_proto::sync::store::{Read, StoreKey, Value};
+use mailsync_proto::sync::store::{Read, Store, StoreKey, Value};
+use smsbridge::smtp::{ForwardPath, Mailbox, Recipient};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +59,14 @@ fn send(state: &State, job: &Job, now: u64) -> Result<(), String> {
     let sender = sender(state, &job).map_err(words)?;
     let mut local = Vec::new();
     let mut refused = Vec::new();
+    let exchanged = exchanged(state, &job, &sender)?;
     for recipient in &job.recipients {
+        if let Some(way) = exchanged.iter().find(|(to, _)| to == recipient) {
+            if let Way::Refused(reply) = &way.1 {
+                refused.push(Refused { recipient: recipient.clone(), words: reply.to_string().into() });
+            }
+            continue;
+        }
         match state.store.user_of(recipient).map_err(|error| error.to_string())? {
             Some(user) => local.push((user, recipient)),
             None => refused.push(Refused { recipient: recipient.clone(), words: no_relay(state, recipient) }),
@@ -77,6 +86,12 @@ fn send(state: &State, job: &Job, now: u64) -> Result<(), String> {
                 let wire = job.wire_copy(&body);
                 let mut outcome = Outcome { refused: refused.clone(), ..Outcome::default() };
                 let mut writes = Vec::new();
+                for (recipient, way) in &exchanged {
+                    if let Way::Taken(more) = way {
+                        outcome.taken.push(recipient.clone());
+                        writes.extend(more.iter().cloned());
+                    }
+                }
                 let mut missing = None;
                 let mut served = std::collections::HashSet::new();
                 for (user, recipient) in &local {
@@ -116,9 +131,42 @@ fn send(state: &State, job: &Job, now: u64) -> Result<(), String> {
         }))
     })
     .map_err(words)?;
+    if let Some(exchange) = state.exchange.as_ref().filter(|_| !exchanged.is_empty()) {
+        exchange.work_stored();
+    }
     let (taken, refused) = (outcome.taken.len(), outcome.refused.len());
     tracing::info!(user = ?job.user, taken, refused, "mail sent");
     Ok(())
+}
+
+/// The recipients that the exchange takes or refuses. A user who puts a mail into the outbox has logged in.
+// mission: S6
+fn exchanged(state: &State, job: &SendJob, sender: &str) -> Result<Vec<(Box<str>, Way)>, String> {
+    let Some(exchange) = &state.exchange else { return Ok(Vec::new()) };
+    let store = StoreKey { user: job.user.clone(), datastore: DATASTORE.into() };
+    let read = Read::Body(store, job.guid.clone());
+    let found = state.store.read(std::slice::from_ref(&read)).map_err(|error| error.to_string())?;
+    let body = match found.get(&read) {
+        Some(Value::Body(Some(body))) => job.wire_copy(body),
+        _ => return Ok(Vec::new()),
+    };
+    let sender: Option<Mailbox> = sender.parse().ok();
+    let mail =
+        MailIn { sender: sender.as_ref(), user: Some(&job.user), peer: None, body: &body, envid: None };
+    let mut ways = Vec::new();
+    for recipient in &job.recipients {
+        let Ok(mailbox) = recipient.parse::<Mailbox>() else { continue };
+        if !exchange.concerns(&body, &mailbox) {
+            continue;
+        }
+        let local = state.store.user_of(recipient).map_err(|error| error.to_string())?.is_some();
+        let to = Recipient::new(ForwardPath::Mailbox(mailbox));
+        match exchange.way(&mail, &to, local).map_err(|error| error.to_string())? {
+            Way::Local => {}
+            way => ways.push((recipient.clone(), way)),
+        }
+    }
+    Ok(ways)
 }
 
 /// The address in the envelope: the one in the message if it is the user's, else the user's first.

@@ -4,6 +4,7 @@ use super::config::{Auth, Config, ConfigError, Network};
 use super::delays::Delays;
 use super::record::Recorder;
 use super::{http, outbox, smtp_in};
+use crate::exchange::{Doors, Exchange};
 use crate::store::{Bodies, DirError, DirLock, OpenError, SqliteStore, database};
 use crate::turns::{self, Failure};
 use axum::extract::{ConnectInfo, Extension};
@@ -42,6 +43,25 @@ pub struct Options {
     pub lab: bool,
     /// Where every message is recorded.
     pub record: Option<PathBuf>,
+    /// What of the server runs.
+    pub parts: Parts,
+}
+
+/// What of the server runs.
+// mission: S5
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// SyncML.
+    pub sync: bool,
+    /// Mail: SMTP, and the exchange's conversion.
+    pub mail: bool,
+    /// The exchange, if it is configured.
+    pub exchange: bool,
+}
+
+impl Parts {
+    /// All of it.
+    pub const ALL: Parts = Parts { sync: true, mail: true, exchange: true };
 }
 
 /// Why the server does not run.
@@ -94,9 +114,11 @@ const HEADER_BYTES: usize = 16 << 10;
 /// What every connection knows.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) store: SqliteStore,
+    pub(super) store: Arc<SqliteStore>,
+    /// Short messages and mail as one.
+    pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) engine: Engine,
-    /// Where the SyncML endpoint listens.
+    /// Where the SyncML endpoint listens; where it would, if it does not run.
     pub(super) http: SocketAddr,
     pub(super) public_url: Option<String>,
     pub(super) domain: String,
@@ -150,10 +172,13 @@ pub fn run(options: Options) -> Result<(), ServeError> {
 async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     let config = &options.config;
     let mut signals = Signals::new().map_err(io("signals"))?;
-    let http = listen("http", config.http.listen).await?;
-    let smtp = listen("smtp", config.smtp.listen).await?;
-    let (http_at, smtp_at) =
-        (http.local_addr().map_err(io("listener"))?, smtp.local_addr().map_err(io("listener"))?);
+    let parts = options.parts;
+    let http = listen_if(parts.sync, "http", config.http.listen).await?;
+    let smtp = listen_if(parts.mail, "smtp", config.smtp.listen).await?;
+    let store = Arc::new(store);
+    let (exchange, doors) = open_exchange(config, parts, &store).await?;
+    let http_at =
+        http.as_ref().map_or(Ok(config.http.listen), TcpListener::local_addr).map_err(io("listener"))?;
     let recorder = match options.record.clone() {
         Some(dir) => Some(Recorder::new(dir.clone()).map_err(io(dir.display()))?),
         None => None,
@@ -161,6 +186,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     let state = Arc::new(State {
         engine: engine(config, &store)?,
         store,
+        exchange: exchange.clone(),
         http: http_at,
         public_url: config.public_url.clone(),
         domain: config.domain.clone(),
@@ -178,12 +204,24 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     }
     let (stop, stopped) = watch::channel(());
     let mut tasks = JoinSet::new();
-    tasks.spawn(accept_http(Arc::clone(&state), http, config.http.connections_per_address, stopped.clone()));
-    tasks.spawn(accept_smtp(Arc::clone(&state), smtp, config.smtp.connections, stopped));
+    let mut open: Vec<(&str, String)> = Vec::new();
+    if let Some(http) = http {
+        open.push(("syncml", syncml.clone()));
+        let per_address = config.http.connections_per_address;
+        tasks.spawn(accept_http(Arc::clone(&state), http, per_address, stopped.clone()));
+    }
+    if let Some(smtp) = smtp {
+        open.push(("smtp", smtp.local_addr().map_err(io("listener"))?.to_string()));
+        tasks.spawn(accept_smtp(Arc::clone(&state), smtp, config.smtp.connections, stopped.clone()));
+    }
+    if let (Some(exchange), Some(doors)) = (exchange, doors) {
+        open.extend(doors.addresses().into_iter().map(|(name, address)| (name, address.to_string())));
+        tasks.spawn(exchange.run(doors, stopped));
+    }
     let outbox = tokio::spawn(outbox::work(Arc::clone(&state)));
     let sweeper = tokio::spawn(sweep(Arc::clone(&state), config.session.idle_minutes.saturating_mul(60)));
-    announce(&syncml, smtp_at).map_err(io("stdout"))?;
-    tracing::info!(syncml, smtp = %smtp_at, data = %options.data.display(), "ready");
+    announce(&open).map_err(io("stdout"))?;
+    tracing::info!(?open, data = %options.data.display(), "ready");
 
     let signal = signals.next().await;
     tracing::info!(signal, "stopping");
@@ -203,9 +241,33 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, 
     TcpListener::bind(address).await.map_err(|source| ServeError::Listen { what, address, source })
 }
 
+async fn listen_if(
+    wanted: bool,
+    what: &'static str,
+    address: SocketAddr,
+) -> Result<Option<TcpListener>, ServeError> {
+    if wanted { listen(what, address).await.map(Some) } else { Ok(None) }
+}
+
+/// The exchange and its listeners, if it is configured and wanted.
+async fn open_exchange(
+    config: &Config,
+    parts: Parts,
+    store: &Arc<SqliteStore>,
+) -> Result<(Option<Arc<Exchange>>, Option<Doors>), ServeError> {
+    let Some(sms) = config.sms.as_ref().filter(|_| parts.exchange) else { return Ok((None, None)) };
+    let failed = |(what, address, source)| ServeError::Listen { what, address, source };
+    let doors = Doors::open(sms).await.map_err(failed)?;
+    let exchange = Exchange::new(config, sms, Arc::clone(store), parts.mail)?;
+    Ok((Some(exchange), Some(doors)))
+}
+
 /// The first line on stdout: scripts wait for it.
-fn announce(syncml: &str, smtp: SocketAddr) -> io::Result<()> {
-    let line = serde_json::json!({"ready": true, "syncml": syncml, "smtp": smtp.to_string()});
+fn announce(open: &[(&str, String)]) -> io::Result<()> {
+    let mut line = serde_json::json!({"ready": true});
+    for (name, place) in open {
+        line[*name] = place.as_str().into();
+    }
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

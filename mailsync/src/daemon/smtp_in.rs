@@ -1,6 +1,7 @@
 //! Mail that comes in over SMTP, for local users.
 
 use super::serve::State;
+use crate::exchange::{MailIn, Way};
 use crate::turns::{self, Failure};
 use bytes::Bytes;
 use mailsync_proto::mail::deliver::{Arrival, DeliverError, deliver};
@@ -10,14 +11,21 @@ use smsbridge::smtp::{EnhancedCode, Envelope, ForwardPath, MailFrom, Recipient, 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use syncml::session::auth;
 use tokio::net::TcpStream;
 
 /// Serves one connection until it ends.
 pub(super) async fn connection(state: Arc<State>, stream: TcpStream, peer: SocketAddr) {
     let clock = Clock::start();
-    let config = server::Config::new(state.domain.clone());
+    let mut config = server::Config::new(state.domain.clone());
+    if state.exchange.is_some() {
+        // Users log in to send short messages, and want to hear what became of them.
+        config.auth = server::AuthPolicy::Offered;
+        config.auth_in_clear = state.basic_allowed(peer.ip());
+        config.dsn = true;
+    }
     let mut session = server::Session::new(config, clock.now());
-    let mut host = Local { state, peer };
+    let mut host = Local { state, peer, user: None };
     match serve(stream, &mut session, clock, &mut host).await {
         Ok(End::Closed) => {}
         Ok(_) => tracing::error!(%peer, "smtp: STARTTLS was not offered"),
@@ -29,6 +37,8 @@ pub(super) async fn connection(state: Arc<State>, stream: TcpStream, peer: Socke
 struct Local {
     state: Arc<State>,
     peer: SocketAddr,
+    /// Who logged in.
+    user: Option<String>,
 }
 
 impl Host for Local {
@@ -38,31 +48,45 @@ impl Host for Local {
 
     async fn rcpt(&mut self, to: &Recipient) -> Result<(), Reply> {
         let (state, address) = (Arc::clone(&self.state), to.address.clone());
-        match blocking(move || state.user_of(&address).map_err(Failure::Store)).await {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Reply::new(550, EnhancedCode(5, 1, 1), "No such user here")),
+        match blocking(move || taken(&state, &address).map_err(Failure::Store)).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Reply::new(550, EnhancedCode(5, 1, 1), "No such user here")),
             Err(failure) => Err(trouble(&failure)),
         }
     }
 
     async fn message(&mut self, envelope: Envelope, body: Bytes) -> Vec<Reply> {
-        let (state, peer) = (Arc::clone(&self.state), self.peer);
-        let reply = match blocking(move || store(&state, peer, &envelope, &body)).await {
+        let (state, peer, user) = (Arc::clone(&self.state), self.peer, self.user.clone());
+        let reply = match blocking(move || store(&state, peer, user.as_deref(), &envelope, &body)).await {
             Ok(queue_id) => Reply::new(250, EnhancedCode(2, 0, 0), format!("Stored as {queue_id}")),
             Err(Refused::Loop(words)) => Reply::new(554, EnhancedCode(5, 4, 6), words),
+            Err(Refused::Exchange(reply)) => reply,
             Err(Refused::Failure(failure)) => trouble(&failure),
         };
         vec![reply]
     }
 
-    async fn auth(&mut self, _: server::Credentials) -> Option<bool> {
-        Some(false)
+    async fn auth(&mut self, credentials: server::Credentials) -> Option<bool> {
+        let (state, user) = (Arc::clone(&self.state), credentials.user.clone());
+        let verifier = auth::verifier(&user, credentials.password.expose());
+        let found = user.clone();
+        let right =
+            blocking(move || state.store.is_verifier(&found, &verifier).map_err(Failure::Store)).await;
+        match right {
+            Ok(right) => {
+                self.user = right.then_some(user);
+                Some(right)
+            }
+            Err(_) => None,
+        }
     }
 }
 
 /// Why a message was not stored.
 enum Refused {
     Loop(String),
+    /// No recipient is taken.
+    Exchange(Reply),
     Failure(Failure),
 }
 
@@ -72,13 +96,72 @@ impl From<Failure> for Refused {
     }
 }
 
+/// Whether mail for this address is taken.
+fn taken(state: &State, address: &ForwardPath) -> Result<bool, StoreError> {
+    if state.user_of(address)?.is_some() {
+        return Ok(true);
+    }
+    match (&state.exchange, address.mailbox()) {
+        (Some(exchange), Some(mailbox)) => exchange.takes(mailbox),
+        _ => Ok(false),
+    }
+}
+
+/// What the exchange makes of a mail.
+struct Exchanged {
+    /// Who gets it as ordinary mail.
+    local: Vec<Recipient>,
+    /// What goes into the commit.
+    writes: Vec<Write>,
+}
+
+/// Asks the exchange for each recipient; without one all are ordinary.
+fn exchange(
+    state: &State,
+    peer: SocketAddr,
+    user: Option<&str>,
+    envelope: &Envelope,
+    body: &[u8],
+) -> Result<Exchanged, Refused> {
+    let mut done = Exchanged { local: envelope.recipients.clone(), writes: Vec::new() };
+    let Some(exchange) = &state.exchange else { return Ok(done) };
+    let sender = envelope.from.address.mailbox();
+    let envid = envelope.from.envid.as_deref();
+    let mail = MailIn { sender, user, peer: Some(peer.ip()), body, envid };
+    let mut refused = Vec::new();
+    for to in std::mem::take(&mut done.local) {
+        let local = state.user_of(&to.address).map_err(Failure::Store)?.is_some();
+        match exchange.way(&mail, &to, local).map_err(Failure::Store)? {
+            Way::Local => done.local.push(to),
+            Way::Taken(writes) => done.writes.extend(writes),
+            Way::Refused(reply) => refused.push((to, reply)),
+        }
+    }
+    match refused.first() {
+        // One reply is for all recipients: who is left out although others are not is told by mail.
+        Some((_, reply)) if refused.len() == envelope.recipients.len() => {
+            return Err(Refused::Exchange(reply.clone()));
+        }
+        Some(_) => done.writes.extend(exchange.refusal_report(&mail, &refused)),
+        None => {}
+    }
+    Ok(done)
+}
+
 /// Stores a message for all its recipients in one commit; says under which id.
-fn store(state: &State, peer: SocketAddr, envelope: &Envelope, body: &[u8]) -> Result<String, Refused> {
+fn store(
+    state: &State,
+    peer: SocketAddr,
+    user: Option<&str>,
+    envelope: &Envelope,
+    body: &[u8],
+) -> Result<String, Refused> {
     let queue_id = queue_id()?;
+    let exchanged = exchange(state, peer, user, envelope, body)?;
     let sender =
         envelope.from.address.mailbox().map(|mailbox| mailbox.as_str().to_owned()).unwrap_or_default();
     let mut users: BTreeMap<String, String> = BTreeMap::new();
-    for to in &envelope.recipients {
+    for to in &exchanged.local {
         // Two addresses of one user are one delivery. A user who was removed meanwhile gets none.
         if let Some(user) = state.user_of(&to.address).map_err(Failure::Store)? {
             let address = match &to.address {
@@ -96,7 +179,7 @@ fn store(state: &State, peer: SocketAddr, envelope: &Envelope, body: &[u8]) -> R
     };
     let now = turns::unix_now();
     turns::effect(&state.store, |reader| {
-        let mut writes: Vec<Write> = Vec::new();
+        let mut writes: Vec<Write> = exchanged.writes.clone();
         let mut missing = None;
         for (user, recipient) in &users {
             let arrival = Arrival {
@@ -116,6 +199,9 @@ fn store(state: &State, peer: SocketAddr, envelope: &Envelope, body: &[u8]) -> R
         }
         Ok(missing.map_or(Ok(((), writes)), Err))
     })?;
+    if let Some(exchange) = state.exchange.as_ref().filter(|_| !exchanged.writes.is_empty()) {
+        exchange.work_stored();
+    }
     let null = matches!(envelope.from.address, ReversePath::Null);
     tracing::info!(%peer, queue_id, users = users.len(), octets = body.len(), report = null, "mail stored");
     Ok(queue_id)

@@ -118,6 +118,17 @@ impl SqliteStore {
         })
     }
 
+    /// Whether this is the verifier of this user; compared in any case, so that time does not tell who is a user.
+    pub fn is_verifier(&self, name: &str, verifier: &str) -> Result<bool, StoreError> {
+        let stored: Option<String> = self.query(|conn| {
+            let sql = "SELECT verifier FROM user WHERE name = ?1";
+            conn.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional()
+        })?;
+        let (known, stored) = (stored.is_some(), stored.unwrap_or_default());
+        let differ = stored.bytes().zip(verifier.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
+        Ok(known && stored.len() == verifier.len() && differ == 0)
+    }
+
     /// Removes a user and everything that is theirs. False if there is no such user.
     pub fn remove_user(&self, name: &str) -> Result<bool, StoreError> {
         self.write(|conn| {

@@ -4,6 +4,7 @@ mod admin;
 mod dir;
 mod read;
 mod schema;
+pub mod sms;
 mod write;
 
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};

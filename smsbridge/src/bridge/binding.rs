@@ -80,19 +80,130 @@ pub enum Audit {
     },
 }
 
-/// Where bindings are kept. A vendor implements it over a database; [`Bindings`] keeps them in memory.
+/// Where bindings are kept. A vendor implements the first five over a database; [`Bindings`] keeps them in memory.
+///
+/// The methods with a body are the rules, the same over every store.
 pub trait BindingStore {
     /// Bindings of a number, any kind, also ended ones.
     fn of_number(&self, number: &Msisdn) -> Vec<Binding>;
     /// Bindings of a mailbox; the domain in any case.
     fn of_mailbox(&self, mailbox: &Mailbox) -> Vec<Binding>;
+    /// All of them, by number.
+    fn all(&self) -> Vec<Binding>;
     /// Adds a binding, or replaces the one of the same number and mailbox.
     fn put(&mut self, binding: Binding);
-    /// Removes the binding of these two.
-    fn remove(&mut self, number: &Msisdn, mailbox: &Mailbox) -> Option<Binding>;
+    /// Takes the binding of these two out.
+    fn take(&mut self, number: &Msisdn, mailbox: &Mailbox) -> Option<Binding>;
     /// Adds to the audit trail.
     fn audit(&mut self, entry: Audit);
+
+    /// Adds a binding; a preferred one takes that from the others of its number and of its mailbox.
+    fn add(&mut self, binding: Binding, now: u64) {
+        if binding.preferred {
+            let others = [self.of_number(&binding.number), self.of_mailbox(&binding.mailbox)].concat();
+            for mut other in others {
+                let same = other.number == binding.number && key(&other.mailbox) == key(&binding.mailbox);
+                if other.preferred && !same && other.holds(now) {
+                    other.preferred = false;
+                    self.put(other);
+                }
+            }
+        }
+        self.audit(Audit::Added(binding.clone()));
+        self.put(binding);
+    }
+
+    /// The operator binds two, without codes.
+    fn register(&mut self, number: Msisdn, mailbox: Mailbox, now: u64) -> Binding {
+        let binding = Binding::new(number, mailbox, Origin::Operator);
+        self.add(binding.clone(), now);
+        binding
+    }
+
+    /// Removes the binding of these two, by hand.
+    fn remove(&mut self, number: &Msisdn, mailbox: &Mailbox) -> Option<Binding> {
+        let removed = self.take(number, mailbox)?;
+        self.audit(Audit::Removed(removed.clone()));
+        Some(removed)
+    }
+
+    /// A message binds a number for a while. `rights` are the mailboxes that its authenticated sender speaks for.
+    ///
+    /// It never takes the preference from a permanent binding, nor a number that is permanently another's.
+    ///
+    /// # Errors
+    /// [`BindingError::NotYours`], [`BindingError::TooLong`], [`BindingError::Taken`].
+    fn bind_for(
+        &mut self,
+        number: Msisdn,
+        mailbox: Mailbox,
+        rights: &[Mailbox],
+        now: u64,
+        seconds: u64,
+    ) -> Result<Binding, BindingError> {
+        if !rights.iter().any(|right| key(right) == key(&mailbox)) {
+            return Err(BindingError::NotYours);
+        }
+        if seconds > MAX_TEMPORARY {
+            return Err(BindingError::TooLong { max: MAX_TEMPORARY });
+        }
+        let known = self.of_number(&number);
+        let permanent = known.iter().find(|binding| binding.kind == Kind::Permanent);
+        if let Some(binding) = permanent {
+            let own = key(&binding.mailbox) == key(&mailbox);
+            return if own { Ok(binding.clone()) } else { Err(BindingError::Taken) };
+        }
+        let binding = Binding {
+            kind: Kind::Until(now.saturating_add(seconds)),
+            preferred: false,
+            ..Binding::new(number, mailbox, Origin::Message)
+        };
+        self.add(binding.clone(), now);
+        Ok(binding)
+    }
+
+    /// The mailbox of a number: the preferred one, else the only one; none if several could be meant.
+    fn mailbox_of(&self, number: &Msisdn, now: u64) -> Option<Mailbox> {
+        choose(self.of_number(number), now).map(|binding| binding.mailbox)
+    }
+
+    /// The number of a mailbox, by the same rule.
+    fn number_of(&self, mailbox: &Mailbox, now: u64) -> Option<Msisdn> {
+        choose(self.of_mailbox(mailbox), now).map(|binding| binding.number)
+    }
+
+    /// Removes what has ended.
+    fn expire(&mut self, now: u64) {
+        for binding in self.all().into_iter().filter(|binding| !binding.holds(now)) {
+            if let Some(ended) = self.take(&binding.number, &binding.mailbox) {
+                self.audit(Audit::Expired(ended));
+            }
+        }
+    }
+
+    /// Permanent bindings as lines: number, tab, mailbox, tab, `preferred` or `also`.
+    fn export(&self) -> String {
+        let line = |binding: &Binding| {
+            let rank = if binding.preferred { "preferred" } else { "also" };
+            format!("{}\t{}\t{rank}\n", binding.number, binding.mailbox)
+        };
+        self.all().iter().filter(|binding| binding.kind == Kind::Permanent).map(line).collect()
+    }
+
+    /// Adds bindings of an export, as the operator's.
+    ///
+    /// # Errors
+    /// The number of the first line that is none, from 1; nothing was added.
+    fn import(&mut self, text: &str, now: u64) -> Result<usize, usize> {
+        let bindings = parse_export(text)?;
+        let count = bindings.len();
+        bindings.into_iter().for_each(|binding| self.add(binding, now));
+        Ok(count)
+    }
 }
+
+/// Seconds that a temporary binding may hold: 30 days.
+const MAX_TEMPORARY: u64 = 30 * 24 * 3_600;
 
 /// A proof under way: one code went to the phone, another to the mailbox.
 #[derive(Clone, PartialEq, Eq)]
@@ -108,7 +219,8 @@ pub struct Challenge {
     pub mail_code: String,
     /// Seconds since 1970 until which they count.
     pub expires: u64,
-    attempts: u8,
+    /// Wrong codes so far.
+    pub attempts: u8,
 }
 
 impl std::fmt::Debug for Challenge {
@@ -152,7 +264,7 @@ const CODE_LIFE: u64 = 15 * 60;
 impl Challenge {
     /// Begins a proof; `random` is fresh. Send one code to each end, and ask for both back.
     pub fn new(
-        store: &mut impl BindingStore,
+        store: &mut (impl BindingStore + ?Sized),
         number: Msisdn,
         mailbox: Mailbox,
         random: [u8; 16],
@@ -172,13 +284,25 @@ impl Challenge {
         }
     }
 
+    /// As it was stored; a host keeps it from the question to the answer.
+    pub fn restore(
+        number: Msisdn,
+        mailbox: Mailbox,
+        phone_code: String,
+        mail_code: String,
+        expires: u64,
+        attempts: u8,
+    ) -> Self {
+        Challenge { number, mailbox, phone_code, mail_code, expires, attempts }
+    }
+
     /// Both codes came back: binds the two if they are right.
     ///
     /// # Errors
     /// [`BindingError::WrongCode`], [`BindingError::Void`].
     pub fn confirm(
         &mut self,
-        store: &mut impl BindingStore,
+        store: &mut (impl BindingStore + ?Sized),
         phone_code: &str,
         mail_code: &str,
         now: u64,
@@ -195,7 +319,7 @@ impl Challenge {
         if same(phone_code, &self.phone_code) & same(mail_code, &self.mail_code) {
             self.attempts = ATTEMPTS;
             let binding = Binding::new(self.number.clone(), self.mailbox.clone(), Origin::Proved);
-            add(store, binding.clone(), now);
+            store.add(binding.clone(), now);
             return Ok(binding);
         }
         self.attempts += 1;
@@ -205,22 +329,6 @@ impl Challenge {
         }
         Err(BindingError::WrongCode { left: ATTEMPTS - self.attempts })
     }
-}
-
-/// Adds a binding; a preferred one takes that from the others of its number and of its mailbox.
-pub(super) fn add(store: &mut impl BindingStore, binding: Binding, now: u64) {
-    if binding.preferred {
-        let others = [store.of_number(&binding.number), store.of_mailbox(&binding.mailbox)].concat();
-        for mut other in others {
-            let same = other.number == binding.number && other.mailbox == binding.mailbox;
-            if other.preferred && !same && other.holds(now) {
-                other.preferred = false;
-                store.put(other);
-            }
-        }
-    }
-    store.audit(Audit::Added(binding.clone()));
-    store.put(binding);
 }
 
 /// Bindings in memory.
@@ -245,14 +353,16 @@ impl BindingStore for Bindings {
         self.entries.values().filter(|binding| key(&binding.mailbox) == wanted).cloned().collect()
     }
 
+    fn all(&self) -> Vec<Binding> {
+        self.entries.values().cloned().collect()
+    }
+
     fn put(&mut self, binding: Binding) {
         self.entries.insert((binding.number.clone(), key(&binding.mailbox)), binding);
     }
 
-    fn remove(&mut self, number: &Msisdn, mailbox: &Mailbox) -> Option<Binding> {
-        let removed = self.entries.remove(&(number.clone(), key(mailbox)));
-        self.trail.extend(removed.clone().map(Audit::Removed));
-        removed
+    fn take(&mut self, number: &Msisdn, mailbox: &Mailbox) -> Option<Binding> {
+        self.entries.remove(&(number.clone(), key(mailbox)))
     }
 
     fn audit(&mut self, entry: Audit) {
@@ -261,96 +371,9 @@ impl BindingStore for Bindings {
 }
 
 impl Bindings {
-    /// The operator binds two, without codes.
-    pub fn register(&mut self, number: Msisdn, mailbox: Mailbox, now: u64) -> Binding {
-        let binding = Binding::new(number, mailbox, Origin::Operator);
-        add(self, binding.clone(), now);
-        binding
-    }
-
-    /// A message binds a number for a while. `rights` are the mailboxes that its authenticated sender speaks for.
-    ///
-    /// It never takes the preference from a permanent binding, nor a number that is permanently another's.
-    ///
-    /// # Errors
-    /// [`BindingError::NotYours`], [`BindingError::TooLong`], [`BindingError::Taken`].
-    pub fn bind_for(
-        &mut self,
-        number: Msisdn,
-        mailbox: Mailbox,
-        rights: &[Mailbox],
-        now: u64,
-        seconds: u64,
-    ) -> Result<Binding, BindingError> {
-        const MAX: u64 = 30 * 24 * 3_600;
-        if !rights.iter().any(|right| key(right) == key(&mailbox)) {
-            return Err(BindingError::NotYours);
-        }
-        if seconds > MAX {
-            return Err(BindingError::TooLong { max: MAX });
-        }
-        let known = self.of_number(&number);
-        let permanent = known.iter().find(|binding| binding.kind == Kind::Permanent);
-        if let Some(binding) = permanent {
-            let own = key(&binding.mailbox) == key(&mailbox);
-            return if own { Ok(binding.clone()) } else { Err(BindingError::Taken) };
-        }
-        let binding = Binding {
-            kind: Kind::Until(now.saturating_add(seconds)),
-            preferred: false,
-            ..Binding::new(number, mailbox, Origin::Message)
-        };
-        add(self, binding.clone(), now);
-        Ok(binding)
-    }
-
-    /// The mailbox of a number: the preferred one, else the only one; none if several could be meant.
-    pub fn mailbox_of(&self, number: &Msisdn, now: u64) -> Option<Mailbox> {
-        choose(self.of_number(number), now).map(|binding| binding.mailbox)
-    }
-
-    /// The number of a mailbox, by the same rule.
-    pub fn number_of(&self, mailbox: &Mailbox, now: u64) -> Option<Msisdn> {
-        choose(self.of_mailbox(mailbox), now).map(|binding| binding.number)
-    }
-
-    /// Removes what has ended.
-    pub fn expire(&mut self, now: u64) {
-        let ended: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|(_, binding)| !binding.holds(now))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in ended {
-            self.trail.extend(self.entries.remove(&key).map(Audit::Expired));
-        }
-    }
-
     /// What happened so far, oldest first; the host keeps it and clears it here.
     pub fn take_audit(&mut self) -> Vec<Audit> {
         std::mem::take(&mut self.trail)
-    }
-
-    /// Permanent bindings as lines: number, tab, mailbox, tab, `preferred` or `also`.
-    pub fn export(&self) -> String {
-        let permanent = self.entries.values().filter(|binding| binding.kind == Kind::Permanent);
-        let line = |binding: &Binding| {
-            let rank = if binding.preferred { "preferred" } else { "also" };
-            format!("{}\t{}\t{rank}\n", binding.number, binding.mailbox)
-        };
-        permanent.map(line).collect()
-    }
-
-    /// Adds bindings of an export, as the operator's.
-    ///
-    /// # Errors
-    /// The number of the first line that is none, from 1; nothing was added.
-    pub fn import(&mut self, text: &str, now: u64) -> Result<usize, usize> {
-        let bindings = parse_export(text)?;
-        let count = bindings.len();
-        bindings.into_iter().for_each(|binding| add(self, binding, now));
-        Ok(count)
     }
 }
 
@@ -466,7 +489,7 @@ mod tests {
                 preferred: false,
                 ..Binding::new(number("+4912345678"), mailbox(name), Origin::Operator)
             };
-            add(&mut store, binding, 0);
+            store.add(binding, 0);
         }
         assert_eq!(store.mailbox_of(&number("+4912345678"), 1), None);
     }

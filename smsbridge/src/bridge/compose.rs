@@ -75,26 +75,38 @@ fn encoded_words(text: &str) -> String {
     words.join("\r\n ")
 }
 
-/// A date as RFC 5322 §3.3 writes it, from seconds since 1970, UTC.
-pub(super) fn date(unix: u64) -> String {
-    let days = unix / 86_400;
-    let (hour, minute, second) = (unix / 3_600 % 24, unix / 60 % 60, unix % 60);
-    // civil date from days, in years that begin in March
+/// Year, month (from 0), day of a number of days since 1970.
+fn civil(days: u64) -> (u64, u64, u64) {
+    // in years that begin in March
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let month = if shifted_month < 10 { shifted_month + 2 } else { shifted_month - 10 };
+    (year_of_era + era * 400 + u64::from(month <= 1), month, day)
+}
+
+/// A date as RFC 5322 §3.3 writes it, from seconds since 1970, UTC.
+pub(super) fn date(unix: u64) -> String {
+    let days = unix / 86_400;
+    let (hour, minute, second) = (unix / 3_600 % 24, unix / 60 % 60, unix % 60);
+    let (year, month, day) = civil(days);
     let name = |names: &'static str, index: u64| {
         let at = usize::try_from(index * 3).unwrap_or(0);
         names.get(at..at + 3).unwrap_or_default()
     };
     let weekday = name("ThuFriSatSunMonTueWed", days % 7);
-    let month = name("JanFebMarAprMayJunJulAugSepOctNovDec", month - 1);
+    let month = name("JanFebMarAprMayJunJulAugSepOctNovDec", month);
     format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} +0000")
+}
+
+/// `YYMMDDhhmm`, as receipts write dates.
+pub(super) fn stamp(unix: u64) -> String {
+    let (year, month, day) = civil(unix / 86_400);
+    let (hour, minute) = (unix / 3_600 % 24, unix / 60 % 60);
+    format!("{:02}{:02}{day:02}{hour:02}{minute:02}", year % 100, month + 1)
 }
 
 /// The token in a reply address: 128 bits, so that nobody guesses one.

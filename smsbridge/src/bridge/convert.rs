@@ -88,7 +88,21 @@ pub fn mail_to_sms(
             None => reduced.text.clone(),
         }
     };
-    let (split, _) = fit(&text, &rules.split)?;
+    text_to_sms(&text, source, destination, receipts, rules).map(|submits| (submits, reduced))
+}
+
+/// Makes the `submit_sm`s of a text, in order; a text that is too long is cut, with a mark.
+///
+/// # Errors
+/// [`ConvertError`].
+pub fn text_to_sms(
+    text: &str,
+    source: &Party,
+    destination: &Party,
+    receipts: RegisteredDelivery,
+    rules: &ConvertRules,
+) -> Result<Vec<SubmitSm>, ConvertError> {
+    let (split, _) = fit(text, &rules.split)?;
     let data_coding = DataCoding(split.data_coding());
     let reference = match rules.split.reference {
         Reference::Udh8(reference) => u16::from(reference),
@@ -103,7 +117,7 @@ pub fn mail_to_sms(
         submit.tlvs.push(Tag::USER_MESSAGE_REFERENCE, &reference.to_be_bytes())?;
         Ok(submit)
     });
-    submits.collect::<Result<Vec<_>, ConvertError>>().map(|submits| (submits, reduced))
+    submits.collect()
 }
 
 fn submit(

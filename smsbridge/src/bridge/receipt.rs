@@ -2,8 +2,8 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use crate::smpp::pdu::DeliverSm;
-use crate::smpp::{MessageState, Tag};
+use crate::smpp::pdu::{DeliverSm, SubmitSm};
+use crate::smpp::{EsmClass, MessageState, Tag, ValueError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -43,6 +43,59 @@ impl Receipt {
                 _ => None,
             });
         (!receipt.message_id.is_empty()).then_some(receipt)
+    }
+
+    /// Of a message in this state.
+    pub fn new(message_id: impl Into<String>, state: MessageState) -> Receipt {
+        Receipt { message_id: message_id.into(), state: Some(state), ..Receipt::default() }
+    }
+
+    /// The receipt as a centre sends it: from the recipient of `submit` back to its sender, at `now` (seconds since
+    /// 1970), in text and in TLVs.
+    ///
+    /// # Errors
+    /// [`ValueError`] for an id that no PDU carries.
+    /// # Spec
+    /// SMPP v3.4 §4.6.1, appendix B
+    pub fn to_deliver(&self, submit: &SubmitSm, now: u64) -> Result<DeliverSm, ValueError> {
+        let mut deliver = DeliverSm {
+            source_addr_ton: submit.dest_addr_ton,
+            source_addr_npi: submit.dest_addr_npi,
+            source_addr: submit.destination_addr.clone(),
+            dest_addr_ton: submit.source_addr_ton,
+            dest_addr_npi: submit.source_addr_npi,
+            destination_addr: submit.source_addr.clone(),
+            esm_class: EsmClass::RECEIPT,
+            ..DeliverSm::default()
+        };
+        let state = self.state.unwrap_or(MessageState::UNKNOWN);
+        let (word, done) = match state {
+            MessageState::DELIVERED => ("DELIVRD", "001"),
+            MessageState::EXPIRED => ("EXPIRED", "000"),
+            MessageState::DELETED => ("DELETED", "000"),
+            MessageState::UNDELIVERABLE => ("UNDELIV", "000"),
+            MessageState::ACCEPTED => ("ACCEPTD", "001"),
+            MessageState::REJECTED => ("REJECTD", "000"),
+            _ => ("UNKNOWN", "000"),
+        };
+        let (date, id) = (super::compose::stamp(now), &self.message_id);
+        let error = self.error.as_deref().unwrap_or("000");
+        let text = format!(
+            "id:{id} sub:001 dlvrd:{done} submit date:{date} done date:{date} stat:{word} err:{error} text:"
+        );
+        deliver.short_message = text.as_str().try_into()?;
+        let mut terminated = id.clone().into_bytes();
+        terminated.push(0);
+        deliver.tlvs.push(Tag::RECEIPTED_MESSAGE_ID, &terminated)?;
+        deliver.tlvs.push(Tag::MESSAGE_STATE, &[state.0])?;
+        if let Some((kind, number)) = self.network_error {
+            let [high, low] = number.to_be_bytes();
+            deliver.tlvs.push(Tag::NETWORK_ERROR_CODE, &[kind, high, low])?;
+        }
+        if let Some(reference) = submit.tlvs.find(Tag::USER_MESSAGE_REFERENCE) {
+            deliver.tlvs.push(Tag::USER_MESSAGE_REFERENCE, &reference)?;
+        }
+        Ok(deliver)
     }
 
     /// Reads the text alone; `None` without `id:`.
@@ -255,6 +308,28 @@ impl Book {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn receipts_that_we_write_can_be_read() {
+        let (source_addr, destination_addr) =
+            ("10086".try_into().unwrap(), "8613800138000".try_into().unwrap());
+        let mut submit = SubmitSm { source_addr, destination_addr, ..SubmitSm::default() };
+        submit.tlvs.push(Tag::USER_MESSAGE_REFERENCE, &[1, 2]).unwrap();
+        for state in (1..=8).map(MessageState).filter(|state| *state != MessageState::ENROUTE) {
+            let mut sent = Receipt::new("1f", state);
+            sent.network_error = Some((3, 7));
+            let deliver = sent.to_deliver(&submit, 1_795_000_000).unwrap();
+            assert!(deliver.is_receipt());
+            assert_eq!(deliver.destination_addr, submit.source_addr);
+            let text = String::from_utf8(deliver.short_message.to_vec()).unwrap();
+            assert!(text.contains("done date:2611181106") && text.len() <= 254, "{text}");
+            let read = Receipt::read(&deliver, &text).unwrap();
+            assert_eq!((read.message_id.as_str(), read.state), ("1f", Some(state)));
+            assert_eq!(read.network_error, Some((3, 7)));
+            assert_eq!(Receipt::from_text(&text).unwrap().state, Some(state));
+        }
+        assert!(Receipt::new("x".repeat(300), MessageState::DELIVERED).to_deliver(&submit, 0).is_err());
+    }
 
     const NOW: Duration = Duration::ZERO;
 

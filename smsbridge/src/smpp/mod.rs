@@ -22,6 +22,8 @@
 //! ```
 
 mod codes;
+#[cfg(feature = "tokio")]
+pub mod drive;
 mod error;
 mod field;
 mod frame;

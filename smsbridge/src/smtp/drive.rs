@@ -3,13 +3,15 @@
 //! Thin on purpose: it reads, writes and waits; the session decides, and the host behind [`Host`] judges. TLS is the
 //! caller's: [`serve`] and [`deliver`] hand the stream back at STARTTLS and are called again with the encrypted one.
 
+pub use crate::clock::Clock;
+
 use super::{Envelope, MailFrom, Output, Recipient, Reply, client, server};
 use bytes::Bytes;
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 /// Octets of one read.
 const READ: usize = 16 * 1024;
@@ -21,26 +23,6 @@ pub enum End<S> {
     Closed,
     /// Do the TLS handshake on this stream (as server in [`serve`], as client in [`deliver`]), then call again.
     StartTls(S),
-}
-
-/// Counts time for a session; one for each session, kept over STARTTLS.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
-
-impl Clock {
-    /// Starts now.
-    pub fn start() -> Self {
-        Clock(Instant::now())
-    }
-
-    /// Time since the start, for a session's `now`.
-    pub fn now(&self) -> Duration {
-        self.0.elapsed()
-    }
-
-    fn at(&self, time: Duration) -> Instant {
-        self.0 + time
-    }
 }
 
 /// Judges for a server session.

@@ -246,6 +246,32 @@ macro_rules! texts {
 
 texts! { SubmitSm DeliverSm SubmitMulti ReplaceSm }
 
+impl From<DeliverSm> for SubmitSm {
+    /// The same message in the other direction: both bodies have the same fields.
+    fn from(deliver: DeliverSm) -> Self {
+        SubmitSm {
+            service_type: deliver.service_type,
+            source_addr_ton: deliver.source_addr_ton,
+            source_addr_npi: deliver.source_addr_npi,
+            source_addr: deliver.source_addr,
+            dest_addr_ton: deliver.dest_addr_ton,
+            dest_addr_npi: deliver.dest_addr_npi,
+            destination_addr: deliver.destination_addr,
+            esm_class: deliver.esm_class,
+            protocol_id: deliver.protocol_id,
+            priority_flag: deliver.priority_flag,
+            schedule_delivery_time: deliver.schedule_delivery_time,
+            validity_period: deliver.validity_period,
+            registered_delivery: deliver.registered_delivery,
+            replace_if_present_flag: deliver.replace_if_present_flag,
+            data_coding: deliver.data_coding,
+            sm_default_msg_id: deliver.sm_default_msg_id,
+            short_message: deliver.short_message,
+            tlvs: deliver.tlvs,
+        }
+    }
+}
+
 impl DeliverSm {
     /// True for a delivery receipt of the centre.
     pub fn is_receipt(&self) -> bool {

@@ -2,7 +2,7 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use super::config::BindMode;
+use super::config::{BindMode, Config};
 use super::event::{Reason, SessionError, Token};
 use super::inbound::{from_esme, from_smsc};
 use super::state::{Session, State};
@@ -85,6 +85,12 @@ impl Session {
         }
         self.drain();
         Ok(())
+    }
+
+    /// SMSC: keeps to another configuration from now on, which the account that asks to bind has. Limits on PDUs stay.
+    pub fn configure(&mut self, config: Config) {
+        self.pace.pause = config.timers.throttle;
+        self.config = config;
     }
 
     /// SMSC: the ESME may bind.

@@ -1,0 +1,63 @@
+//! Binds to a centre, and again whenever the link is over.
+
+use super::Exchange;
+use super::config::{Smsc, link_of_smsc};
+use super::link::{Link, Side};
+use smsbridge::smpp::drive::{self, Clock};
+use smsbridge::smpp::session::{Reason, Reconnect, Session};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Keeps one link up until `stop`.
+pub(super) async fn run(exchange: Arc<Exchange>, smsc: Smsc, mut stop: watch::Receiver<()>) {
+    let credentials = match smsc.credentials() {
+        Ok(credentials) => credentials,
+        Err(error) => return tracing::error!(smsc = smsc.name, error, "cannot bind"),
+    };
+    let seed = crate::turns::moment()
+        .map_or(1, |moment| u64::from_le_bytes(moment.entropy[..8].try_into().unwrap_or([1; 8])));
+    let mut reconnect = Reconnect::new(seed);
+    loop {
+        let reason = match tokio::time::timeout(CONNECT, TcpStream::connect(&smsc.address)).await {
+            Ok(Ok(stream)) => {
+                // Small PDUs that wait for others are slower, not fewer.
+                let _ = stream.set_nodelay(true);
+                let clock = Clock::start();
+                let session_config = smsc.peer.session(&smsc.system_id);
+                let mut session = Session::esme(session_config, credentials.clone(), clock.now());
+                let key = link_of_smsc(&smsc.name);
+                let mut link =
+                    Link::new(Arc::clone(&exchange), Side::Centre, key, &smsc.peer, clock, stop.clone());
+                drive::run(stream, &mut session, clock, &mut link).await;
+                if link.was_bound {
+                    reconnect.bound();
+                }
+                link.ended.unwrap_or(Reason::LinkClosed)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(smsc = smsc.name, address = smsc.address, %error, "cannot connect");
+                Reason::LinkClosed
+            }
+            Err(_) => {
+                tracing::warn!(smsc = smsc.name, address = smsc.address, "no connection in time");
+                Reason::LinkClosed
+            }
+        };
+        if stop.has_changed().is_err() {
+            return;
+        }
+        let delay = reconnect.delay(&reason);
+        if let Reason::BindRefused(status) = reason {
+            tracing::error!(smsc = smsc.name, ?status, again_in = ?delay, "bind refused: check the account");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = stop.changed() => return,
+        }
+    }
+}
