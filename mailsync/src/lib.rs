@@ -6,5 +6,6 @@ pub mod client;
 pub mod daemon;
 pub mod demo;
 pub mod exchange;
+pub(crate) mod sms;
 pub mod store;
 pub mod turns;

@@ -52,6 +52,9 @@ enum Command {
     Send {
         #[command(flatten)]
         dir: Dir,
+        /// Mark it: the server is to send it as short messages
+        #[arg(long)]
+        as_sms: bool,
         /// The file; - is standard input
         file: PathBuf,
     },
@@ -112,6 +115,9 @@ enum Command {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+    /// Short messages: a phone's side of the exchange
+    #[command(subcommand)]
+    Sms(crate::sms::Sms),
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]
@@ -243,8 +249,13 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Sync(options) => sync(*options, json),
         Command::List { dir, folder } => list(&dir.open()?, folder.as_deref(), json),
         Command::Show { dir, luid, headers } => show(&dir.open()?, &luid, headers, json),
-        Command::Send { dir, file } => {
-            let luid = dir.open()?.send(&message(&file)?, &unique()?).map_err(text)?;
+        Command::Send { dir, as_sms, file } => {
+            let mut message = message(&file)?;
+            if as_sms {
+                // mission: S6
+                message = [b"SMS-Convert: 1\r\n", &message[..]].concat();
+            }
+            let luid = dir.open()?.send(&message, &unique()?).map_err(text)?;
             done(json, &luid, &format!("{luid} is in the outbox; the next sync sends it"))
         }
         Command::Reply { dir, luid, from, text: words } => {
@@ -283,6 +294,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             };
             look::inspect(&file, show)
         }
+        Command::Sms(command) => crate::sms::run(command, json),
         Command::Convert { to, file } => look::convert(&file, to.encoding()),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
