@@ -8,4 +8,5 @@ pub mod demo;
 pub mod exchange;
 pub(crate) mod sms;
 pub mod store;
+pub mod time;
 pub mod turns;

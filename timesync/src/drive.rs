@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use crate::instant::{Interval, Reading, UnixTime};
 use crate::request::MAX_DATAGRAM;
 use crate::select::SourceId;
-use crate::sntp::{Client, Config, Event, Input, Output, Server, ServerStatus};
+use crate::sntp::{Client, Config, Event, Input, Known, Output, Server, ServerStatus};
 
 /// Whom to ask, and with what.
 #[derive(Clone, Debug)]
@@ -127,6 +127,12 @@ impl Driver {
         let offset = self.engine.offset_of(after, wall)?;
         let gap = u64::try_from(after.saturating_sub(before).as_nanos()).unwrap_or(u64::MAX);
         Some(offset.widen(gap))
+    }
+
+    /// What is known now, as a value that needs no driver any more, and the origin of its monotonic clock.
+    #[must_use]
+    pub fn known(&self) -> Option<(Known, Instant)> {
+        Some((self.engine.known()?, self.start))
     }
 
     /// The engine, for everything it can tell.

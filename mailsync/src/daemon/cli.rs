@@ -6,6 +6,7 @@ use super::logging::{self, LogFormat};
 use super::serve::{self, Options, Parts};
 use super::{doctor, users};
 use crate::store::{Bodies, SqliteStore, database, private_dir};
+use crate::time;
 use clap::{CommandFactory, Parser, Subcommand};
 use mailsync_proto::mail::mailbox;
 use mailsync_proto::sync::store::StoreKey;
@@ -112,6 +113,8 @@ enum Command {
         #[arg(long)]
         print_default: bool,
     },
+    /// Ask the reference servers, and say how far the system's clock is off
+    Time(time::ask::Args),
     /// Look whether everything is as it should be
     Doctor,
 }
@@ -245,6 +248,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Queue(command)) => queue(&out, &open(&data)?, command),
         Some(Command::Session(command)) => session(&out, &open(&data)?, command),
         Some(Command::Bind(command)) => bind(&out, &open(&data)?, command),
+        Some(Command::Time(args)) => time::ask::run(&args, &config.time, out.json),
         Some(Command::Doctor) => {
             let checks = doctor::examine(&data);
             out.list(&checks, doctor::Check::line);

@@ -1,6 +1,7 @@
 //! The server's configuration file.
 
 use crate::exchange::config::Sms;
+use crate::time::Config as Time;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub struct Config {
     pub session: Session,
     /// The exchange of short messages and mail; without it there is none.
     pub sms: Option<Sms>,
+    /// Where the reference time comes from.
+    pub time: Time,
 }
 
 /// The SyncML endpoint.
@@ -85,6 +88,7 @@ impl Default for Config {
             smtp: Smtp::default(),
             session: Session::default(),
             sms: None,
+            time: Time::default(),
         }
     }
 }
@@ -163,6 +167,7 @@ impl Config {
         if self.domain.is_empty() || !self.domain.bytes().all(good) {
             return Err(format!("domain: {:?} is no host name", self.domain));
         }
+        self.time.check()?;
         for (name, value, least) in [
             ("http.connections_per_address", self.http.connections_per_address, 1),
             ("http.parallel", self.http.parallel, 1),
@@ -273,6 +278,8 @@ mod tests {
             ),
             ("[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"\nwindow = 0\n[sms]", "window"),
             ("[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"\nwidnow = 9", "widnow"),
+            ("[time]\nservers = [\"ntp.example.org\"]", "time.servers"),
+            ("[time]\nservers = [\"a:1\"]\nagree = 2", "time.agree"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

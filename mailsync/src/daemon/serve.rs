@@ -6,6 +6,7 @@ use super::record::Recorder;
 use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
 use crate::store::{Bodies, DirError, DirLock, OpenError, SqliteStore, database};
+use crate::time::Reference;
 use crate::turns::{self, Failure};
 use axum::extract::{ConnectInfo, Extension};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -128,6 +129,7 @@ pub(super) struct State {
     pub(super) work: Notify,
     pub(super) recorder: Option<Recorder>,
     pub(super) delays: Delays,
+    pub(super) time: Reference,
     postmaster: Option<String>,
     plain_basic: Vec<Network>,
     lab: bool,
@@ -194,6 +196,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         work: Notify::new(),
         recorder,
         delays: Delays::default(),
+        time: Reference::new(&config.time),
         postmaster: config.smtp.postmaster.clone(),
         plain_basic: config.session.allow_plain_basic.clone(),
         lab: options.lab,
@@ -220,6 +223,10 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     }
     let outbox = tokio::spawn(outbox::work(Arc::clone(&state)));
     let sweeper = tokio::spawn(sweep(Arc::clone(&state), config.session.idle_minutes.saturating_mul(60)));
+    let follower = {
+        let (state, config) = (Arc::clone(&state), config.time.clone());
+        tokio::spawn(async move { state.time.follow(&config).await })
+    };
     announce(&open).map_err(io("stdout"))?;
     tracing::info!(?open, data = %options.data.display(), "ready");
 
@@ -227,6 +234,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     tracing::info!(signal, "stopping");
     outbox.abort();
     sweeper.abort();
+    follower.abort();
     drop(stop);
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");

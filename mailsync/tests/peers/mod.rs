@@ -17,8 +17,12 @@
 //! peer fails the test and says how to install it. The scripts behind this are described in `README.md` beside this file.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of this module")]
 
+mod chrony;
+mod delay_proxy;
 mod process;
 mod syncevolution;
 
+pub(crate) use chrony::Chrony;
+pub(crate) use delay_proxy::{DelayProxy, Dice, Path};
 pub(crate) use process::{Finished, Process, flat_json, free_port, run};
 pub(crate) use syncevolution::{Auth, Client, Mode, Report, Server, Sync, SyncEvolution, Wire, texts};

@@ -204,6 +204,31 @@ pub struct Client {
     outputs: VecDeque<Output>,
 }
 
+/// What a [`Client`] knew at one moment: the time from then on, good for as long as its bound is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    start: Duration,
+    base: UnixTime,
+    estimate: Estimate,
+}
+
+impl Known {
+    /// The time at `now`, on the client's monotonic clock.
+    #[must_use]
+    pub fn reading(&self, now: Duration) -> Reading {
+        let offset = self.estimate.offset_at(now);
+        let own = self.base.plus(nanos(now.saturating_sub(self.start)));
+        Reading { time: own.plus(offset.mid()), radius: offset.radius() }
+    }
+
+    /// True time minus a clock that shows `wall` at `now`.
+    #[must_use]
+    pub fn offset_of(&self, now: Duration, wall: UnixTime) -> Interval {
+        let reading = self.reading(now);
+        Interval::around(reading.time.since(wall), reading.radius)
+    }
+}
+
 /// How many past estimates the rate is taken from.
 const HISTORY: usize = 32;
 
@@ -305,15 +330,19 @@ impl Client {
     /// The time at `now`, or `None` while nothing is known.
     #[must_use]
     pub fn reading(&self, now: Duration) -> Option<Reading> {
-        let offset = self.estimate?.offset_at(now);
-        Some(Reading { time: self.own_time(now).plus(offset.mid()), radius: offset.radius() })
+        Some(self.known()?.reading(now))
+    }
+
+    /// What is known, as a value: it goes on by itself, its bound growing.
+    #[must_use]
+    pub fn known(&self) -> Option<Known> {
+        Some(Known { start: self.start, base: self.base, estimate: self.estimate? })
     }
 
     /// True time minus a clock that shows `wall` at `now`: what [`advise`](crate::advise) wants.
     #[must_use]
     pub fn offset_of(&self, now: Duration, wall: UnixTime) -> Option<Interval> {
-        let reading = self.reading(now)?;
-        Some(Interval::around(reading.time.since(wall), reading.radius))
+        Some(self.known()?.offset_of(now, wall))
     }
 
     /// What is known about our own timescale.

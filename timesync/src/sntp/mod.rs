@@ -12,5 +12,5 @@
 mod client;
 mod server;
 
-pub use client::{Client, Config, Event, Input, Output, SampleRefusal};
+pub use client::{Client, Config, Event, Input, Known, Output, SampleRefusal};
 pub use server::{Server, ServerStatus};
