@@ -261,7 +261,8 @@ mod tests {
     fn heads() {
         let line = one("item1.tel;work;Type=\"a,b;c\",cell;X-Y=1:+1:2", Style::New);
         assert_eq!((&*line.group, &*line.name, &*line.value), ("item1", "TEL", &b"+1:2"[..]));
-        let expected = [param("TYPE", "work"), param("TYPE", "a,b;c"), param("TYPE", "cell"), param("X-Y", "1")];
+        let expected =
+            [param("TYPE", "work"), param("TYPE", "a,b;c"), param("TYPE", "cell"), param("X-Y", "1")];
         assert_eq!(line.params, expected);
         assert_eq!(one("no colon", Style::New).value, b"no colon");
     }

@@ -65,11 +65,36 @@ impl Format {
     }
 }
 
-const CARD: [&str; 13] =
-    ["N", "FN", "NICKNAME", "TEL", "EMAIL", "ADR", "ORG", "TITLE", "URL", "BDAY", "NOTE", "PHOTO", "CATEGORIES"];
+const CARD: [&str; 13] = [
+    "N",
+    "FN",
+    "NICKNAME",
+    "TEL",
+    "EMAIL",
+    "ADR",
+    "ORG",
+    "TITLE",
+    "URL",
+    "BDAY",
+    "NOTE",
+    "PHOTO",
+    "CATEGORIES",
+];
 const CALENDAR: [&str; 14] = [
-    "UID", "SUMMARY", "DESCRIPTION", "LOCATION", "DTSTART", "DTEND", "DUE", "COMPLETED", "STATUS", "PRIORITY", "CLASS",
-    "CATEGORIES", "RRULE", "AALARM",
+    "UID",
+    "SUMMARY",
+    "DESCRIPTION",
+    "LOCATION",
+    "DTSTART",
+    "DTEND",
+    "DUE",
+    "COMPLETED",
+    "STATUS",
+    "PRIORITY",
+    "CLASS",
+    "CATEGORIES",
+    "RRULE",
+    "AALARM",
 ];
 
 /// A datastore of text objects.

@@ -13,7 +13,9 @@ use idmap::Guid;
 use mailsync_proto::mail::mailbox;
 use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::plain_value;
-use mailsync_proto::sync::store::{Commit, Found, ItemValue, Read, Store, StoreError, StoreKey, Value, Write};
+use mailsync_proto::sync::store::{
+    Commit, Found, ItemValue, Read, Store, StoreError, StoreKey, Value, Write,
+};
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -10,8 +10,8 @@ use mailsync_proto::mail::MailCollection;
 use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
 use mailsync_proto::sync::StoreConfig;
-use mailsync_proto::sync::collection::Collection;
 use mailsync_proto::sync::client::{self, Config, NextHop, Plan, TurnError};
+use mailsync_proto::sync::collection::Collection;
 use mailsync_proto::sync::devinf::Identity;
 use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
 use mailsync_proto::sync::store::{Commit, Found, Store, StoreError};
@@ -300,7 +300,8 @@ impl StoreOption {
             ("mail", Some(_), _) => return Err("mail has a type of its own".into()),
             (_, media_type, Some(profile)) => match media_type {
                 Some(other) if !profile.formats().iter().any(|format| format.media_type() == other) => {
-                    let known: Vec<&str> = profile.formats().iter().map(|format| format.media_type()).collect();
+                    let known: Vec<&str> =
+                        profile.formats().iter().map(|format| format.media_type()).collect();
                     return Err(format!("{local}: {other} is none of its types: {}", known.join(", ")));
                 }
                 media_type => Items::Pim(profile, media_type),

@@ -244,7 +244,7 @@ fn children(conn: &Connection, key: &StoreKey, parent: &Guid, limit: u32) -> rus
 
 fn children_sql() -> String {
     format!(
-        "SELECT {ITEM} FROM item WHERE item.store = ?1 AND item.parent = ?2 AND item.deleted = 0
+        "SELECT {ITEM} FROM item INDEXED BY item_parent WHERE item.store = ?1 AND item.parent = ?2 AND item.deleted = 0
          ORDER BY item.guid LIMIT ?3"
     )
 }

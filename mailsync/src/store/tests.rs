@@ -240,7 +240,13 @@ fn golden_schema_1_stays_readable() {
         ours: format!("ours-{n}").into(),
         rev,
     };
-    let peer = Peer { generation: 2, started: 3, committed: Some(point(2, 6)), previous: Some(point(1, 4)), filter: None };
+    let peer = Peer {
+        generation: 2,
+        started: 3,
+        committed: Some(point(2, 6)),
+        previous: Some(point(1, 4)),
+        filter: None,
+    };
     let device = Device { nonce: Some(Bytes::from_static(&[0xaa])), logins: 5, devinf: None, session: None };
     let session = SessionRow {
         version: 3,

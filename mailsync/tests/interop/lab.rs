@@ -163,8 +163,7 @@ impl Lab {
                 World::Asking { server: Some(SyncEvolution::server(dir.path().join("peer"), &STORES)) }
             }
             Peer::Client => {
-                let added =
-                    run(daemon(dir.path()).args(["user", "add", "test"]), Duration::from_secs(60));
+                let added = run(daemon(dir.path()).args(["user", "add", "test"]), Duration::from_secs(60));
                 assert_eq!(added.code, 0, "{added:?}");
                 let mut command = daemon(dir.path());
                 command.args(["--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--record"]);
@@ -345,7 +344,12 @@ impl Lab {
     ) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailsync"));
         command.args(["sync", "-v", "--server", url, "--user", "test", "--device", device]);
-        command.args(["--mode", mode.ours(), "--version", if device == "second" { "1.2" } else { self.version }]);
+        command.args([
+            "--mode",
+            mode.ours(),
+            "--version",
+            if device == "second" { "1.2" } else { self.version },
+        ]);
         command.args(["--wire", if self.wire == Wire::Xml { "xml" } else { "wbxml" }]);
         command.arg("--dir").arg(self.dir.path().join("ours")).env("MAILSYNC_PASSWORD", how.password);
         for store in how.stores {

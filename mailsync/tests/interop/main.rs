@@ -85,7 +85,9 @@ fn part(rows: Vec<Row>, seed: u64) -> Vec<Row> {
 fn chosen() -> Vec<Row> {
     let all = Row::all();
     if let Ok(words) = std::env::var("MAILSYNC_INTEROP") {
-        let has = |row: &Row| words.split(',').all(|word| format!("{:?} {}", row.scenario, row.text()).contains(word));
+        let has = |row: &Row| {
+            words.split(',').all(|word| format!("{:?} {}", row.scenario, row.text()).contains(word))
+        };
         return all.into_iter().filter(has).collect();
     }
     if full() {
@@ -118,7 +120,12 @@ fn play(rows: &[Row]) -> Vec<Played> {
             lab = None;
         }
         let took = start.elapsed();
-        println!("{} {:>5.1} s  {}", if error.is_some() { "FAIL" } else { "ok  " }, took.as_secs_f32(), row.text());
+        println!(
+            "{} {:>5.1} s  {}",
+            if error.is_some() { "FAIL" } else { "ok  " },
+            took.as_secs_f32(),
+            row.text()
+        );
         done.push(Played { row: *row, took, error });
     }
     done
@@ -175,14 +182,16 @@ fn write_table(done: &[Played]) {
         let wire = if row.wire == Wire::Xml { "XML" } else { "WBXML" };
         let (peer, version, scenario) = (row.peer.name(), row.version, row.scenario.name());
         let seconds = took.as_secs_f32();
-        writeln!(text, "| {peer} | {version} | {wire} | {scenario} | {result} | {seconds:.0} | {today} |").unwrap();
+        writeln!(text, "| {peer} | {version} | {wire} | {scenario} | {result} | {seconds:.0} | {today} |")
+            .unwrap();
     }
     std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/interop.md"), text).unwrap();
 }
 
 /// The date of a day since 1970.
 fn date(days: u64) -> String {
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let (mut year, mut left) = (1970, days);
     loop {
         let length = if is_leap(year) { 366 } else { 365 };

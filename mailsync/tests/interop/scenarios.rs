@@ -105,7 +105,8 @@ impl Start {
 // mission: M3
 fn slow(lab: &mut Lab, tag: &str) {
     let start = Start::of(lab, &[]);
-    let [mine, theirs, same] = ["client <&> \u{4f60}\u{597d}", "server \u{20ac}", "on both"].map(|t| format!("{tag} {t}"));
+    let [mine, theirs, same] =
+        ["client <&> \u{4f60}\u{597d}", "server \u{20ac}", "on both"].map(|t| format!("{tag} {t}"));
     lab.put(Side::Client, Store::Notes, &mine);
     lab.put(Side::Server, Store::Notes, &theirs);
     lab.put(Side::Client, Store::Notes, &same);
