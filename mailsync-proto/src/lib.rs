@@ -5,6 +5,8 @@
 pub mod mail;
 pub mod pim;
 pub mod plain;
+pub mod probe;
+pub mod replay;
 pub mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;

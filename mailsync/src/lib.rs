@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod demo;
 pub mod exchange;
 pub(crate) mod sms;
+mod record;
 pub mod store;
 pub mod time;
 pub mod turns;

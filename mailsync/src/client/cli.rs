@@ -4,6 +4,7 @@ use super::look::{self, Show};
 use super::maildir_verbs::{Listed, Maildir};
 use super::report::{Outcome, Report};
 use super::sync::{self, Options, StoreOption};
+use super::tools::{self, Asked};
 use crate::turns;
 use clap::{Parser, Subcommand, ValueEnum};
 use mailsync_proto::mail::summary::plain_text;
@@ -118,6 +119,24 @@ enum Command {
     /// Short messages: a phone's side of the exchange
     #[command(subcommand)]
     Sms(crate::sms::Sms),
+    /// Ask a server what it offers: versions, spellings, login, datastores and their types
+    Probe {
+        #[command(flatten)]
+        server: Server,
+        /// Log in too (password from MAILSYNC_PASSWORD); without it, only what a stranger is told
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+    },
+    /// Play the client half of a recording to a server and compare the classes of the statuses
+    Replay {
+        /// The folder: NNN-req.xml or .wbxml, NNN-resp.xml or .wbxml
+        recording: PathBuf,
+        #[command(flatten)]
+        server: Server,
+        /// User name (password from MAILSYNC_PASSWORD): the recorded login is not played
+        #[arg(long, value_name = "NAME")]
+        user: String,
+    },
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]
@@ -130,6 +149,32 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct Server {
+    /// The server's address, as http://host:8080/syncml
+    #[arg(long = "server", value_name = "URL")]
+    url: String,
+    /// Certificates to trust besides the system's (PEM)
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Device id to ask as
+    #[arg(long, value_name = "ID", default_value = "mailsync-probe")]
+    device: String,
+}
+
+impl Server {
+    fn asked(self, user: Option<String>) -> Result<Asked, String> {
+        let login = match user {
+            Some(user) => {
+                let password = password(&user)?;
+                Some((user, password))
+            }
+            None => None,
+        };
+        Ok(Asked { server: self.url, login, device: self.device, ca: self.ca })
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -176,6 +221,12 @@ struct Sync {
     /// Certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Record every message here, secrets blanked
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Log in and say what would be sent; nothing is sent, nothing changes
+    #[arg(long)]
+    dry_run: bool,
     /// Say what happens, on stderr
     #[arg(short, long)]
     verbose: bool,
@@ -296,6 +347,15 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Sms(command) => crate::sms::run(command, json),
         Command::Convert { to, file } => look::convert(&file, to.encoding()),
+        Command::Probe { server, user } => {
+            let speaks = tools::probe(&server.asked(user)?, json)?;
+            Ok(if speaks { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Replay { recording, server, user } => {
+            let replayed = tools::replay(&recording, &server.asked(Some(user))?)?;
+            replayed.print(json);
+            Ok(if replayed.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
             if args.iter().any(|arg| arg == "--http") {
@@ -332,6 +392,8 @@ fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
         max_msg_size: args.max_msg_size,
         max_obj_size: args.max_obj_size,
         ca: args.ca,
+        record: args.record,
+        dry_run: args.dry_run,
         verbose: args.verbose,
     };
     let report = sync::run(&options).map_err(text)?;

@@ -70,6 +70,14 @@ pub enum HttpError {
         /// What was expected.
         expected: &'static str,
     },
+    /// An answer that cannot be read.
+    #[error("{url}: {reason}")]
+    Answer {
+        /// Where.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An answer that is too large.
     #[error("{url}: the answer has more than {limit} octets")]
     TooLarge {

@@ -14,6 +14,7 @@ pub mod report;
 pub mod sync;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 pub use cli::main;
 pub use dirstore::{DirStore, DirStoreError, Layout};

@@ -1,5 +1,6 @@
 //! What came of a sync, for people and for scripts.
 
+use mailsync_proto::sync::client::Plan;
 use mailsync_proto::sync::event::{Counts, Event, Mode};
 use serde::Serialize;
 use syncml::StatusCode;
@@ -54,6 +55,9 @@ pub struct StoreReport {
     pub refused: u32,
     /// Items that both sides had changed.
     pub conflicts: u32,
+    /// Changes that a dry run found to send.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_send: Option<u32>,
 }
 
 /// Items by what was done.
@@ -85,6 +89,7 @@ impl StoreReport {
             sent: Items::default(),
             refused: 0,
             conflicts: 0,
+            would_send: None,
         }
     }
 }
@@ -100,6 +105,15 @@ impl Report {
         self.messages += 1;
         self.bytes_out += request as u64;
         self.bytes_in += answer as u64;
+    }
+
+    /// A dry run found what would be sent to a datastore of the server.
+    pub fn would_send(&mut self, plans: &[Plan], remote: &str, changes: u32) {
+        let Some(plan) = plans.iter().find(|plan| *plan.remote == *remote) else { return };
+        if let Some(store) = self.stores.iter_mut().find(|store| store.store == *plan.name) {
+            store.status = StatusCode::OK.0;
+            store.would_send = Some(changes);
+        }
     }
 
     /// Takes an event of the session.
@@ -145,6 +159,11 @@ impl Report {
         let mut text = String::new();
         for store in &self.stores {
             let (r, s) = (&store.received, &store.sent);
+            if let Some(changes) = store.would_send {
+                let why = store.why_slow.map(|why| format!(", because {why}")).unwrap_or_default();
+                text += &format!("{}: {} sync{why}; would send {changes} changes\n", store.store, store.mode);
+                continue;
+            }
             text += &match store.status {
                 200 => format!(
                     "{}: {}; received {} new, {} changed, {} deleted; sent {} new, {} changed, {} deleted{}{}\n",

@@ -4,18 +4,20 @@ use super::dirstore::{DirStore, DirStoreError, Kind, Layout};
 use super::http::{Http, HttpError};
 use super::progress::Progress;
 use super::report::{Report, StoreReport};
+use crate::record::Recorder;
 use crate::turns;
 use bytes::Bytes;
 use mailsync_proto::mail::MailCollection;
 use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
+use mailsync_proto::probe::announced;
 use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::client::{self, Config, NextHop, Plan, TurnError};
 use mailsync_proto::sync::collection::Collection;
 use mailsync_proto::sync::devinf::Identity;
 use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
-use mailsync_proto::sync::store::{Commit, Found, Store, StoreError};
-use mailsync_proto::sync::turn::{Step, Turn};
+use mailsync_proto::sync::store::{Commit, Found, Read, SessionRow, Store, StoreError, Value};
+use mailsync_proto::sync::turn::{Moment, Step, Turn};
 use std::path::PathBuf;
 use std::sync::Arc;
 use syncml::session::auth::Scheme;
@@ -51,6 +53,10 @@ pub struct Options {
     pub max_obj_size: u64,
     /// Certificates to trust besides the system's.
     pub ca: Option<PathBuf>,
+    /// Where every message is recorded.
+    pub record: Option<PathBuf>,
+    /// Log in, find out what would be sent, send nothing.
+    pub dry_run: bool,
     /// Say what happens, on stderr.
     pub verbose: bool,
 }
@@ -144,7 +150,19 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         .map(|store| Plan { name: (&*store.local).into(), remote: (&*store.remote).into(), mode })
         .collect();
     let mut report = Report::new(options.stores.iter().map(|s| StoreReport::new(&s.local)).collect());
-    let outcome = session(&dir, &http, &config, &plans, &mut report, &mut progress);
+    let recorder = match &options.record {
+        Some(path) => {
+            let failed = |source| SyncError::Io { path: path.clone(), source };
+            Some(Recorder::new(path.clone()).map_err(failed)?)
+        }
+        None => None,
+    };
+    let mut line = Line { http, recorder };
+    let outcome = if options.dry_run {
+        dry_run(&dir, &mut line, &config, &plans, &mut report, &mut progress)
+    } else {
+        session(&dir, &mut line, &config, &plans, &mut report, &mut progress)
+    };
     progress.end();
     // What came before a break is kept, and its files are safe.
     dir.finish()?;
@@ -153,9 +171,71 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
     Ok(report)
 }
 
+/// The way to the server.
+struct Line {
+    http: Http,
+    recorder: Option<Recorder>,
+}
+
+impl Line {
+    fn post(&mut self, hop: &NextHop, message: &Bytes, report: &mut Report) -> Result<Bytes, SyncError> {
+        let answer = self.http.post(hop, message)?;
+        report.message(message.len(), answer.len());
+        if let Some(recorder) = &self.recorder {
+            // A record that cannot be written costs the record only.
+            if let Err(error) = recorder.own(hop.encoding, &hop.url, message, &answer) {
+                eprintln!("mailsync: cannot record: {error}; going on without");
+                self.recorder = None;
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Logs in and looks at the first message of changes: what would be sent is known, and nothing of it is.
+fn dry_run(
+    dir: &DirStore,
+    line: &mut Line,
+    config: &Config,
+    plans: &[Plan],
+    report: &mut Report,
+    progress: &mut Progress,
+) -> Result<(), SyncError> {
+    // What the turns decide is kept beside the store, and forgotten.
+    let mut known: Vec<(Read, Value)> = Vec::new();
+    let mut turn = try_turn(dir, &known, |at, found| client::start(config, at, plans, found))?;
+    for _ in 0..MESSAGES {
+        for event in &turn.events {
+            report.take(event);
+            progress.event(event);
+        }
+        let Some(session) = &turn.session else { return Ok(()) };
+        let Some(value) = &session.value else { return Ok(()) };
+        let hop = client::next_hop(value)?;
+        let said = client::decode(config, hop.encoding, &turn.message).map_err(TurnError::from)?;
+        let announced = announced(&said);
+        if !announced.is_empty() {
+            announced.iter().for_each(|(remote, changes)| report.would_send(plans, remote, *changes));
+            return Ok(());
+        }
+        let answer = line.post(&hop, &turn.message, report)?;
+        let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
+        let row = SessionRow {
+            version: session.expect.saturating_add(1),
+            value: value.clone(),
+            answer: session.answer.clone(),
+        };
+        let token = session.token.clone();
+        known.retain(|(read, _)| *read != Read::Session(token.clone()));
+        known.push((Read::Session(token.clone()), Value::Session(Some(row))));
+        turn = try_turn(dir, &known, |at, found| client::turn(config, at, &token, &message, found))?;
+    }
+    Err(SessionError::NoProgress(u8::MAX).into())
+}
+
 fn session(
     dir: &DirStore,
-    http: &Http,
+    line: &mut Line,
     config: &Config,
     plans: &[Plan],
     report: &mut Report,
@@ -170,7 +250,7 @@ fn session(
         let Some(session) = &turn.session else { return Ok(()) };
         let Some(value) = &session.value else { return Ok(()) };
         let hop = client::next_hop(value)?;
-        let answer = post(http, &hop, &turn.message, report)?;
+        let answer = line.post(&hop, &turn.message, report)?;
         let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
         let token = session.token.clone();
         turn = run_turn(dir, |at, found| client::turn(config, at, &token, &message, found))?;
@@ -178,29 +258,33 @@ fn session(
     Err(SessionError::NoProgress(u8::MAX).into())
 }
 
-fn post(http: &Http, hop: &NextHop, message: &Bytes, report: &mut Report) -> Result<Bytes, SyncError> {
-    let answer = http.post(hop, message)?;
-    report.message(message.len(), answer.len());
-    Ok(answer)
-}
-
 /// Runs a turn until it misses nothing, and commits it.
 fn run_turn(
     dir: &DirStore,
-    mut turn: impl FnMut(mailsync_proto::sync::turn::Moment, &Found) -> Result<Step<Event>, TurnError>,
+    turn: impl FnMut(Moment, &Found) -> Result<Step<Event>, TurnError>,
+) -> Result<Turn<Event>, SyncError> {
+    let done = try_turn(dir, &[], turn)?;
+    dir.commit(&Commit { session: done.session.clone(), writes: done.writes.clone() })?;
+    Ok(done)
+}
+
+/// Runs a turn until it misses nothing; `known` stands before what the store says.
+fn try_turn(
+    dir: &DirStore,
+    known: &[(Read, Value)],
+    mut turn: impl FnMut(Moment, &Found) -> Result<Step<Event>, TurnError>,
 ) -> Result<Turn<Event>, SyncError> {
     let at = turns::moment()?;
     let mut found = Found::default();
     for _ in 0..turns::ROUNDS {
         match turn(at, &found)? {
-            Step::Need(reads) => found.extend(dir.read(&reads)?),
+            Step::Need(reads) => {
+                found.extend(dir.read(&reads)?);
+                known.iter().for_each(|(read, value)| found.insert(read.clone(), value.clone()));
+            }
             // A client has no stored answer to give.
             Step::Again(_) => break,
-            Step::Done(done) => {
-                let commit = Commit { session: done.session.clone(), writes: done.writes.clone() };
-                dir.commit(&commit)?;
-                return Ok(*done);
-            }
+            Step::Done(done) => return Ok(*done),
         }
     }
     Err(turns::Failure::Endless.into())

@@ -1,7 +1,7 @@
 //! The SyncML endpoint.
 
-use super::record::Exchange;
 use super::serve::State;
+use crate::record::Exchange;
 use crate::turns::{self, Failure};
 use axum::Router;
 use axum::body::Body;
@@ -146,7 +146,8 @@ impl Incoming {
             };
             recorder.exchange(&Exchange {
                 encoding: self.encoding,
-                inbound: decoded.as_ref().ok(),
+                path: PATH,
+                message: decoded.as_ref().ok().map(Inbound::message),
                 request: &self.octets,
                 status: status.as_u16(),
                 answer: said,

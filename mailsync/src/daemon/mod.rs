@@ -8,7 +8,6 @@ mod doctor;
 mod http;
 pub mod logging;
 mod outbox;
-mod record;
 pub mod serve;
 mod smtp_in;
 mod users;

@@ -2,9 +2,9 @@
 
 use super::config::{Auth, Config, ConfigError, Network};
 use super::delays::Delays;
-use super::record::Recorder;
 use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
+use crate::record::Recorder;
 use crate::store::{Bodies, DirError, DirLock, OpenError, SqliteStore, database};
 use crate::time::Reference;
 use crate::turns::{self, Failure};

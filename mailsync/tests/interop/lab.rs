@@ -3,7 +3,7 @@
 use crate::peers::{self, Process, SyncEvolution, Wire, run};
 use mailsync::store::{Bodies, SqliteStore, database};
 use mailsync_proto::pim::content_key;
-use mailsync_proto::sync::store::{Store as _, *};
+use mailsync_proto::sync::store::{Changes, Cursor, PeerKey, Read, Row, Store as _, StoreKey, Value};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,45 +1,50 @@
-//! Writes every message to files, secrets blanked: `DIR/<device>-<session>/NNN-req.xml`, `NNN-resp.xml`, `.hdr`.
+//! Writes every message to files, secrets blanked: `NNN-req.xml`, `NNN-resp.xml`, and their `.hdr`.
+//!
+//! The server puts each session into a folder of its own, `DIR/<device>-<session>/`; the client records into `DIR`.
 
-use mailsync_proto::sync::server::Inbound;
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use syncml::Encoding;
+use syncml::{Encoding, Limits, Message, Quirks};
 
 /// A folder that exchanges are recorded in.
 #[derive(Debug)]
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     dir: PathBuf,
     /// Messages so far by session.
     counts: Mutex<HashMap<String, u32>>,
 }
 
 /// A request and what was answered.
-pub(super) struct Exchange<'a> {
-    pub(super) encoding: Encoding,
+pub(crate) struct Exchange<'a> {
+    pub(crate) encoding: Encoding,
+    /// Where it went.
+    pub(crate) path: &'a str,
     /// The request, if it could be read.
-    pub(super) inbound: Option<&'a Inbound>,
-    pub(super) request: &'a [u8],
+    pub(crate) message: Option<&'a Message>,
+    pub(crate) request: &'a [u8],
     /// Of HTTP.
-    pub(super) status: u16,
-    pub(super) answer: &'a [u8],
+    pub(crate) status: u16,
+    pub(crate) answer: &'a [u8],
     /// Tokens of the session.
-    pub(super) tokens: &'a [Option<&'a str>],
+    pub(crate) tokens: &'a [Option<&'a str>],
 }
 
 impl Recorder {
-    pub(super) fn new(dir: PathBuf) -> io::Result<Self> {
+    pub(crate) fn new(dir: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         Ok(Recorder { dir, counts: Mutex::default() })
     }
 
-    /// Records an exchange. What goes wrong is logged, and costs the record only.
-    pub(super) fn exchange(&self, exchange: &Exchange<'_>) {
-        let session = match exchange.inbound {
-            Some(inbound) => {
-                let hdr = &inbound.message().hdr;
+    /// Records an exchange of a server in the folder of its session. What goes wrong is logged, and costs the record
+    /// only.
+    pub(crate) fn exchange(&self, exchange: &Exchange<'_>) {
+        let session = match exchange.message {
+            Some(message) => {
+                let hdr = &message.hdr;
                 plain(&format!("{}-{}", hdr.source.loc_uri, hdr.session_id))
             }
             None => "undecoded".into(),
@@ -49,19 +54,46 @@ impl Recorder {
         }
     }
 
+    /// Records an exchange of a client.
+    pub(crate) fn own(
+        &self,
+        encoding: Encoding,
+        url: &str,
+        request: &Bytes,
+        answer: &Bytes,
+    ) -> io::Result<()> {
+        let read = |octets| syncml::decode(encoding, octets, &Limits::default(), &Quirks::lenient()).ok();
+        let message = read(request);
+        let resp_uri = read(answer).and_then(|answer| answer.hdr.resp_uri);
+        let token = |url: &str| url.split_once('?').map(|(_, query)| query.to_owned());
+        let (sent, next) = (token(url), resp_uri.as_deref().and_then(token));
+        self.write(
+            "",
+            &Exchange {
+                encoding,
+                path: url.split('?').next().unwrap_or_default(),
+                message: message.as_ref(),
+                request,
+                status: 200,
+                answer,
+                tokens: &[sent.as_deref(), next.as_deref()],
+            },
+        )
+    }
+
     fn write(&self, session: &str, exchange: &Exchange<'_>) -> io::Result<()> {
         let dir = self.dir.join(session);
         fs::create_dir_all(&dir)?;
         let number = self.number(session, &dir);
         let mut secrets: Vec<&[u8]> =
             exchange.tokens.iter().flatten().map(|token| token.as_bytes()).collect();
-        if let Some(cred) = exchange.inbound.and_then(|inbound| inbound.message().hdr.cred.as_deref()) {
+        if let Some(cred) = exchange.message.and_then(|message| message.hdr.cred.as_deref()) {
             secrets.push(&cred.data);
         }
         let kind = exchange.encoding.mime_type();
         let file = |name: &str| dir.join(format!("{number:03}-{name}"));
         let len = exchange.request.len();
-        let head = format!("POST {}\nContent-Type: {kind}\nContent-Length: {len}\n", super::http::PATH);
+        let head = format!("POST {}\nContent-Type: {kind}\nContent-Length: {len}\n", exchange.path);
         fs::write(file("req.hdr"), head)?;
         let extension = extension(exchange.encoding);
         fs::write(file(&format!("req.{extension}")), blank(exchange.request, &secrets))?;
@@ -136,7 +168,8 @@ mod tests {
             let recorder = Recorder::new(dir.path().into()).unwrap();
             recorder.exchange(&Exchange {
                 encoding: Encoding::Xml,
-                inbound: None,
+                path: "/syncml",
+                message: None,
                 request: b"<nonsense",
                 status: 400,
                 answer: b"why",
