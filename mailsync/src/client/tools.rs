@@ -80,8 +80,9 @@ fn ask(http: &Http, asked: &Asked, version: Version, encoding: Encoding) -> Resu
         url = next;
     }
     let login = Some((scheme, &**user, &**password, &*finding.nonce));
-    let answered = post(&url, &Question { msg_id: 2, login, ..first })?;
-    Ok(Finding { scheme: finding.scheme, ..answered })
+    let mut answered = post(&url, &Question { msg_id: 2, login, ..first })?;
+    answered.scheme = finding.scheme;
+    Ok(answered)
 }
 
 fn may_say_password(server: &str) -> bool {

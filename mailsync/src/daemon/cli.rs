@@ -53,6 +53,9 @@ struct Run {
     /// Run only these parts: sync, bridge (mail and SMS), bridge-mail, bridge-sms
     #[arg(long, value_enum, value_name = "PARTS", value_delimiter = ',')]
     only: Vec<Part>,
+    /// Share the data folder with other processes started so: any of them takes any message
+    #[arg(long)]
+    shared: bool,
     /// How a log line on stderr looks
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -60,9 +63,9 @@ struct Run {
 
 impl Run {
     fn is_given(&self) -> bool {
-        let Run { http, smtp, lab, record, only, log_format } = self;
+        let Run { http, smtp, lab, record, only, shared, log_format } = self;
         let places = http.is_some() || smtp.is_some() || record.is_some();
-        places || *lab || !only.is_empty() || log_format.is_some()
+        places || *lab || *shared || !only.is_empty() || log_format.is_some()
     }
 
     fn parts(&self) -> Parts {
@@ -210,7 +213,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     if cli.command.is_some() && cli.run.is_given() {
-        let text = "--http, --smtp, --lab, --record, --only and --log-format are for running the server, not for a command";
+        let text = "--http, --smtp, --lab, --record, --only, --shared and --log-format are for running the server, not for a command";
         let _ = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text).print();
         return ExitCode::from(2);
     }
@@ -239,7 +242,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             if config.sms.is_none() && !cli.run.only.is_empty() && !parts.sync {
                 return Err("--only: the configuration has no [sms], so there is nothing to run".into());
             }
-            let options = Options { config, data, lab: cli.run.lab, record: cli.run.record, parts };
+            let Run { lab, record, shared, .. } = cli.run;
+            let options = Options { config, data, lab, record, shared, parts };
             serve::run(options).map_err(|error| error.to_string())?;
             Ok(ExitCode::SUCCESS)
         }

@@ -33,6 +33,9 @@ pub(super) fn examine(data: &Path) -> Vec<Check> {
     check("folder", true, data.display().to_string());
     match DirLock::take(data) {
         Ok(_) => check("server", true, "not running".into()),
+        Err(DirError::InUse { owner, .. }) if owner.is_empty() => {
+            check("server", true, "running, the folder is shared".into());
+        }
         Err(DirError::InUse { owner, .. }) => check("server", true, format!("running{owner}")),
         Err(error) => check("server", false, error.to_string()),
     }

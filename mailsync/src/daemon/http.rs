@@ -1,6 +1,7 @@
 //! The SyncML endpoint.
 
 use super::serve::State;
+use super::session_log;
 use crate::record::Exchange;
 use crate::turns::{self, Failure};
 use axum::Router;
@@ -132,6 +133,7 @@ struct Incoming {
 impl Incoming {
     /// Its answer, and how long that must wait.
     fn turn(&self, state: &State, peer: SocketAddr) -> Result<(Bytes, Duration), Refusal> {
+        let started = std::time::Instant::now();
         let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets);
         let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
             let route =
@@ -154,6 +156,21 @@ impl Incoming {
                 tokens: &[self.token.as_deref(), new],
             });
         }
+        let length = match &answer {
+            Ok(answer) => answer.message.len(),
+            Err(_) => 0,
+        };
+        let status = answer.as_ref().map_or_else(|refusal| refusal.status, |_| StatusCode::OK);
+        let exchange = session_log::Exchange {
+            peer,
+            encoding: self.encoding,
+            request: decoded.as_ref().ok().map(Inbound::message),
+            octets: self.octets.len(),
+            status: status.as_u16(),
+            answer: answer.as_ref().ok().map(|answer| &answer.message),
+            took: started.elapsed(),
+        };
+        exchange.log(length);
         let answer = answer?;
         if answer.enqueued {
             state.work.notify_one();

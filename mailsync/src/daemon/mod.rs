@@ -9,6 +9,7 @@ mod http;
 pub mod logging;
 mod outbox;
 pub mod serve;
+mod session_log;
 mod smtp_in;
 mod users;
 

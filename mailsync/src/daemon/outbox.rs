@@ -39,6 +39,9 @@ pub(super) async fn work(state: Arc<State>) {
 
 /// Does the jobs that are due; says how many there were.
 fn run(state: &State) -> Result<usize, Failure> {
+    if !state.lead.is_ours() {
+        return Ok(0);
+    }
     let now = turns::unix_now();
     let due = i64::try_from(now).unwrap_or(i64::MAX);
     let jobs = state.store.jobs_due(Some(QUEUE), due, BATCH)?;

@@ -5,7 +5,7 @@ use super::delays::Delays;
 use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
 use crate::record::Recorder;
-use crate::store::{Bodies, DirError, DirLock, OpenError, SqliteStore, database};
+use crate::store::{Bodies, DirError, DirLock, Lead, OpenError, SqliteStore, database};
 use crate::time::Reference;
 use crate::turns::{self, Failure};
 use axum::extract::{ConnectInfo, Extension};
@@ -44,6 +44,8 @@ pub struct Options {
     pub lab: bool,
     /// Where every message is recorded.
     pub record: Option<PathBuf>,
+    /// Other processes serve from the same data folder.
+    pub shared: bool,
     /// What of the server runs.
     pub parts: Parts,
 }
@@ -130,6 +132,8 @@ pub(super) struct State {
     pub(super) recorder: Option<Recorder>,
     pub(super) delays: Delays,
     pub(super) time: Reference,
+    /// Who works the queues.
+    pub(super) lead: Lead,
     postmaster: Option<String>,
     plain_basic: Vec<Network>,
     lab: bool,
@@ -162,7 +166,7 @@ impl State {
 
 /// Runs the server until SIGTERM or Ctrl-C.
 pub fn run(options: Options) -> Result<(), ServeError> {
-    let _lock = DirLock::take(&options.data)?;
+    let _lock = if options.shared { DirLock::share(&options.data)? } else { DirLock::take(&options.data)? };
     let store = SqliteStore::open(database(&options.data), Bodies::Inside)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(io("runtime"))?;
     let result = runtime.block_on(serve(options, store));
@@ -197,6 +201,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         recorder,
         delays: Delays::default(),
         time: Reference::new(&config.time),
+        lead: Lead::new(&options.data),
         postmaster: config.smtp.postmaster.clone(),
         plain_basic: config.session.allow_plain_basic.clone(),
         lab: options.lab,
@@ -447,6 +452,9 @@ impl Drop for Place {
 async fn sweep(state: Arc<State>, idle: u32) {
     loop {
         tokio::time::sleep(SWEEP).await;
+        if !state.lead.is_ours() {
+            continue;
+        }
         let shared = Arc::clone(&state);
         match tokio::task::spawn_blocking(move || shared.store.drop_idle_sessions(idle)).await {
             Ok(Ok(0)) | Err(_) => {}

@@ -3,11 +3,21 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-/// A data folder that this process has for itself, until dropped.
+/// A data folder that this process has for itself, or shares with others that share it, until dropped.
 #[derive(Debug)]
 pub struct DirLock {
     _file: File,
+}
+
+/// The work that only one of the processes on a folder does: queues, and what is too old.
+///
+/// Whoever asks first has it until it ends in whatever way; then another gets it.
+#[derive(Debug)]
+pub struct Lead {
+    path: PathBuf,
+    held: Mutex<Option<File>>,
 }
 
 /// Why a folder cannot be the data folder.
@@ -44,6 +54,7 @@ pub enum DirError {
 
 const DATABASE: &str = "mailsync.db";
 const LOCK: &str = "lock";
+const LEAD: &str = "lead";
 
 /// The database in a data folder.
 pub fn database(path: &Path) -> PathBuf {
@@ -90,12 +101,23 @@ fn tighten(_path: &Path) -> Result<(), DirError> {
 impl DirLock {
     /// Makes the folder if need be, and takes it.
     pub fn take(path: &Path) -> Result<Self, DirError> {
+        DirLock::lock(path, File::try_lock, &std::process::id().to_string())
+    }
+
+    /// Makes the folder if need be, and shares it with other processes that share it.
+    pub fn share(path: &Path) -> Result<Self, DirError> {
+        DirLock::lock(path, File::try_lock_shared, "")
+    }
+
+    fn lock(
+        path: &Path,
+        how: impl FnOnce(&File) -> Result<(), TryLockError>,
+        owner: &str,
+    ) -> Result<Self, DirError> {
         private_dir(path)?;
         let failed = |source| DirError::Io { path: path.into(), source };
-        let open =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(LOCK));
-        let mut file = open.map_err(failed)?;
-        match file.try_lock() {
+        let mut file = open(&path.join(LOCK)).map_err(failed)?;
+        match how(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut pid = String::new();
@@ -107,10 +129,29 @@ impl DirLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let owner = std::process::id().to_string();
         file.set_len(0).and_then(|()| file.write_all(owner.as_bytes())).map_err(failed)?;
         Ok(DirLock { _file: file })
     }
+}
+
+impl Lead {
+    /// The lead in a folder, which nobody has taken yet.
+    pub fn new(path: &Path) -> Self {
+        Lead { path: path.join(LEAD), held: Mutex::default() }
+    }
+
+    /// Whether this process has the lead; takes it if it is free.
+    pub fn is_ours(&self) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_none() {
+            *held = open(&self.path).ok().filter(|file| file.try_lock().is_ok());
+        }
+        held.is_some()
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 #[cfg(test)]
@@ -127,6 +168,22 @@ mod tests {
         assert!(!error.contains('\n'));
         drop(first);
         DirLock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn sharers_share_and_one_leads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data");
+        let (one, two) = (DirLock::share(&path).unwrap(), DirLock::share(&path).unwrap());
+        assert!(matches!(DirLock::take(&path), Err(DirError::InUse { .. })), "not for itself alone");
+        drop((one, two));
+        let alone = DirLock::take(&path).unwrap();
+        assert!(matches!(DirLock::share(&path), Err(DirError::InUse { .. })));
+        drop(alone);
+        let (first, second) = (Lead::new(&path), Lead::new(&path));
+        assert!(first.is_ours() && first.is_ours() && !second.is_ours());
+        drop(first);
+        assert!(second.is_ours());
     }
 
     #[cfg(unix)]

@@ -8,7 +8,7 @@ pub mod sms;
 mod write;
 
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
-pub use dir::{DirError, DirLock, database, private_dir};
+pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use schema::SCHEMA;
 
 use mailsync_proto::sync::store::{Commit, Found, Read, Store, StoreError};
