@@ -7,20 +7,28 @@
 //! To add one: write the sentence, write the function, put a [`Property`] into its target, add a seed to
 //! [`seeds`]. `fuzz/README.md` has the rest.
 
+#[cfg(feature = "sessions")]
 pub mod client_body;
 pub mod codec;
 pub mod cross;
 pub mod dict;
+#[cfg(feature = "sessions")]
 pub mod email;
 pub mod mutate;
+#[cfg(feature = "sessions")]
 pub mod operations;
 pub mod run;
 pub mod san;
+#[cfg(feature = "sessions")]
 pub mod scene;
+#[cfg(feature = "sessions")]
 pub mod seeds;
+#[cfg(feature = "sessions")]
 pub mod server_body;
+#[cfg(feature = "sessions")]
 pub mod session_value;
 pub mod split;
+#[cfg(feature = "sessions")]
 pub mod world;
 
 use std::cell::{Cell, RefCell};
@@ -103,10 +111,15 @@ pub const TARGETS: &[Target] = &[
     codec::CONVERT,
     san::SAN,
     split::SPLIT,
+    #[cfg(feature = "sessions")]
     server_body::SERVER_BODY,
+    #[cfg(feature = "sessions")]
     client_body::CLIENT_BODY,
+    #[cfg(feature = "sessions")]
     operations::OPERATIONS,
+    #[cfg(feature = "sessions")]
     session_value::SESSION_VALUE,
+    #[cfg(feature = "sessions")]
     email::EMAIL,
 ];
 

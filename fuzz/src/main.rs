@@ -1,6 +1,8 @@
 //! `fuzz list`, `fuzz TARGET FILE...`, `fuzz run TARGET`, `fuzz dict`, `fuzz seeds`.
 
-use fuzz::{TARGETS, dict, run, seeds};
+#[cfg(feature = "sessions")]
+use fuzz::seeds;
+use fuzz::{TARGETS, dict, run};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["list"] => list(),
         ["dict"] => done(write_dicts()),
+        #[cfg(feature = "sessions")]
         ["seeds"] => done(seeds::write()),
         ["run", target, options @ ..] => run_targets(target, options),
         [target, _, ..] if fuzz::target(target).is_some() => {

@@ -711,7 +711,7 @@ impl<'a> Builder<'a> {
         // One that the datastore knows would be its own when it is read again.
         if above > 0
             && let Name::Text(name) = &element.name
-            && Tag::by_name(element.page, name.as_bytes()).is_some()
+            && Tag::by_name(element.page, name.as_bytes()).is_some_and(|tag| DataStore::child(tag).is_some())
         {
             return Err(violation(format!("{name} in SyncCap")));
         }
