@@ -21,6 +21,7 @@ mod chrony;
 mod delay_proxy;
 mod process;
 mod syncevolution;
+pub(crate) mod trees;
 
 pub(crate) use chrony::Chrony;
 pub(crate) use delay_proxy::{DelayProxy, Dice, Path};
