@@ -5,7 +5,7 @@ use super::collection::Collection;
 use super::event::{ConflictRule, Event, Mode};
 use super::ids::Ids;
 use super::lookup::Lookup;
-use super::state::{Kind, Outcome, StoreSync, Tag};
+use super::state::{Kind, Outcome, Resume, Retry, StoreSync, Tag};
 use super::store::{Direction, Found, Item, PeerKey, Read, Seen, StoreKey, Value, Write};
 use super::turn::{Missing, Moment, Reader};
 use bytes::{Bytes, BytesMut};
@@ -84,6 +84,10 @@ pub(crate) struct Core<'a, 'f> {
     pub(crate) token: Box<str>,
     pub(crate) stores: Vec<StoreSync>,
     pub(crate) lookups: Vec<Lookup>,
+    /// What came twice of the object that is being read.
+    pub(crate) surplus: Option<(u64, Vec<(u64, u64)>)>,
+    /// Where spooled octets are found in this turn: they may be about to move to this session.
+    pub(crate) spool_from: Box<str>,
     /// Candidates of a slow sync that this turn has used up.
     pub(crate) used: Vec<super::matching::Used>,
 }
@@ -103,6 +107,8 @@ impl<'a, 'f> Core<'a, 'f> {
             token: Box::default(),
             stores: Vec::new(),
             lookups: Vec::new(),
+            spool_from: Box::default(),
+            surplus: None,
             used: Vec::new(),
         }
     }
@@ -118,6 +124,15 @@ impl<'a, 'f> Core<'a, 'f> {
     pub(crate) fn add_store(&mut self, store: StoreSync) {
         self.lookups.push(Lookup::new(self.peer_key(&store.name), store.generation));
         self.stores.push(store);
+    }
+
+    /// The map of a datastore as its state now says.
+    pub(crate) fn refresh_lookup(&mut self, index: usize) {
+        let Some(store) = self.stores.get(index) else { return };
+        let lookup = Lookup::new(self.peer_key(&store.name), store.generation);
+        if let Some(old) = self.lookups.get_mut(index) {
+            *old = lookup;
+        }
     }
 
     pub(crate) fn store_key(&self, name: &str) -> StoreKey {
@@ -179,7 +194,8 @@ impl<'a, 'f> Core<'a, 'f> {
     }
 
     pub(crate) fn spool(&mut self, direction: Direction, offset: u64, len: u64) -> Result<Bytes, Missing> {
-        let read = Read::Spool { token: self.token.clone(), direction, offset, len };
+        let token = if self.spool_from.is_empty() { &self.token } else { &self.spool_from };
+        let read = Read::Spool { token: token.clone(), direction, offset, len };
         match self.reader.read(read)? {
             Value::Body(body) => Ok(body.clone().unwrap_or_default()),
             _ => Ok(Bytes::new()),
@@ -203,7 +219,13 @@ impl<'a, 'f> Core<'a, 'f> {
                 }
                 let mut whole = BytesMut::from(&head[..]);
                 whole.extend_from_slice(tail);
-                whole.freeze()
+                match &self.surplus {
+                    None => whole.freeze(),
+                    Some((surplus, places)) => match super::resume::cut(&whole, *surplus, places) {
+                        Some(whole) => whole,
+                        None => return Ok(Err(StatusCode::SIZE_MISMATCH)),
+                    },
+                }
             }
         };
         Ok(syncml::session::payload(format, wire))
@@ -233,6 +255,13 @@ impl<'a, 'f> Core<'a, 'f> {
         let entry = lookup.by_guid(&mut self.reader, guid)?;
         let generation = store.generation;
         let outcome = Outcome::of(code);
+        // spec: session facts section 7: the peer lacks the earlier part of it
+        let half = matches!(code, StatusCode::PARTIAL_ITEM_REFUSED | StatusCode::SIZE_MISMATCH);
+        if half && store.resume == Resume::Accepted && store.retry == Retry::No {
+            store.retry = Retry::Wanted;
+            store.done = false;
+            return Ok(());
+        }
         let taken = outcome == Outcome::Taken || (outcome == Outcome::Unknown && kind == Kind::Delete);
         if taken {
             store.sent.count(&kind.cmd());

@@ -20,6 +20,8 @@ pub enum WhySlow {
     ServerAnchor,
     /// The server asked for it.
     ServerAsked,
+    /// A sync that stopped was to go on, but nothing is left of it.
+    NothingLeft,
 }
 
 impl WhySlow {
@@ -31,6 +33,7 @@ impl WhySlow {
             WhySlow::ClientAnchor => "the client's anchor does not match what the server remembers",
             WhySlow::ServerAnchor => "the server's anchor does not match what the client remembers",
             WhySlow::ServerAsked => "the server asked for it",
+            WhySlow::NothingLeft => "what was left of the sync that stopped is gone",
         }
     }
 }
@@ -97,6 +100,13 @@ pub enum Event {
         /// Why slowly.
         why_slow: Option<WhySlow>,
     },
+    /// A sync of a datastore goes on where an earlier session stopped.
+    Resumed {
+        /// Which.
+        store: Box<str>,
+    },
+    /// The peer stops here; another session may go on.
+    Suspended,
     /// The server asks for a sync of a datastore.
     ServerAlerted {
         /// Which.

@@ -8,6 +8,7 @@
 //! | `server`, `client` | the two turns |
 //! | `modes` | the kinds of sync: one table |
 //! | `matching` | how equal items find each other |
+//! | `resume` | what an earlier session left |
 //! | `sweep` | the end of a refresh |
 //! | `send` | the walk that sends our changes |
 //! | `state`, `lookup`, `batch`, `ids`, `core` | a turn at work |
@@ -23,6 +24,7 @@ mod ids;
 mod lookup;
 mod matching;
 mod modes;
+mod resume;
 mod send;
 pub mod server;
 mod state;

@@ -3,11 +3,12 @@
 use super::collection::{Projection, Wire};
 use super::core::{Core, Side};
 use super::event::Event;
-use super::state::{Kind, Tag};
+use super::state::{Kind, Retry, Tag};
 use super::store::{Direction, Item, Read, Row, Seen, Value, Write};
 use super::turn::Missing;
 use bytes::Bytes;
 use idmap::{Entry, Guid};
+use std::collections::HashSet;
 use syncml::session::{Exchange, ObjectHead, ObjectProgress, wire_form};
 use syncml::{Change, Command, Source, Target, Version};
 
@@ -55,11 +56,20 @@ pub(crate) struct Sender<'s, 'a, 'f, 'm> {
     pub(crate) caps: &'s [Caps],
     open: Option<usize>,
     sent_any: bool,
+    /// What went and is not answered yet: datastore, item, revision.
+    awaited: HashSet<(u8, Guid, u64)>,
 }
 
 impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
     pub(crate) fn new(core: &'s mut Core<'a, 'f>, ex: &'s mut Exchange<'m>, caps: &'s [Caps]) -> Self {
-        Sender { core, ex, caps, open: None, sent_any: false }
+        let awaited = ex
+            .awaited_tags()
+            .filter_map(|tag| match Tag::from_bytes(tag) {
+                Some(Tag::Item { store, guid, rev, .. }) => Some((store, guid, rev)),
+                _ => None,
+            })
+            .collect();
+        Sender { core, ex, caps, open: None, sent_any: false, awaited }
     }
 
     /// Sends what fits of every datastore; true when nothing is left to send.
@@ -82,6 +92,9 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
     /// Sends the next chunk of an object that is under way; true when the message goes on after it.
     fn continue_object(&mut self) -> Result<bool, Missing> {
         let Some(((target, source), offset, len)) = self.ex.outgoing() else { return Ok(true) };
+        if let Some(Tag::Item { store, guid, rev, .. }) = self.ex.outgoing_tag().and_then(Tag::from_bytes) {
+            self.awaited.insert((store, guid, rev));
+        }
         let (target, source): (Box<str>, Box<str>) = (target.into(), source.into());
         let data = self.core.spool(Direction::Out, offset, len)?;
         if self.ex.open_sync(&target, &source, None).is_err() {
@@ -145,6 +158,11 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
             store.cursor = Default::default();
             return Ok(Walk::Later);
         }
+        if store.retry == Retry::Wanted {
+            store.retry = Retry::Done;
+            store.cursor = Default::default();
+            return Ok(Walk::Later);
+        }
         store.done = true;
         Ok(Walk::Done)
     }
@@ -200,7 +218,8 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(Went::Skipped) };
         let entry = lookup.with_row(&item.guid, row.entry.as_ref());
         let seen = entry.as_ref().is_some_and(|entry| entry.seen_rev >= item.rev);
-        if seen || self.core.batch.touches(&key, &item.guid) {
+        let awaited = (u8::try_from(index).unwrap_or(u8::MAX), item.guid.clone(), item.rev);
+        if seen || self.core.batch.touches(&key, &item.guid) || self.awaited.contains(&awaited) {
             return Ok(Went::Skipped);
         }
         if item.deleted {

@@ -5,7 +5,7 @@ use super::event::{Counts, Mode, WhySlow};
 use super::store::{Changes, Cursor, MatchKey, Peer, PeerKey, SyncPoint};
 use idmap::Guid;
 use serde::{Deserialize, Serialize};
-use syncml::{CommandName, StatusCode};
+use syncml::{AlertCode, CommandName, StatusCode};
 
 /// One datastore of a session, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,12 @@ pub(crate) struct StoreSync {
     pub(crate) sweep: Option<Sweep>,
     /// Match keys of many items, and up to which one these are used up.
     pub(crate) frontiers: Vec<(MatchKey, Guid)>,
+    /// Whether it goes on with what an earlier session left.
+    pub(crate) resume: Resume,
+    /// The mode that our Alert names, where it is not `mode`.
+    pub(crate) said: Option<Mode>,
+    /// An item that stopped half-way is to go again.
+    pub(crate) retry: Retry,
     /// Its sync point is stored.
     pub(crate) completed: bool,
     /// The lowest revision that the peer has not taken: the sync point stays below it.
@@ -58,6 +64,25 @@ pub(crate) struct StoreSync {
     pub(crate) failed: Option<u16>,
     pub(crate) received: Counts,
     pub(crate) sent: Counts,
+}
+
+/// Where the wish to go on with an earlier session stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Resume {
+    #[default]
+    No,
+    Asked,
+    Accepted,
+    Refused,
+}
+
+/// Whether the walk is gone through once more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Retry {
+    #[default]
+    No,
+    Wanted,
+    Done,
 }
 
 /// What a refresh removes: everything up to a revision that has no entry in the new generation.
@@ -92,6 +117,9 @@ impl StoreSync {
             walk_again: false,
             sweep: None,
             frontiers: Vec::new(),
+            resume: Resume::No,
+            said: None,
+            retry: Retry::No,
             completed: false,
             untaken: None,
             failed: None,
@@ -123,6 +151,14 @@ impl StoreSync {
     pub(crate) fn sweep_upto(&mut self, head: u64) {
         self.since = head;
         self.sweep = Some(Sweep { upto: head, cursor: Cursor::default() });
+    }
+
+    /// The code of our Alert.
+    pub(crate) fn alert_code(&self, side: Side) -> AlertCode {
+        if side == Side::Client && self.resume == Resume::Asked {
+            return AlertCode::RESUME;
+        }
+        self.said.unwrap_or(self.mode).code()
     }
 
     /// Whether our changes go. Who asked to receive only sends nothing, even when all is compared.

@@ -122,6 +122,14 @@ impl MemoryStore {
         self.lock().state = Arc::clone(&snapshot.0);
     }
 
+    /// Drops every session and spool, as a host does with idle ones.
+    pub fn forget_sessions(&self) {
+        let mut inner = self.lock();
+        let state = Arc::make_mut(&mut inner.state);
+        state.sessions.clear();
+        state.spools.clear();
+    }
+
     /// What was set aside: its item, body, and until when.
     pub fn kept(&self, store: &StoreKey) -> Vec<(Item, Option<Bytes>, Option<u64>)> {
         let inner = self.lock();

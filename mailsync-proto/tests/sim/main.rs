@@ -5,5 +5,6 @@ mod crash;
 mod mail;
 mod modes;
 mod notes;
+mod resume;
 mod sizes;
 mod world;

@@ -15,7 +15,14 @@ pub fn server_note(world: &World, id: &str, text: &str) {
 }
 
 pub fn equal(world: &World, client: &Client) {
-    assert_eq!(bodies(&world.items("notes")), bodies(&client.items("notes")));
+    let (server, ours) = (bodies(&world.items("notes")), bodies(&client.items("notes")));
+    let begins = |body: &bytes::Bytes| String::from_utf8_lossy(&body[..body.len().min(24)]).into_owned();
+    for (body, count) in &server {
+        assert_eq!(ours.get(body), Some(count), "of the client's {:?}, {} octets", begins(body), body.len());
+    }
+    for (body, count) in &ours {
+        assert_eq!(server.get(body), Some(count), "of the server's {:?}, {} octets", begins(body), body.len());
+    }
 }
 
 fn completed(events: &[Event]) -> (Mode, Counts, Counts) {

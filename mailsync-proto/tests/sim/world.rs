@@ -10,12 +10,12 @@ use mailsync_proto::sync::devinf::Identity;
 use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
 use mailsync_proto::sync::server::{self, Inbound, Route};
 use mailsync_proto::sync::store::{
-    Commit, Found, ItemValue, PeerKey, Read, SessionWrite, Store, StoreError, StoreKey, Value, Write,
+    Commit, Found, ItemValue, PeerKey, Read, Store, StoreError, StoreKey, Value, Write,
 };
 use mailsync_proto::sync::turn::{Moment, Step, Turn};
 use mailsync_proto::testkit::MemoryStore;
 use mailsync_proto::testkit::conformance::Fixture;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use syncml::session::{ClientConfig, ServerConfig, auth};
@@ -45,6 +45,12 @@ pub enum Mishap {
     ClientAfter,
     /// The client dies and begins a new session instead of going on.
     Abandon,
+    /// The request does not reach the server, and the client begins a new session.
+    Cut,
+    /// The client suspends the session after this message, and begins a new one.
+    Suspend,
+    /// The server suspends the session with this answer, and the client begins a new one.
+    ServerSuspends,
 }
 
 pub const MISHAPS: [Mishap; 8] = [
@@ -76,6 +82,17 @@ pub struct World {
     pub messages: Cell<u32>,
     /// Octets of the largest request and answer.
     pub largest: Cell<(usize, usize)>,
+    /// All that was said.
+    pub log: RefCell<Vec<Said>>,
+}
+
+/// A message that left one side.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub by_client: bool,
+    pub body: Bytes,
+    /// The other side has taken it.
+    pub taken: bool,
 }
 
 pub fn stores() -> Vec<StoreConfig> {
@@ -123,7 +140,8 @@ impl World {
         let store = MemoryStore::default();
         store.add_user(USER, &auth::verifier(USER, PASSWORD));
         let clock = Cell::new(1_000_000);
-        World { server: Server { config, store }, clock, messages: Cell::new(0), largest: Cell::new((0, 0)) }
+        let (messages, largest, log) = (Cell::new(0), Cell::new((0, 0)), RefCell::default());
+        World { server: Server { config, store }, clock, messages, largest, log }
     }
 
     /// A moment that never comes again.
@@ -155,11 +173,22 @@ impl World {
 
     /// Syncs to the end, or to the given number of tries; every mishap happens at its message.
     pub fn sync(&self, client: &Client, mishap: Option<(u32, Mishap)>) -> Vec<Event> {
+        let (events, done) = self.tries(client, mishap, 4);
+        assert!(done, "the sync ends");
+        events
+    }
+
+    /// One session, whether it comes to its end or not.
+    pub fn try_once(&self, client: &Client, mishap: Option<(u32, Mishap)>) -> Vec<Event> {
+        self.tries(client, mishap, 1).0
+    }
+
+    fn tries(&self, client: &Client, mishap: Option<(u32, Mishap)>, tries: u32) -> (Vec<Event>, bool) {
         let first = self.messages.get();
         let mut events = Vec::new();
         let at = |world: &World| mishap.filter(|(n, _)| first + n == world.messages.get()).map(|(_, m)| m);
-        let mut done = false;
-        for _ in 0..4 {
+        let (mut done, mut stops) = (false, false);
+        for _ in 0..tries {
             let Some((token, mut request)) = client.start(self, &mut events) else { continue };
             loop {
                 self.messages.set(self.messages.get() + 1);
@@ -170,8 +199,11 @@ impl World {
                 if client.hop(&token).url.contains("?s=") {
                     self.largest.set((most_in.max(request.len()), most_out));
                 }
-                if now == Some(Mishap::LoseRequest) {
-                    continue;
+                self.said(true, &request, !matches!(now, Some(Mishap::LoseRequest | Mishap::Cut)));
+                match now {
+                    Some(Mishap::LoseRequest) => continue,
+                    Some(Mishap::Cut) => break,
+                    _ => {}
                 }
                 let next = client.hop(&token);
                 let answer = match now {
@@ -195,11 +227,14 @@ impl World {
                         }
                         again
                     }
+                    Some(Mishap::ServerSuspends) => self.last_answer(&next.url, next.encoding, &request),
                     _ => self.answer(&next.url, next.encoding, &request),
                 };
                 let (most_in, most_out) = self.largest.get();
                 self.largest.set((most_in, most_out.max(answer.as_ref().map_or(0, Bytes::len))));
                 let Some(answer) = answer else { continue };
+                let lost = matches!(now, Some(Mishap::LoseAnswer | Mishap::ClientBefore | Mishap::Abandon));
+                self.said(false, &answer, !lost);
                 if now == Some(Mishap::LoseAnswer) {
                     continue;
                 }
@@ -215,9 +250,12 @@ impl World {
                     _ => {}
                 }
                 let after = now == Some(Mishap::ClientAfter);
-                match client.take(self, &token, &next, &answer, &mut events) {
+                stops |= matches!(now, Some(Mishap::Suspend | Mishap::ServerSuspends));
+                let suspend = now == Some(Mishap::Suspend);
+                match client.take_or_stop(self, &token, &next, &answer, &mut events, suspend) {
                     Some(None) => {
-                        done = true;
+                        done = !std::mem::take(&mut stops)
+                            || !events.iter().any(|event| matches!(event, Event::Suspended));
                         break;
                     }
                     // It comes back and finds its request in the store.
@@ -233,8 +271,7 @@ impl World {
                 break;
             }
         }
-        assert!(done, "the sync ends");
-        events
+        (events, done)
     }
 
     /// The server's answer; none when it died or refused.
@@ -245,6 +282,26 @@ impl World {
             println!("S< {}", answer.as_ref().map_or_else(String::new, |answer| summary(encoding, answer)));
         }
         answer
+    }
+
+    fn said(&self, by_client: bool, body: &Bytes, taken: bool) {
+        self.log.borrow_mut().push(Said { by_client, body: body.clone(), taken });
+    }
+
+    /// The server's answer with which it suspends the session.
+    fn last_answer(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
+        let inbound = Inbound::decode(&self.server.config, encoding, body).expect("decodes");
+        let token = url.split_once("?s=").map(|(_, token)| token);
+        let route = Route { token, url: URL, basic_allowed: true };
+        let at = self.moment();
+        let turn = run(&self.server.store, |found| {
+            server::suspend(&self.server.config, at, &route, &inbound, found)
+        });
+        match turn {
+            Ok(Outcome::Done(turn)) => commit(&self.server.store, &turn).ok().map(|()| turn.message),
+            Ok(Outcome::Again(answer)) => Some(answer),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     fn answer_quietly(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
@@ -340,25 +397,12 @@ impl Client {
 
     /// The first request of a new session.
     fn start(&self, world: &World, events: &mut Vec<Event>) -> Option<(Box<str>, Bytes)> {
-        // What an earlier session left is of no use.
-        for token in self.store.sessions() {
-            let version = self.session_version(&token);
-            let session = SessionWrite { token, expect: version, value: None, answer: Bytes::new() };
-            self.store.commit(&Commit { session: Some(session), writes: vec![] }).unwrap();
-        }
         let at = world.moment();
         let step = run(&self.store, |found| client::start(&self.config, at, &self.plans, found));
         let Ok::<_, client::TurnError>(Outcome::Done(turn)) = step else { panic!("start") };
         commit(&self.store, &turn).ok()?;
         events.extend(turn.events);
         Some((turn.session.unwrap().token, turn.message))
-    }
-
-    fn session_version(&self, token: &str) -> u64 {
-        match self.read(Read::Session(token.into())) {
-            Value::Session(Some(row)) => row.version,
-            _ => 0,
-        }
     }
 
     fn read(&self, read: Read) -> Value {
@@ -388,9 +432,24 @@ impl Client {
         answer: &Bytes,
         events: &mut Vec<Event>,
     ) -> Option<Option<Bytes>> {
+        self.take_or_stop(world, token, hop, answer, events, false)
+    }
+
+    fn take_or_stop(
+        &self,
+        world: &World,
+        token: &str,
+        hop: &client::NextHop,
+        answer: &Bytes,
+        events: &mut Vec<Event>,
+        stop: bool,
+    ) -> Option<Option<Bytes>> {
         let message = client::decode(&self.config, hop.encoding, answer).expect("decodes");
         let at = world.moment();
-        let step = run(&self.store, |found| client::turn(&self.config, at, token, &message, found));
+        let step = run(&self.store, |found| match stop {
+            true => client::suspend(&self.config, at, token, &message, found),
+            false => client::turn(&self.config, at, token, &message, found),
+        });
         let turn = match step {
             Ok(Outcome::Done(turn)) => turn,
             Ok(Outcome::Again(_)) => panic!("a client is never asked again"),
@@ -398,7 +457,7 @@ impl Client {
         };
         commit(&self.store, &turn).ok()?;
         events.extend(turn.events);
-        let over = turn.session.as_ref().is_some_and(|session| session.value.is_none());
+        let over = turn.session.as_ref().is_none_or(|session| session.value.is_none());
         Some((!over).then_some(turn.message))
     }
 }

@@ -8,6 +8,7 @@ use super::tools::{self, Asked};
 use crate::turns;
 use clap::{Parser, Subcommand, ValueEnum};
 use mailsync_proto::mail::summary::plain_text;
+use mailsync_proto::sync::Mode;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read, Write};
@@ -238,6 +239,27 @@ enum ModeArg {
     TwoWay,
     /// Compare everything
     Slow,
+    /// Our changes; the server's wait
+    OneWayFromClient,
+    /// The server is to have exactly what we have
+    RefreshFromClient,
+    /// The server's changes; ours wait
+    OneWayFromServer,
+    /// We are to have exactly what the server has
+    RefreshFromServer,
+}
+
+impl ModeArg {
+    fn mode(self) -> Mode {
+        match self {
+            ModeArg::TwoWay => Mode::TwoWay,
+            ModeArg::Slow => Mode::Slow,
+            ModeArg::OneWayFromClient => Mode::OneWayFromClient,
+            ModeArg::RefreshFromClient => Mode::RefreshFromClient,
+            ModeArg::OneWayFromServer => Mode::OneWayFromServer,
+            ModeArg::RefreshFromServer => Mode::RefreshFromServer,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -379,7 +401,7 @@ fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
         dir: args.dir.dir,
         stores: args.stores,
         device: args.device,
-        slow: matches!(args.mode, ModeArg::Slow),
+        mode: args.mode.mode(),
         encoding: args.wire.encoding(),
         version: match args.protocol {
             VersionArg::V1_1 => Version::V1_1,

@@ -1,7 +1,6 @@
 //! What a user sees while it syncs: a bar on a terminal, words with `-v`.
 
 use super::maildir_scan::ScanReport;
-use super::report::mode;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mailsync_proto::sync::event::Event;
 use std::io::IsTerminal;
@@ -38,7 +37,7 @@ impl Progress {
             Event::Alerted { store, mode: m, why_slow } => {
                 self.bar.set_message(store.to_string());
                 let why = why_slow.map(|why| format!(", because {}", why.text())).unwrap_or_default();
-                self.say(&format!("{store}: {} sync{why}", mode(*m)));
+                self.say(&format!("{store}: {} sync{why}", m.name()));
             }
             Event::StoreRefused { store, code } => {
                 self.say(&format!("{store}: the server refuses: {}", StatusCode(*code)));

@@ -82,7 +82,7 @@ impl StoreReport {
     pub fn new(store: &str) -> Self {
         StoreReport {
             store: store.into(),
-            mode: mode(Mode::TwoWay),
+            mode: Mode::TwoWay.name(),
             status: StatusCode::SYNC_FAILED.0,
             why_slow: None,
             received: Items::default(),
@@ -128,7 +128,7 @@ impl Report {
         };
         match event {
             Event::Alerted { mode: m, why_slow, .. } => {
-                store.mode = mode(*m);
+                store.mode = m.name();
                 store.why_slow = why_slow.map(|why| why.text());
             }
             Event::StoreRefused { code, .. } => store.status = *code,
@@ -187,15 +187,6 @@ impl Report {
 
 fn some(count: u32, what: &str) -> String {
     if count == 0 { String::new() } else { format!("; {count} {what}") }
-}
-
-/// The name of a mode on the command line.
-pub fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::TwoWay => "two-way",
-        Mode::Slow => "slow",
-        _ => "other",
-    }
 }
 
 fn store_of(event: &Event) -> Option<&str> {

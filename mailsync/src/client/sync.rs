@@ -39,8 +39,8 @@ pub struct Options {
     pub stores: Vec<StoreOption>,
     /// The device id; none: made once and kept in the folder.
     pub device: Option<String>,
-    /// Compare everything anew.
-    pub slow: bool,
+    /// How.
+    pub mode: Mode,
     /// The spelling.
     pub encoding: Encoding,
     /// The protocol version.
@@ -143,11 +143,10 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         progress.scanned(&store.local, &found);
     }
     let http = Http::new(options.ca.as_deref(), config.limits.message_bytes)?;
-    let mode = if options.slow { Mode::Slow } else { Mode::TwoWay };
     let plans: Vec<Plan> = options
         .stores
         .iter()
-        .map(|store| Plan { name: (&*store.local).into(), remote: (&*store.remote).into(), mode })
+        .map(|store| Plan { name: (&*store.local).into(), remote: (&*store.remote).into(), mode: options.mode })
         .collect();
     let mut report = Report::new(options.stores.iter().map(|s| StoreReport::new(&s.local)).collect());
     let recorder = match &options.record {

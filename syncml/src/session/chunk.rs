@@ -109,17 +109,10 @@ impl<'m> Exchange<'m> {
             Some(half) if continued => half,
             _ => HalfObject { store: self.sync_target.clone(), ..HalfObject::default() },
         };
-        if half.fresh && item.more_data && half.is_last(&data) {
-            // The answer to it was lost with the earlier session.
-            half.fresh = false;
-            self.link.incoming = Some(object);
-            self.link.more.half = Some(half);
-            self.answer(&slot, StatusCode::CHUNK_ACCEPTED);
-            return None;
-        }
         let offset = object.received;
         object.received = offset.saturating_add(data.len() as u64);
-        let wrong = object.received > object.size || (!item.more_data && object.received != object.size);
+        let most = object.size.saturating_add(half.doubtful());
+        let wrong = object.received > most || (!item.more_data && object.received < object.size);
         if wrong {
             // spec: session facts section 5: dropped, not committed
             self.answer(&slot, StatusCode::SIZE_MISMATCH);
@@ -132,6 +125,8 @@ impl<'m> Exchange<'m> {
             self.answer(&slot, StatusCode::CHUNK_ACCEPTED);
             return Some(Ask::Chunk { offset, data });
         }
+        let surplus = object.received.saturating_sub(object.size);
+        self.surplus = (surplus > 0).then_some((surplus, half.overlaps));
         let received = Received {
             cmd: object.cmd,
             target: object.target,

@@ -48,6 +48,8 @@ pub struct Exchange<'m> {
     pub(super) atomic: Option<Atomic>,
     /// Our datastore of the last `Sync`.
     pub(super) sync_target: Box<str>,
+    /// Octets of the last object that came twice, and where they may be.
+    pub(super) surplus: Option<(u64, Vec<(u64, u64)>)>,
 }
 
 /// A question that may stay unanswered.
@@ -113,6 +115,7 @@ impl<'m> Exchange<'m> {
             pending: None,
             atomic: None,
             sync_target: Box::default(),
+            surplus: None,
         })
     }
 

@@ -186,6 +186,11 @@ impl<'m> Exchange<'m> {
         Some(((&object.stores.0, &object.stores.1), object.sent, left.min(self.fresh as u64)))
     }
 
+    /// The tag of the object of which a chunk must go now.
+    pub fn outgoing_tag(&self) -> Option<&[u8]> {
+        self.link.outgoing.as_ref().map(|object| &*object.tag)
+    }
+
     /// Sends the next chunk inside the open `Sync`; `data` starts where [`Exchange::outgoing`] said.
     ///
     /// # Errors

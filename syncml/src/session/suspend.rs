@@ -21,7 +21,6 @@ use super::exchange::{Exchange, Full};
 use super::link::Link;
 use super::object::{IncomingObject, OutgoingObject};
 use crate::model::{Alert, AlertCode, Command, Item, Source, StatusCode, Target, Version};
-use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
 /// The status with which a resume is refused; Alert 201 follows. Of the two in use (509 is the other) it is the
@@ -42,26 +41,37 @@ pub struct Leftover {
 pub(crate) struct HalfObject {
     /// Our datastore.
     pub(crate) store: Box<str>,
-    /// Octets of the last chunk, and their digest: it may come again.
-    pub(crate) last: Option<(u64, [u8; 16])>,
+    /// Octets of the last chunk: if its answer was lost, it comes again.
+    pub(crate) last: u64,
+    /// Where chunks may have come twice: first octet and length, one for each time it was gone on with.
+    pub(crate) overlaps: Vec<(u64, u64)>,
     /// No chunk of it has come in this session yet.
     pub(crate) fresh: bool,
 }
 
 impl HalfObject {
-    pub(crate) fn is_last(&self, data: &[u8]) -> bool {
-        self.last == Some((data.len() as u64, digest(data)))
-    }
-
     pub(crate) fn keep(&mut self, data: &[u8]) {
-        self.last = Some((data.len() as u64, digest(data)));
+        self.last = data.len() as u64;
         self.fresh = false;
     }
+
+    /// How many octets may have come twice.
+    pub(crate) fn doubtful(&self) -> u64 {
+        self.overlaps.iter().fold(0, |sum: u64, (_, len)| sum.saturating_add(*len))
+    }
+
+    /// It goes on in another session, behind what has come.
+    fn go_on(mut self, received: u64) -> Self {
+        let start = received.saturating_sub(self.last);
+        if self.last > 0 && self.overlaps.len() < MAX_OVERLAPS {
+            self.overlaps.push((start, self.last));
+        }
+        HalfObject { last: 0, fresh: true, ..self }
+    }
 }
 
-fn digest(data: &[u8]) -> [u8; 16] {
-    Md5::digest(data).into()
-}
+/// Times that an object may be gone on with and still be put together.
+const MAX_OVERLAPS: usize = 16;
 
 impl Leftover {
     pub(super) fn of(link: &Link) -> Self {
@@ -142,13 +152,21 @@ impl<'m> Exchange<'m> {
     pub fn take_over(&mut self, leftover: Leftover) {
         self.link.more.resumed = true;
         if let Some((object, half)) = leftover.incoming {
+            self.link.more.half = Some(half.go_on(object.received));
             self.link.incoming = Some(object);
-            self.link.more.half = Some(HalfObject { fresh: true, ..half });
         }
         if let Some(object) = leftover.outgoing {
             self.link.more.answered = object.sent;
             self.link.outgoing = Some(object);
         }
+    }
+
+    /// What came too much of the object whose change was asked last, and where: a chunk whose answer was lost with
+    /// an earlier session came again, so the octets of a place (first, length) are there once more right behind it.
+    /// Those that are, in order, until the surplus is gone, are to be cut out.
+    // spec: session facts section 5: a surplus equal to the unconfirmed chunk is cut out
+    pub fn take_surplus(&mut self) -> Option<(u64, Vec<(u64, u64)>)> {
+        self.surplus.take()
     }
 
     pub(super) fn suspended_by_peer(&mut self) -> Ask<'m> {

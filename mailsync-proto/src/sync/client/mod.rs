@@ -2,18 +2,21 @@
 
 mod maps;
 mod receive;
+mod resume;
 
 use super::core::{Core, Side, StoreConfig, plain_name};
 use super::devinf;
 use super::event::{Event, Mode, WhySlow};
 use super::send::{Caps, Sender};
 use super::server::alert_command;
-use super::state::{StoreSync, Tag};
+use super::state::{Resume, StoreSync, Tag};
 use super::store::{Device, Direction, Found, Peer, Read, SessionRow, SessionWrite, Value, Write};
 use super::turn::{Missing, Moment, Step, Turn};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use syncml::session::{Ask, ClientConfig, ClientExchange, ClientSession, LoginState, Package, SessionError};
+use syncml::session::{
+    Ask, ClientConfig, ClientExchange, ClientSession, Leftover, LoginState, Package, SessionError,
+};
 use syncml::{AlertCode, Anchor, DecodeError, Encoding, Limits, Message, Quirks, StatusCode};
 
 /// Who the client is, what it syncs, and with whom.
@@ -76,9 +79,11 @@ struct State {
     caps: Vec<Caps>,
     devinf_put: bool,
     devinf_got: bool,
+    /// What the last session left, until the server has said whether it goes on.
+    leftover: Option<Leftover>,
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl State {
     fn to_bytes(&self) -> Result<Bytes, SessionError> {
@@ -117,18 +122,31 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
     core.token = core.ids.token();
     let session_id = (core.ids.unique() % 900_000 + 100_000).to_string();
     let device = core.reader.read(Read::Device(core.user.clone(), core.device.clone()));
+    let last = match &device {
+        Ok(Value::Device(Some(device))) => device.session.clone(),
+        _ => None,
+    };
+    let earlier = resume::earlier(&mut core, last.as_deref(), config.session.version);
     for plan in plans {
-        let _ = begin_store(&mut core, plan);
+        let left = earlier.as_ref().ok().and_then(|earlier| earlier.as_ref()?.store(plan));
+        let _ = begin_store(&mut core, plan, left);
     }
-    let Ok(device) = device else { return Ok(Step::Need(core.reader.missed())) };
+    let (Ok(device), Ok(earlier)) = (device, earlier) else {
+        return Ok(Step::Need(core.reader.missed()));
+    };
     if core.reader.has_missed() {
         return Ok(Step::Need(core.reader.missed()));
     }
     let Value::Device(device) = device else { return Err(TurnError::UnknownSession) };
     let kept = device.clone().unwrap_or_default();
-    if let Some(earlier) = &kept.session {
-        core.batch.push(Write::EndSession(earlier.clone()));
-    }
+    let leftover = match (earlier, &kept.session) {
+        (Some(earlier), _) => earlier.leave(&mut core),
+        (None, Some(token)) => {
+            core.batch.push(Write::EndSession(token.clone()));
+            None
+        }
+        (None, None) => None,
+    };
     let kept = Device { session: Some(core.token.clone()), ..kept };
     core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), kept));
     let nonce = device.as_ref().and_then(|device| device.nonce.clone());
@@ -136,14 +154,18 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
     let ours = devinf::to_bytes(&devinf::ours(&config.identity, &config.stores, config.session.version));
     let put = known.is_some() && known == ours && core.stores.iter().all(|store| !store.mode.is_anew());
     let ex = ClientSession::new(&config.session, &session_id, nonce.as_deref()).start(&config.session)?;
-    let state = State { devinf_put: put, devinf_got: put, ..State::default() };
-    let mut run = Run { config, core, state, current: None };
+    let state = State { devinf_put: put, devinf_got: put, leftover, ..State::default() };
+    let mut run = Run { config, core, state, current: None, peer_suspends: false };
     let mut ex = ex;
     let last = run.package_one(&mut ex);
     run.finish(ex, 0, last)
 }
 
-fn begin_store(core: &mut Core<'_, '_>, plan: &Plan) -> Result<(), Missing> {
+fn begin_store(core: &mut Core<'_, '_>, plan: &Plan, left: Option<StoreSync>) -> Result<(), Missing> {
+    if let Some(store) = left {
+        core.add_store(store);
+        return Ok(());
+    }
     let peer = match core.reader.read(Read::Peer(core.peer_key(&plan.name)))? {
         Value::Peer(peer) => peer.clone().unwrap_or_default(),
         _ => Peer::default(),
@@ -177,6 +199,33 @@ pub fn turn(
     message: &Message,
     found: &Found,
 ) -> Result<Step<Event>, TurnError> {
+    take(config, at, token, message, found, false)
+}
+
+/// As [`turn`], but the session stops with the next message (Alert 224): another one, begun by [`start`], goes on. When
+/// a turn comes without a session, it has stopped; its value stays stored until then.
+///
+/// # Errors
+/// As [`turn`]. Below 1.2 there is no suspending: the session goes on.
+// spec: session facts section 7
+pub fn suspend(
+    config: &Config,
+    at: Moment,
+    token: &str,
+    message: &Message,
+    found: &Found,
+) -> Result<Step<Event>, TurnError> {
+    take(config, at, token, message, found, true)
+}
+
+fn take(
+    config: &Config,
+    at: Moment,
+    token: &str,
+    message: &Message,
+    found: &Found,
+    suspend: bool,
+) -> Result<Step<Event>, TurnError> {
     let mut core = Core::new(Side::Client, at, &config.stores, found);
     core.device = config.server_id.clone();
     core.token = token.into();
@@ -189,7 +238,7 @@ pub fn turn(
     let state = State::from_bytes(value)?;
     let session = ClientSession::from_bytes(&state.session)?;
     let ex = session.receive(&config.session, message)?;
-    Run { config, core, state, current: None }.answer(ex, *version)
+    Run { config, core, state, current: None, peer_suspends: false }.answer(ex, *version, suspend)
 }
 
 /// Decodes an answer of the server.
@@ -205,10 +254,17 @@ struct Run<'a, 'f> {
     core: Core<'a, 'f>,
     state: State,
     current: Option<usize>,
+    /// The server stops with its message.
+    peer_suspends: bool,
 }
 
 impl<'a, 'f> Run<'a, 'f> {
-    fn answer(mut self, mut ex: ClientExchange<'_>, version: u64) -> Result<Step<Event>, TurnError> {
+    fn answer(
+        mut self,
+        mut ex: ClientExchange<'_>,
+        version: u64,
+        suspend: bool,
+    ) -> Result<Step<Event>, TurnError> {
         let stores = std::mem::take(&mut self.state.stores);
         self.core.take_stores(stores);
         match ex.login() {
@@ -218,7 +274,9 @@ impl<'a, 'f> Run<'a, 'f> {
                 for store in &mut self.core.stores {
                     store.fail(StatusCode(code));
                 }
-                return self.end(version);
+                // What an earlier session left is still to be gone on with.
+                let left = self.state.leftover.is_some();
+                return if left { self.stop() } else { self.end(version) };
             }
             LoginState::Again => {
                 // Nothing of the first package was executed: all of it goes again.
@@ -233,10 +291,22 @@ impl<'a, 'f> Run<'a, 'f> {
         while let Some(ask) = ex.next_ask() {
             let _ = self.ask(&mut ex, ask);
         }
+        self.take_over(&mut ex);
+        let stopped = ex.is_suspended() && !self.peer_suspends;
         let over = ex.is_over();
-        let last = if over { Ok(true) } else { self.say(&mut ex) };
+        let stops = stopped || self.peer_suspends || (suspend && ex.suspend().is_ok());
+        let last = if over || stops {
+            Ok(true)
+        } else {
+            self.say(&mut ex)
+        };
         if self.core.reader.has_missed() {
             return Ok(Step::Need(self.core.reader.missed()));
+        }
+        if stopped || (over && self.peer_suspends) {
+            self.core.events.push(Event::Suspended);
+            self.keep_login(&ex);
+            return self.stop();
         }
         if over {
             let tags: Vec<Tag> = ex.awaited_tags().filter_map(Tag::from_bytes).collect();
@@ -296,6 +366,10 @@ impl<'a, 'f> Run<'a, 'f> {
                 Ok(())
             }
             Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
+            Ask::Suspend => {
+                self.peer_suspends = true;
+                Ok(())
+            }
             Ask::Display(text) => {
                 self.core.events.push(Event::Display(text.into()));
                 Ok(())
@@ -322,10 +396,18 @@ impl<'a, 'f> Run<'a, 'f> {
             return self.server_alert(mode, target, source);
         }
         let Some(index) = self.find(target, source) else { return StatusCode::NOT_FOUND };
+        if let Some(status) = self.resume_alerted(index, code, anchor) {
+            return status;
+        }
         let Some(store) = self.core.stores.get_mut(index) else { return StatusCode::NOT_FOUND };
         store.their_next = Some(anchor.map(|anchor| anchor.next.clone()).unwrap_or_default());
         let known = store.base.committed.as_ref().map(|point| &*point.theirs);
         let last = anchor.and_then(|anchor| anchor.last.as_deref()).filter(|last| !last.is_empty());
+        if store.resume == Resume::Refused {
+            let status = self.alerted_after_refusal(index, code);
+            self.say_alerted(index);
+            return status;
+        }
         let strange = store.mode.needs_anchors() && last.is_some() && last != known;
         // spec: session facts section 3: nobody who asked only to send is written to
         let slow_is_fine = store.mode.needs_anchors() && store.mode.takes(Side::Client);
@@ -344,6 +426,11 @@ impl<'a, 'f> Run<'a, 'f> {
         if let Some(why) = why {
             self.core.begin_slow(index, why);
         }
+        self.say_alerted(index);
+        status
+    }
+
+    fn say_alerted(&mut self, index: usize) {
         if let Some(store) = self.core.stores.get(index) {
             let (name, mode, why_slow) = (store.name.clone(), store.mode, store.why_slow);
             let event = match store.failed {
@@ -352,7 +439,6 @@ impl<'a, 'f> Run<'a, 'f> {
             };
             self.core.events.push(event);
         }
-        status
     }
 
     /// The server wants a sync of a datastore: the host begins one, by `mode`.
@@ -380,6 +466,9 @@ impl<'a, 'f> Run<'a, 'f> {
 
     fn alert_answered(&mut self, index: usize, code: StatusCode) {
         let Some(store) = self.core.stores.get_mut(index) else { return };
+        if store.resume == Resume::Asked {
+            return self.resume_answered(index, code);
+        }
         if code == StatusCode::REFRESH_REQUIRED {
             // spec: session facts section 3: it is for the Alert that comes with it to say what follows
             if store.mode == Mode::TwoWay {
@@ -411,7 +500,7 @@ impl<'a, 'f> Run<'a, 'f> {
                 continue;
             }
             let tag = Tag::Alert(u8::try_from(index).unwrap_or(u8::MAX));
-            if ex.send(alert_command(store.mode.code(), store), tag.to_bytes()).is_err() {
+            if ex.send(alert_command(store.alert_code(Side::Client), store), tag.to_bytes()).is_err() {
                 return false;
             }
             store.alerted = true;
@@ -460,11 +549,12 @@ impl<'a, 'f> Run<'a, 'f> {
 
     /// Keeps the server's nonce and what it knows of us.
     fn keep_login(&mut self, ex: &ClientExchange<'_>) {
+        let session = ex.is_suspended().then(|| self.core.token.clone());
         let ours = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
         let device = Device {
             nonce: ex.next_nonce().map(Bytes::copy_from_slice),
             logins: 0,
-            session: None,
+            session,
             devinf: devinf::to_bytes(&ours),
         };
         self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), device));
@@ -484,6 +574,16 @@ impl<'a, 'f> Run<'a, 'f> {
         Ok(Step::Done(Box::new(Turn {
             session: Some(session),
             message,
+            writes: self.core.batch.into_writes(),
+            events: self.core.events,
+        })))
+    }
+
+    /// The session stops here; its value stays.
+    fn stop(self) -> Result<Step<Event>, TurnError> {
+        Ok(Step::Done(Box::new(Turn {
+            session: None,
+            message: Bytes::new(),
             writes: self.core.batch.into_writes(),
             events: self.core.events,
         })))

@@ -23,6 +23,7 @@ impl Run<'_, '_> {
             ex.answer(slot, StatusCode::NOT_FOUND);
             return Ok(());
         };
+        self.core.surplus = ex.take_surplus();
         let taken = self.core.stores.get(index).map(|store| (store.takes(Side::Client), store));
         let code = match taken {
             Some((false, store)) => store.not_taking(Side::Client),

@@ -1,5 +1,6 @@
 //! Packages 1 and 2: which datastores are synced, how, and from which sync point.
 
+use super::super::core::Side;
 use super::super::event::{Event, Mode, WhySlow};
 use super::super::state::{StoreSync, Tag};
 use super::super::store::{Peer, Read, SyncPoint, Value};
@@ -23,12 +24,16 @@ impl Run<'_, '_> {
             self.refused(target, StatusCode::NOT_FOUND);
             return Ok(());
         };
+        let again = self.core.stores.iter().any(|store| store.name == config.name);
+        if code == AlertCode::RESUME && !again {
+            return self.resume(ex, slot, &config.name, (target, source), anchor);
+        }
         let Some(wanted) = Mode::of_code(code) else {
             ex.answer_alert(slot, StatusCode::NOT_SUPPORTED, anchor);
             self.refused(target, StatusCode::NOT_SUPPORTED);
             return Ok(());
         };
-        if self.core.stores.iter().any(|store| store.name == config.name) {
+        if again {
             ex.answer_alert(slot, StatusCode::ALREADY_EXISTS, anchor);
             return Ok(());
         }
@@ -78,7 +83,7 @@ impl Run<'_, '_> {
                 continue;
             }
             let tag = Tag::Alert(u8::try_from(index).unwrap_or(u8::MAX));
-            if ex.send(alert_command(store.mode.code(), store), tag.to_bytes()).is_err() {
+            if ex.send(alert_command(store.alert_code(Side::Server), store), tag.to_bytes()).is_err() {
                 return false;
             }
             store.alerted = true;
@@ -104,7 +109,7 @@ impl Run<'_, '_> {
 
 /// The sync point that a client's `Last` names: the last one, or the one before it.
 // law 6: a lost last answer is not a slow sync
-fn sync_point<'p>(peer: &'p Peer, last: &str) -> Option<&'p SyncPoint> {
+pub(super) fn sync_point<'p>(peer: &'p Peer, last: &str) -> Option<&'p SyncPoint> {
     if last.is_empty() {
         return None;
     }

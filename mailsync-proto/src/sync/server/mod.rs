@@ -2,6 +2,7 @@
 
 mod alert;
 mod receive;
+mod resume;
 
 pub(super) use alert::alert_command;
 
@@ -92,9 +93,11 @@ struct State {
     caps: Vec<Caps>,
     /// `Get`s for our DevInf that are not answered yet.
     results_owed: Vec<(u32, u32)>,
+    /// The device's last session, until it is known whether this one goes on with it.
+    earlier: Option<Box<str>>,
 }
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl State {
     fn to_bytes(&self) -> Result<Bytes, SessionError> {
@@ -125,13 +128,40 @@ pub fn turn(
     inbound: &Inbound,
     found: &Found,
 ) -> Result<Step<Event>, TurnError> {
+    take(config, at, route, inbound, found, false)
+}
+
+/// As [`turn`], but the session stops with this answer (Alert 224), for instance because the server is going down:
+/// another one may go on with it. Below 1.2 there is no suspending: the session goes on.
+///
+/// # Errors
+/// As [`turn`].
+// spec: session facts section 7
+pub fn suspend(
+    config: &Config,
+    at: Moment,
+    route: &Route<'_>,
+    inbound: &Inbound,
+    found: &Found,
+) -> Result<Step<Event>, TurnError> {
+    take(config, at, route, inbound, found, true)
+}
+
+fn take(
+    config: &Config,
+    at: Moment,
+    route: &Route<'_>,
+    inbound: &Inbound,
+    found: &Found,
+    suspend: bool,
+) -> Result<Step<Event>, TurnError> {
     let mut core = Core::new(Side::Server, at, &config.stores, found);
     match open(config, route, inbound, &mut core)? {
         Opened::Missing => Ok(Step::Need(core.reader.missed())),
         Opened::Again(answer) => Ok(Step::Again(answer)),
         Opened::Run { ex, state, version } => {
             let run = Run { config, core, state, current: None, get: Vec::new() };
-            run.answer(*ex, version)
+            run.answer(*ex, version, suspend)
         }
     }
 }
@@ -212,14 +242,12 @@ fn login<'m>(
         resp_uri: &format!("{}?s={}", route.url, core.token),
     };
     let ex = pending.check(&config.session, &check)?;
-    let state = State::default();
+    let mut state = State::default();
     if let Some(code) = ex.barred_with() {
         core.events.push(Event::LoginRefused { user, device, code: code.0 });
     } else {
         core.events.push(Event::LoggedIn { user: user.clone(), device: device.clone() });
-        if let Some(earlier) = &kept.session {
-            core.batch.push(Write::EndSession(earlier.clone()));
-        }
+        state.earlier = kept.session.clone();
         let logins = kept.logins.saturating_add(1);
         let kept = Device { logins, session: Some(core.token.clone()), ..kept };
         core.batch.push(Write::PutDevice(user, device, kept));
@@ -238,14 +266,23 @@ struct Run<'a, 'f> {
 }
 
 impl<'a, 'f> Run<'a, 'f> {
-    fn answer(mut self, mut ex: ServerExchange<'_>, version: u64) -> Result<Step<Event>, TurnError> {
+    fn answer(
+        mut self,
+        mut ex: ServerExchange<'_>,
+        version: u64,
+        suspend: bool,
+    ) -> Result<Step<Event>, TurnError> {
         let stores = std::mem::take(&mut self.state.stores);
         self.core.take_stores(stores);
         while let Some(ask) = ex.next_ask() {
             // A command that misses rows is skipped; the turn runs again with them.
             let _ = self.ask(&mut ex, ask);
         }
-        let last = if ex.is_open() { self.say(&mut ex) } else { Ok(true) };
+        if ex.is_open() {
+            let _ = self.leave_earlier(&mut ex);
+        }
+        let stops = !ex.is_open() || ex.is_suspended() || (suspend && ex.suspend().is_ok());
+        let last = if stops { Ok(true) } else { self.say(&mut ex) };
         if self.core.reader.has_missed() {
             return Ok(Step::Need(self.core.reader.missed()));
         }
@@ -278,6 +315,10 @@ impl<'a, 'f> Run<'a, 'f> {
             }
             Ask::Map { slot, target, items } => self.map(ex, &slot, target, items),
             Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
+            Ask::Suspend => {
+                self.core.events.push(Event::Suspended);
+                Ok(())
+            }
             Ask::Display(text) => {
                 self.core.events.push(Event::Display(text.into()));
                 Ok(())
