@@ -396,4 +396,35 @@ impl Command {
             Command::Unknown(_) => 0,
         }
     }
+
+    /// The commands in it, if it can hold any.
+    pub fn nested(&self) -> Option<&Vec<Command>> {
+        match self {
+            Command::Sync(c) => Some(&c.commands),
+            Command::Atomic(c) | Command::Sequence(c) => Some(&c.commands),
+            _ => None,
+        }
+    }
+
+    /// Its own credentials, if it carries any.
+    pub fn cred(&self) -> Option<&Cred> {
+        match self {
+            Command::Add(c)
+            | Command::Copy(c)
+            | Command::Delete(c)
+            | Command::Move(c)
+            | Command::Replace(c) => c.cred.as_deref(),
+            Command::Alert(c) => c.cred.as_deref(),
+            Command::Exec(c) => c.cred.as_deref(),
+            Command::Get(c) | Command::Put(c) => c.cred.as_deref(),
+            Command::Map(c) => c.cred.as_deref(),
+            Command::Search(c) => c.cred.as_deref(),
+            Command::Sync(c) => c.cred.as_deref(),
+            Command::Atomic(_)
+            | Command::Sequence(_)
+            | Command::Results(_)
+            | Command::Status(_)
+            | Command::Unknown(_) => None,
+        }
+    }
 }

@@ -1,12 +1,12 @@
-//! Credentials and nonces.
+//! Credentials.
 //!
 //! The digest of 1.1 and 1.2 needs only the verifier `B64(H(user ":" password))`, so that is what a server
-//! keeps. It is a password equivalent: the sync password is a secret of its own, never a mail password.
-//!
-//! A server's nonces are derived, not stored: from a key, the user, the device, and how often that device has
-//! logged in. So a stranger costs no write, and every login makes all earlier nonces worthless.
+//! keeps. It is a password equivalent: the sync password is a secret of its own, never a mail password. The
+//! digest of 1.0 needs the password itself; it is for a test bench only.
 
-use crate::model::{Chal, Cred, Meta};
+use super::mac::Mac;
+pub use super::nonces::Nonces;
+use crate::model::{Chal, Cred, Meta, StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use md5::{Digest, Md5};
@@ -21,6 +21,12 @@ pub enum Scheme {
     Basic,
     /// `syncml:auth-md5`: a digest over verifier and nonce.
     Md5,
+    /// `syncml:auth-MAC`: a digest over verifier, nonce and the message, in a header of the transport with
+    /// every message.
+    Mac,
+    /// `syncml:auth-md5` with the digest of SyncML 1.0, over the password itself: what a client says to servers
+    /// that know no other.
+    Md5Of1_0,
 }
 
 impl Scheme {
@@ -28,17 +34,16 @@ impl Scheme {
     pub fn as_str(self) -> &'static str {
         match self {
             Scheme::Basic => "syncml:auth-basic",
-            Scheme::Md5 => "syncml:auth-md5",
+            Scheme::Md5 | Scheme::Md5Of1_0 => "syncml:auth-md5",
+            Scheme::Mac => "syncml:auth-MAC",
         }
     }
 
     /// Reads `Meta/Type`; no type means basic.
     // spec: SyncML facts, MetInf Type
     pub fn from_meta(meta: Option<&Meta>) -> Option<Self> {
-        match meta.and_then(|m| m.type_.as_deref()) {
-            None => Some(Scheme::Basic),
-            Some(text) => [Scheme::Basic, Scheme::Md5].into_iter().find(|s| s.as_str() == text),
-        }
+        let Some(text) = meta.and_then(|m| m.type_.as_deref()) else { return Some(Scheme::Basic) };
+        [Scheme::Basic, Scheme::Md5, Scheme::Mac].into_iter().find(|s| s.as_str().eq_ignore_ascii_case(text))
     }
 }
 
@@ -56,14 +61,100 @@ pub fn digest(verifier: &str, nonce: &[u8]) -> String {
     BASE64.encode(hash.finalize())
 }
 
-/// Credentials of a client.
-pub fn credentials(scheme: Scheme, user: &str, password: &str, nonce: &[u8]) -> Cred {
-    let data = match scheme {
-        Scheme::Basic => BASE64.encode(format!("{user}:{password}")),
-        Scheme::Md5 => digest(&verifier(user, password), nonce),
-    };
+/// `B64(H(user ":" password ":" nonce))`: the digest of SyncML 1.0.
+pub fn digest_of_1_0(user: &str, password: &str, nonce: &[u8]) -> String {
+    let mut hash = Md5::new();
+    hash.update(format!("{user}:{password}:"));
+    hash.update(nonce);
+    BASE64.encode(hash.finalize())
+}
+
+/// Credentials of the header; none for [`Scheme::Mac`], which is never among them.
+pub fn credentials(scheme: Scheme, user: &str, password: &str, nonce: &[u8]) -> Option<Cred> {
+    match scheme {
+        Scheme::Basic => Some(cred(scheme, BASE64.encode(format!("{user}:{password}")))),
+        Scheme::Md5 => Some(cred(scheme, digest(&verifier(user, password), nonce))),
+        Scheme::Md5Of1_0 => Some(cred(scheme, digest_of_1_0(user, password, nonce))),
+        Scheme::Mac => None,
+    }
+}
+
+fn cred(scheme: Scheme, data: String) -> Cred {
     let meta = Meta { format: Some("b64".into()), type_: Some(scheme.as_str().into()), ..Meta::default() };
     Cred { meta: Some(Box::new(meta)), data: Bytes::from(data), ..Cred::default() }
+}
+
+/// What a peer's proof is checked against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    /// Of the user; none when there is no such user.
+    pub(crate) verifier: Option<&'a str>,
+    /// Where the digest of 1.0 is taken.
+    pub(crate) password: Option<&'a str>,
+    /// Those that the peer may have used.
+    pub(crate) nonces: &'a [[u8; 16]],
+    pub(crate) basic_allowed: bool,
+    /// What is asked for; nothing weaker than [`Scheme::Mac`] is taken in its place.
+    pub(crate) wanted: Scheme,
+}
+
+/// What a peer shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) cred: Option<&'a Cred>,
+    /// The transport's header as it came.
+    pub(crate) mac: Option<&'a str>,
+    /// Of the message's octets.
+    pub(crate) body: &'a [u8; 16],
+}
+
+/// Whether a peer is who it says.
+///
+/// # Errors
+/// The status of the refusal. An unknown user costs the same work as a wrong password.
+// spec: session facts section 10; threats S3, S4
+pub(crate) fn judge(shown: &Shown<'_>, known: &Known<'_>) -> Result<Scheme, StatusCode> {
+    let verifier = known.verifier.unwrap_or("AAAAAAAAAAAAAAAAAAAAAA==");
+    let fits = |fits: bool| (fits && known.verifier.is_some()).then_some(());
+    if let Some(text) = shown.mac {
+        let mac = Mac::parse(text).ok_or(StatusCode::BAD_REQUEST)?;
+        if !mac.is_md5() {
+            return Err(StatusCode::NOT_SUPPORTED);
+        }
+        let right = mac.fits(verifier, known.nonces, shown.body) && *mac.user == *shown.user;
+        return fits(right).map(|()| Scheme::Mac).ok_or(StatusCode::INVALID_CREDENTIALS);
+    }
+    let cred = shown.cred.ok_or(StatusCode::MISSING_CREDENTIALS)?;
+    let scheme = form(cred)?;
+    if known.wanted == Scheme::Mac || (scheme == Scheme::Basic && !known.basic_allowed) {
+        return Err(StatusCode::INVALID_CREDENTIALS);
+    }
+    if scheme == Scheme::Md5 && shown.user.is_empty() {
+        // spec: session facts section 10: the user's name is Source/LocName
+        return Err(StatusCode::UNSUPPORTED_TYPE);
+    }
+    let old = known.password.filter(|_| scheme == Scheme::Md5);
+    let right = check(cred, shown.user, verifier, known.nonces)
+        || old.is_some_and(|password| check_of_1_0(cred, shown.user, password, known.nonces));
+    fits(right).map(|()| scheme).ok_or(StatusCode::INVALID_CREDENTIALS)
+}
+
+/// Whether credentials have a form that can be checked.
+///
+/// # Errors
+/// 406 for a scheme that is not ours, 415 for a format, 400 for nothing.
+// spec: session facts section 10
+pub fn form(cred: &Cred) -> Result<Scheme, StatusCode> {
+    let scheme = Scheme::from_meta(cred.meta.as_deref()).filter(|scheme| *scheme != Scheme::Mac);
+    let scheme = scheme.ok_or(StatusCode::NOT_SUPPORTED)?;
+    let format = cred.meta.as_ref().and_then(|meta| meta.format.as_deref()).unwrap_or_default();
+    match format {
+        // Raw digests came with `bin`, `chr` or nothing.
+        "" | "b64" | "chr" | "bin" => {}
+        _ => return Err(StatusCode::UNSUPPORTED_TYPE),
+    }
+    if cred.data.trim_ascii().is_empty() { Err(StatusCode::BAD_REQUEST) } else { Ok(scheme) }
 }
 
 /// Whether credentials fit a verifier; `nonces` are those the peer may have used.
@@ -73,15 +164,24 @@ pub fn check(cred: &Cred, user: &str, known_verifier: &str, nonces: &[[u8; 16]])
     match Scheme::from_meta(cred.meta.as_deref()) {
         Some(Scheme::Basic) => basic_password(cred, user)
             .is_some_and(|password| equal(verifier(user, &password).as_bytes(), known_verifier.as_bytes())),
-        Some(Scheme::Md5) => nonces.iter().fold(false, |found, nonce| {
-            let want = digest(known_verifier, nonce);
-            // Raw digest octets were allowed in WBXML 1.0; some stacks still send them.
-            let raw = BASE64.decode(&want).unwrap_or_default();
-            let fits = equal(cred.data.trim_ascii(), want.as_bytes()) || equal(&cred.data, &raw);
-            found | fits
-        }),
-        None => false,
+        Some(Scheme::Md5) => {
+            nonces.iter().fold(false, |found, nonce| found | is_digest(cred, &digest(known_verifier, nonce)))
+        }
+        Some(Scheme::Mac | Scheme::Md5Of1_0) | None => false,
     }
+}
+
+/// The same with the digest of 1.0, for which the password must be known.
+pub fn check_of_1_0(cred: &Cred, user: &str, password: &str, nonces: &[[u8; 16]]) -> bool {
+    nonces
+        .iter()
+        .fold(false, |found, nonce| found | is_digest(cred, &digest_of_1_0(user, password, nonce)))
+}
+
+fn is_digest(cred: &Cred, want: &str) -> bool {
+    // Raw digest octets were allowed in WBXML 1.0; some stacks still send them.
+    let raw = BASE64.decode(want).unwrap_or_default();
+    equal(cred.data.trim_ascii(), want.as_bytes()) | equal(&cred.data, &raw)
 }
 
 /// The password inside basic credentials that are for this user.
@@ -108,61 +208,7 @@ pub fn challenge(scheme: Scheme, nonce: Option<&[u8]>) -> Chal {
     Chal { meta, ..Chal::default() }
 }
 
-/// Seconds for which a nonce given to a stranger is good; it is good for the next slot too.
-const SLOT: u64 = 300;
-
-/// Nonces of a server, derived from its key.
-#[derive(Clone, Copy, Debug)]
-pub struct Nonces<'a> {
-    /// 32 unpredictable octets that only the server knows.
-    pub key: &'a [u8; 32],
-    /// The user who wants to log in, known or not.
-    pub user: &'a str,
-    /// The device.
-    pub device: &'a str,
-    /// How often it has logged in.
-    pub logins: u64,
-}
-
-impl Nonces<'_> {
-    /// The nonce to challenge with now.
-    pub fn now(&self, now: u64) -> [u8; 16] {
-        self.derive(1, now / SLOT, self.logins)
-    }
-
-    /// The nonce to hand out after a login, for the next session.
-    pub fn next_session(&self) -> [u8; 16] {
-        self.derive(2, 0, self.logins.wrapping_add(1))
-    }
-
-    /// Every nonce that the peer may use now.
-    pub fn valid(&self, now: u64) -> [[u8; 16]; 3] {
-        let slot = now / SLOT;
-        [
-            self.derive(2, 0, self.logins),
-            self.derive(1, slot, self.logins),
-            self.derive(1, slot.saturating_sub(1), self.logins),
-        ]
-    }
-
-    // MD5 keyed before and after: HMAC in all but name, over values of which only the key is secret.
-    fn derive(&self, purpose: u8, slot: u64, logins: u64) -> [u8; 16] {
-        let mut inner = Md5::new();
-        inner.update(self.key);
-        inner.update([purpose]);
-        inner.update(slot.to_be_bytes());
-        inner.update(logins.to_be_bytes());
-        inner.update((self.user.len() as u64).to_be_bytes());
-        inner.update(self.user);
-        inner.update(self.device);
-        let mut outer = Md5::new();
-        outer.update(inner.finalize());
-        outer.update(self.key);
-        outer.finalize().into()
-    }
-}
-
-fn equal(a: &[u8], b: &[u8]) -> bool {
+pub(super) fn equal(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
@@ -176,7 +222,8 @@ mod tests {
         assert_eq!(verifier("Bruce2", "OhBehave"), "PtEdr8lBQ45IbT1bZIkrOQ==");
         assert_eq!(digest("PtEdr8lBQ45IbT1bZIkrOQ==", b"Nonce"), "Zz6EivR3yeaaENcRN6lpAQ==");
         assert_eq!(digest("PtEdr8lBQ45IbT1bZIkrOQ==", b""), "lEf25jyjHbCcTbj4p/1pUw==");
-        let cred = credentials(Scheme::Basic, "Bruce2", "OhBehave", b"");
+        assert_eq!(digest_of_1_0("Bruce2", "OhBehave", b"Nonce"), "UmkqAAZhiQvXXhfaf/u+OQ==");
+        let cred = credentials(Scheme::Basic, "Bruce2", "OhBehave", b"").unwrap();
         assert_eq!(&cred.data[..], b"QnJ1Y2UyOk9oQmVoYXZl");
     }
 
@@ -184,12 +231,12 @@ mod tests {
     fn check_takes_only_the_right_password_and_nonce() {
         let known = verifier("u", "secret");
         let nonce = *b"0123456789abcdef";
-        let good = credentials(Scheme::Md5, "u", "secret", &nonce);
+        let good = credentials(Scheme::Md5, "u", "secret", &nonce).unwrap();
         assert!(check(&good, "u", &known, &[[0; 16], nonce]));
         assert!(!check(&good, "u", &known, &[[0; 16]]));
-        assert!(!check(&credentials(Scheme::Md5, "u", "wrong", &nonce), "u", &known, &[nonce]));
-        assert!(check(&credentials(Scheme::Basic, "u", "secret", b""), "u", &known, &[]));
-        assert!(!check(&credentials(Scheme::Basic, "v", "secret", b""), "u", &known, &[]));
+        assert!(!check(&credentials(Scheme::Md5, "u", "wrong", &nonce).unwrap(), "u", &known, &[nonce]));
+        assert!(check(&credentials(Scheme::Basic, "u", "secret", b"").unwrap(), "u", &known, &[]));
+        assert!(!check(&credentials(Scheme::Basic, "v", "secret", b"").unwrap(), "u", &known, &[]));
     }
 
     #[test]
@@ -200,19 +247,5 @@ mod tests {
         let meta = Meta { type_: Some("syncml:auth-md5".into()), ..Meta::default() };
         let cred = Cred { meta: Some(Box::new(meta)), data: raw.into(), ..Cred::default() };
         assert!(check(&cred, "u", &verifier("u", "p"), &[nonce]));
-    }
-
-    #[test]
-    fn threat_s3_every_login_makes_earlier_nonces_worthless() {
-        let key = [7; 32];
-        let before = Nonces { key: &key, user: "u", device: "d", logins: 4 };
-        let after = Nonces { logins: 5, ..before };
-        let given = before.now(1000);
-        assert!(before.valid(1000).contains(&given));
-        assert!(before.valid(1000 + SLOT).contains(&given));
-        assert!(!before.valid(1000 + 2 * SLOT).contains(&given));
-        assert!(!after.valid(1000).contains(&given));
-        assert!(after.valid(99_999_999).contains(&before.next_session()));
-        assert_ne!(Nonces { device: "e", ..before }.now(1000), given);
     }
 }

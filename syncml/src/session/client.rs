@@ -1,11 +1,12 @@
 //! The client's side of a session.
 
-use super::auth::{self, Scheme};
+use super::auth::{self, Known, Nonces, Scheme, Shown};
 use super::exchange::Exchange;
 use super::link::{Link, More, Package};
+use super::proof::{LoginState, Name, Proof, header_status};
 use super::suspend::Leftover;
 use super::{SessionError, from_bytes, resolve_resp_uri, to_bytes};
-use crate::model::{Command, Encoding, Message, Meta, Source, Status, StatusCode, SyncHdr, Target, Version};
+use crate::model::{Chal, Encoding, Message, Meta, Source, StatusCode, SyncHdr, Target, Version};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::ops::{Deref, DerefMut};
@@ -46,19 +47,31 @@ impl std::fmt::Debug for ClientConfig {
     }
 }
 
-/// Where the login stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LoginState {
-    /// Credentials were sent; the answer is not here.
-    Asked,
-    /// The server wants them again, with its nonce: the first package must be sent again.
-    Again,
-    /// Logged in for the session.
-    In,
-    /// Logged in, with credentials in every message.
-    EachMessage,
-    /// Refused for good, with this status.
-    Refused(u16),
+impl ClientConfig {
+    fn name(&self) -> Name<'_> {
+        Name { user: &self.user, password: &self.password }
+    }
+}
+
+/// How a client checks who the server is; nonces are derived as a server's are.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerCheck<'a> {
+    /// The server's name, in its `Source/LocName`.
+    pub name: &'a str,
+    /// `B64(H(name ":" password))` of the server.
+    pub verifier: &'a str,
+    /// What to challenge with; nothing weaker is taken.
+    pub scheme: Scheme,
+    /// The key that nonces are derived from.
+    pub nonce_key: &'a [u8; 32],
+    /// Logins of the server so far.
+    pub logins: u64,
+    /// Seconds since 1970.
+    pub now: u64,
+    /// MD5 of the answer's octets.
+    pub digest: [u8; 16],
+    /// The value of the transport's header [`mac::HEADER`](super::mac::HEADER), if there was one.
+    pub mac: Option<&'a str>,
 }
 
 /// The value of a client's session.
@@ -66,10 +79,7 @@ pub enum LoginState {
 pub struct ClientSession {
     link: Link,
     url: Box<str>,
-    nonce: Option<Vec<u8>>,
-    login: LoginState,
-    challenged: bool,
-    scheme: Scheme,
+    proof: Proof,
 }
 
 /// One message of a client being made.
@@ -77,10 +87,12 @@ pub struct ClientSession {
 pub struct ClientExchange<'m> {
     exchange: Exchange<'m>,
     url: Box<str>,
-    nonce: Option<Vec<u8>>,
-    login: LoginState,
-    challenged: bool,
-    scheme: Scheme,
+    proof: Proof,
+    server: Option<LoginState>,
+    /// The server takes our changes, but its own come later: its answer was 101.
+    busy: bool,
+    /// A nonce of ours was used up: count one more login of the server.
+    pub nonce_used: bool,
 }
 
 impl ClientSession {
@@ -109,10 +121,7 @@ impl ClientSession {
         ClientSession {
             link,
             url: config.server_url.clone(),
-            nonce: nonce.map(<[u8]>::to_vec),
-            login: LoginState::Asked,
-            challenged: false,
-            scheme: config.scheme,
+            proof: Proof::new(config.scheme, nonce),
         }
     }
 
@@ -128,7 +137,12 @@ impl ClientSession {
 
     /// Where the login stands.
     pub fn login(&self) -> LoginState {
-        self.login
+        self.proof.state
+    }
+
+    /// The transport's header for the message that was made last, when each is proved.
+    pub fn mac(&self, config: &ClientConfig, message: &[u8]) -> Option<String> {
+        self.proof.mac(&config.name(), message)
     }
 
     /// The package that comes next.
@@ -169,10 +183,10 @@ impl ClientSession {
     /// # Errors
     /// [`SessionError::NoRoom`].
     pub fn start<'m>(self, config: &ClientConfig) -> Result<ClientExchange<'m>, SessionError> {
-        self.begin(config, None)
+        self.begin(config, None, None)
     }
 
-    /// Takes the server's answer.
+    /// Takes the server's answer. `check`: who the server must be, if that is to be proved.
     ///
     /// # Errors
     /// [`SessionError::OtherSession`], [`SessionError::ForeignRespUri`], [`SessionError::Version`].
@@ -180,6 +194,7 @@ impl ClientSession {
         mut self,
         config: &ClientConfig,
         message: &'m Message,
+        check: Option<&ServerCheck<'_>>,
     ) -> Result<ClientExchange<'m>, SessionError> {
         let hdr = &message.hdr;
         if hdr.session_id != self.link.session_id {
@@ -203,55 +218,58 @@ impl ClientSession {
                 })?
                 .into();
         }
+        let first = self.link.package == Package::Alerts;
         if let Some(status) = header_status(message) {
-            self.take_login(status);
+            self.proof.take(status, first);
         }
-        if self.login == LoginState::Again {
+        let logged_in = matches!(self.proof.state, LoginState::In | LoginState::EachMessage);
+        let server = check.filter(|_| logged_in && !self.link.more.peer_known).map(|check| self.judge(check, hdr));
+        let good = server.as_ref().is_none_or(Result::is_ok);
+        if self.proof.state == LoginState::Again {
             self.link.sent.clear();
-        } else if self.link.package == Package::Alerts && message.is_final {
+        } else if good && self.link.package == Package::Alerts && message.is_final {
             self.link.package = Package::Changes;
         }
-        self.begin(config, Some(message))
+        self.begin(config, Some(message), server)
     }
 
-    // spec: session facts section 10, flow
-    fn take_login(&mut self, status: &Status) {
-        let chal = status.chal.as_deref();
-        if let Some(nonce) = chal.and_then(|c| c.meta.next_nonce.as_ref()) {
-            self.nonce = Some(nonce.to_vec());
-        }
-        let wanted = chal.and_then(|chal| Scheme::from_meta(Some(&chal.meta)));
-        match status.data {
-            StatusCode::INVALID_CREDENTIALS | StatusCode::MISSING_CREDENTIALS => {
-                // One more try with the server's nonce; never a weaker scheme than was asked for.
-                let weaker = wanted == Some(Scheme::Basic) && self.scheme != Scheme::Basic;
-                if self.challenged || weaker || chal.is_none() {
-                    self.login = LoginState::Refused(status.data.0);
-                } else {
-                    self.challenged = true;
-                    self.scheme = wanted.unwrap_or(self.scheme);
-                    self.login = LoginState::Again;
-                }
+    /// Whether the server is who it must be.
+    fn judge(&mut self, check: &ServerCheck<'_>, hdr: &SyncHdr) -> Result<(Scheme, Chal), (StatusCode, Chal)> {
+        let device = &self.link.our_uri;
+        let nonces = Nonces { key: check.nonce_key, user: check.name, device, logins: check.logins };
+        let valid = nonces.valid(check.now);
+        let known = Known {
+            verifier: Some(check.verifier),
+            password: None,
+            nonces: &valid,
+            basic_allowed: check.scheme == Scheme::Basic,
+            wanted: check.scheme,
+        };
+        let name = hdr.source.loc_name.as_deref().unwrap_or_default();
+        let shown = Shown { user: check.name, cred: hdr.cred.as_deref(), mac: check.mac, body: &check.digest };
+        let judged = if name.is_empty() || name == check.name {
+            auth::judge(&shown, &known)
+        } else {
+            Err(StatusCode::INVALID_CREDENTIALS)
+        };
+        match judged {
+            Ok(scheme) => {
+                self.link.more.peer_known = scheme != Scheme::Mac;
+                Ok((scheme, auth::challenge(scheme, Some(&nonces.next_session()))))
             }
-            StatusCode::AUTHENTICATED => self.login = LoginState::In,
-            code if code.is_success() => {
-                if self.login != LoginState::In {
-                    self.login = LoginState::EachMessage;
-                }
-            }
-            code => self.login = LoginState::Refused(code.0),
+            Err(code) => Err((code, auth::challenge(check.scheme, Some(&nonces.now(check.now))))),
         }
     }
 
     fn begin<'m>(
-        self,
+        mut self,
         config: &ClientConfig,
         message: Option<&'m Message>,
+        server: Option<Result<(Scheme, Chal), (StatusCode, Chal)>>,
     ) -> Result<ClientExchange<'m>, SessionError> {
-        let cred = (self.login != LoginState::In).then(|| {
-            let nonce = self.nonce.as_deref().unwrap_or_default();
-            Box::new(auth::credentials(self.scheme, &config.user, &config.password, nonce))
-        });
+        let again = self.link.more.peer_challenged;
+        self.link.more.peer_challenged |= matches!(server, Some(Err(_)));
+        let cred = self.proof.cred(&config.name());
         let make = |link: &Link| {
             let source = Source { loc_name: link.our_name.clone(), ..Source::new(&link.our_uri) };
             let mut hdr = SyncHdr::new(
@@ -274,36 +292,53 @@ impl ClientSession {
         if matches!(exchange.link.package, Package::Alerts | Package::Changes) {
             exchange.link.peer_final = false;
         }
+        let state = server.as_ref().map(|judged| match judged {
+            Ok((Scheme::Mac, _)) => LoginState::EachMessage,
+            Ok(_) => LoginState::In,
+            Err((code, _)) if again => LoginState::Refused(code.0),
+            Err(_) => LoginState::Again,
+        });
         if let Some(message) = message {
-            exchange.answer_header(&message.hdr, StatusCode::OK, None);
+            let (code, chal) = match server {
+                None => (StatusCode::OK, None),
+                Some(Ok((Scheme::Mac, chal))) => (StatusCode::OK, Some(chal)),
+                Some(Ok((Scheme::Basic, _))) => (StatusCode::AUTHENTICATED, None),
+                Some(Ok((_, chal))) => (StatusCode::AUTHENTICATED, Some(chal)),
+                Some(Err((code, chal))) => {
+                    exchange.barred = Some(code);
+                    (code, Some(chal))
+                }
+            };
+            exchange.answer_header(&message.hdr, code, chal);
         }
-        Ok(ClientExchange {
-            exchange,
-            url: self.url,
-            nonce: self.nonce,
-            login: self.login,
-            challenged: self.challenged,
-            scheme: self.scheme,
-        })
+        let busy = message.and_then(header_status).is_some_and(|s| s.data == StatusCode::IN_PROGRESS);
+        exchange.ask_for_result = busy;
+        let nonce_used = matches!(state, Some(LoginState::In | LoginState::EachMessage));
+        Ok(ClientExchange { exchange, url: self.url, proof: self.proof, server: state, busy, nonce_used })
     }
-}
-
-fn header_status(message: &Message) -> Option<&Status> {
-    message.commands.iter().find_map(|command| match command {
-        Command::Status(status) if status.cmd_ref == 0 => Some(status),
-        _ => None,
-    })
 }
 
 impl<'m> ClientExchange<'m> {
     /// Where the login stands. [`LoginState::Again`]: send the first package again.
     pub fn login(&self) -> LoginState {
-        self.login
+        self.proof.state
     }
 
     /// The nonce for the next login, to be kept until then.
     pub fn next_nonce(&self) -> Option<&[u8]> {
-        (self.login == LoginState::In).then_some(self.nonce.as_deref()).flatten()
+        self.proof.next_nonce()
+    }
+
+    /// What came of [`ServerCheck`]: [`LoginState::Again`] when the server was challenged (nothing of what it said
+    /// is executed, nothing of ours goes), [`LoginState::Refused`] when it failed for good.
+    pub fn server_login(&self) -> Option<LoginState> {
+        self.server
+    }
+
+    /// The server is busy (101): wait, and ask again by sending this message.
+    // spec: session facts section 8
+    pub fn is_busy(&self) -> bool {
+        self.busy
     }
 
     /// Nothing more is to be said: the server has ended its last package.
@@ -328,14 +363,7 @@ impl<'m> ClientExchange<'m> {
             };
             link.peer_final = false;
         }
-        let session = ClientSession {
-            link,
-            url: self.url,
-            nonce: self.nonce,
-            login: self.login,
-            challenged: self.challenged,
-            scheme: self.scheme,
-        };
+        let session = ClientSession { link, url: self.url, proof: self.proof };
         Ok((session, message))
     }
 }

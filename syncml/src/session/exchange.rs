@@ -3,6 +3,7 @@
 use super::SessionError;
 use super::ask::{Ask, Slot};
 use super::atomic::Atomic;
+use super::auth::{self, Known, Scheme, Shown};
 use super::link::{Link, MAX_IDLE, Package};
 use crate::Writer;
 use crate::model::{Command, Message, Nest, StatusCode, SyncHdr};
@@ -50,6 +51,21 @@ pub struct Exchange<'m> {
     pub(super) sync_target: Box<str>,
     /// Octets of the last object that came twice, and where they may be.
     pub(super) surplus: Option<(u64, Vec<(u64, u64)>)>,
+    /// What credentials of single commands are checked against.
+    pub(super) command_check: Option<CommandCheck>,
+    /// Our own commands come later.
+    pub(super) busy: bool,
+    /// The peer is busy: it is asked with Alert 221 instead of 222.
+    pub(super) ask_for_result: bool,
+}
+
+/// What credentials of single commands are checked against.
+#[derive(Debug)]
+pub(super) struct CommandCheck {
+    user: Box<str>,
+    verifier: Option<Box<str>>,
+    nonces: Vec<[u8; 16]>,
+    basic_allowed: bool,
 }
 
 /// A question that may stay unanswered.
@@ -116,6 +132,9 @@ impl<'m> Exchange<'m> {
             atomic: None,
             sync_target: Box::default(),
             surplus: None,
+            command_check: None,
+            busy: false,
+            ask_for_result: false,
         })
     }
 
@@ -204,6 +223,7 @@ impl<'m> Exchange<'m> {
                 continue;
             }
             let refused = refused
+                .or_else(|| self.foreign(command))
                 .or_else(|| self.bars_atomic(command))
                 .or_else(|| self.link.more.suspended.then_some(StatusCode::OPERATION_CANCELLED));
             // Of a change that has failed already, each further item is answered.
@@ -218,6 +238,21 @@ impl<'m> Exchange<'m> {
                 return Some(ask);
             }
         }
+    }
+
+    /// With what a command is refused whose own credentials are not those of the user of the session.
+    // spec: session facts section 10: per-datastore Cred
+    fn foreign(&self, command: &Command) -> Option<StatusCode> {
+        let (check, cred) = (self.command_check.as_ref()?, command.cred()?);
+        let known = Known {
+            verifier: check.verifier.as_deref(),
+            password: None,
+            nonces: &check.nonces,
+            basic_allowed: check.basic_allowed,
+            wanted: Scheme::Md5,
+        };
+        let shown = Shown { user: &check.user, cred: Some(cred), mac: None, body: &[0; 16] };
+        auth::judge(&shown, &known).err()
     }
 
     /// Keeps what an answer is asked for, with the answer that it gets otherwise.
@@ -237,7 +272,7 @@ impl<'m> Exchange<'m> {
         self.writer.close_sync();
         let suspended = self.link.more.suspended;
         let is_final = suspended || (last && self.link.owed.is_empty() && self.link.outgoing.is_none());
-        if self.spoke || self.heard || is_final {
+        if self.spoke || self.heard || self.busy || is_final {
             self.link.idle = 0;
         } else {
             self.link.idle = self.link.idle.saturating_add(1);
@@ -250,5 +285,25 @@ impl<'m> Exchange<'m> {
         }
         self.write_late();
         Ok((self.link, self.writer.finish(is_final), is_final))
+    }
+}
+
+#[cfg(feature = "server")]
+impl CommandCheck {
+    pub(super) fn new(
+        config: &super::ServerConfig,
+        login: &super::LoginCheck<'_>,
+        link: &Link,
+        user: &str,
+        now: u64,
+    ) -> Self {
+        let nonces = super::login::nonces(login, link, user);
+        let known = super::login::known(config, login, link, &[]);
+        CommandCheck {
+            user: user.into(),
+            verifier: known.verifier.map(Into::into),
+            nonces: [&nonces.valid(now)[..], &[nonces.next_session()]].concat(),
+            basic_allowed: known.basic_allowed,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::object::{IncomingObject, OutgoingObject};
 use super::owed::{Echo, Owed};
+use super::proof::Proof;
 use super::suspend::HalfObject;
 use crate::model::{Encoding, Version};
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,18 @@ pub(crate) struct More {
     pub(crate) echoes: Vec<Echo>,
     /// Statuses of Alert 222 that wait until there is room besides our own commands.
     pub(crate) late: Vec<Owed>,
+    /// When it began, seconds since 1970; 0 where nobody knows.
+    pub(crate) began: u64,
+    /// When the last message came.
+    pub(crate) heard: u64,
+    /// The peer proves every message.
+    pub(crate) proved: bool,
+    /// A server's own login at the client.
+    pub(crate) proof: Option<Proof>,
+    /// A client's check of the server has succeeded for the session.
+    pub(crate) peer_known: bool,
+    /// The server has been challenged.
+    pub(crate) peer_challenged: bool,
 }
 
 /// A command of ours that awaits its status.

@@ -24,9 +24,15 @@ mod chunk;
 mod exchange;
 mod incoming;
 mod link;
+pub mod load;
+#[cfg(feature = "server")]
+mod login;
+pub mod mac;
+mod nonces;
 mod object;
 mod outgoing;
 mod owed;
+mod proof;
 pub mod suspend;
 mod uri;
 
@@ -37,13 +43,17 @@ mod server;
 
 pub use ask::{Ask, Payload, Received, Slot};
 #[cfg(feature = "client")]
-pub use client::{ClientConfig, ClientExchange, ClientSession, LoginState};
+pub use client::{ClientConfig, ClientExchange, ClientSession, ServerCheck};
 pub use exchange::{Exchange, Full, ObjectProgress};
+pub use load::{Attempts, Load, SessionLimits};
+#[cfg(feature = "server")]
+pub use login::{Arrival, LoginCheck, PendingLogin};
+pub use proof::{LoginState, OwnLogin};
 pub use link::{MAX_IDLE, MAX_SENT, MAX_SESSION_BYTES, Package};
 pub use object::{ObjectHead, payload, wire_form};
 pub use owed::MAX_OWED;
 #[cfg(feature = "server")]
-pub use server::{LoginCheck, Opening, PendingLogin, ServerConfig, ServerExchange, ServerSession};
+pub use server::{Opening, ServerConfig, ServerExchange, ServerSession};
 pub use suspend::Leftover;
 pub use uri::resolve_resp_uri;
 

@@ -17,6 +17,7 @@ impl<'m> Exchange<'m> {
             && self.link.owed.is_empty()
             && !self.chunk_written
             && !self.link.more.suspended
+            && !self.busy
             && self.link.sent.len() < MAX_SENT
     }
 
@@ -257,14 +258,15 @@ impl<'m> Exchange<'m> {
         }
     }
 
-    /// Alert 222: go on. Left out where it does not fit; a message without `Final` says the same.
+    /// Alert 222: go on; 221 where the peer said that it was busy. Left out where it does not fit; a message without `Final` says the same.
     pub(super) fn next_message(&mut self) {
         let item = Item {
             target: Some(Target::new(&self.link.peer_uri)),
             source: Some(Source::new(&self.link.our_uri)),
             ..Item::default()
         };
-        let code = Some(AlertCode::NEXT_MESSAGE);
+        let code = if self.ask_for_result { AlertCode::RESULT } else { AlertCode::NEXT_MESSAGE };
+        let code = Some(code);
         let alert = Alert { code, items: vec![item], ..Alert::default() };
         let _ = self.write(Command::Alert(alert));
     }

@@ -1,11 +1,14 @@
 //! The server's side of a session.
 
-use super::auth::{self, Nonces, Scheme};
-use super::exchange::Exchange;
+use super::auth::{self, Scheme};
+use super::exchange::{CommandCheck, Exchange};
 use super::link::{Link, More, Package};
+use super::load::SessionLimits;
+use super::login::{self, Arrival, LoginCheck, PendingLogin, Refusal};
+use super::proof::{LoginState, OwnLogin, Proof, header_status};
 use super::suspend::Leftover;
 use super::{SessionError, from_bytes, to_bytes};
-use crate::model::{Chal, Cred, Encoding, Message, Meta, Source, StatusCode, SyncHdr, Target, Version};
+use crate::model::{Chal, Command, Message, Meta, Source, StatusCode, SyncHdr, Target, Version};
 use bytes::Bytes;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
@@ -19,13 +22,28 @@ pub struct ServerConfig {
     pub max_msg_size: u32,
     /// Octets of the largest object we take.
     pub max_obj_size: u64,
-    /// What to challenge with.
+    /// What to challenge with. With [`Scheme::Mac`] nothing weaker is taken.
     pub scheme: Scheme,
+    /// In sessions of SyncML 1.0 the digest of 1.0 is taken, too: for a test bench, because the password must be
+    /// kept for it.
+    // spec: threats S3
+    pub md5_of_1_0: bool,
+    /// How we prove to clients who we are; none: we do not.
+    pub own: Option<OwnLogin>,
+    /// Sessions at once, and their life.
+    pub limits: SessionLimits,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        ServerConfig { max_msg_size: 150_000, max_obj_size: 32 * 1024 * 1024, scheme: Scheme::Md5 }
+        ServerConfig {
+            max_msg_size: 150_000,
+            max_obj_size: 32 * 1024 * 1024,
+            scheme: Scheme::Md5,
+            md5_of_1_0: false,
+            own: None,
+            limits: SessionLimits::default(),
+        }
     }
 }
 
@@ -46,40 +64,18 @@ pub enum Opening<'m> {
     Open(Box<ServerExchange<'m>>),
 }
 
-/// A message of which the sender is not known yet.
-#[derive(Debug)]
-pub struct PendingLogin<'m> {
-    link: Link,
-    message: &'m Message,
-    digest: [u8; 16],
-    user: Box<str>,
-}
-
-/// How a login is to be checked.
-#[derive(Clone, Copy, Debug)]
-pub struct LoginCheck<'a> {
-    /// The verifier of the user; none when there is no such user, or the device may not log in.
-    pub verifier: Option<&'a str>,
-    /// Logins of this device so far.
-    pub logins: u64,
-    /// The key that nonces are derived from.
-    pub nonce_key: &'a [u8; 32],
-    /// Seconds since 1970.
-    pub now: u64,
-    /// Whether a password may come over this connection: TLS, loopback, or a network that the operator named.
-    pub basic_allowed: bool,
-    /// Where the next message must go, with the token of the session.
-    pub resp_uri: &'a str,
-}
-
 /// One message being answered by a server.
 #[derive(Debug)]
 pub struct ServerExchange<'m> {
     exchange: Exchange<'m>,
     user: Box<str>,
     digest: [u8; 16],
-    /// The login of this message succeeded.
+    /// The login of this message succeeded, and begins a session.
     pub logged_in_now: bool,
+    /// A nonce was used up: count one more login of the device.
+    pub nonce_used: bool,
+    expired: bool,
+    own: Option<OwnLogin>,
 }
 
 impl ServerSession {
@@ -138,10 +134,10 @@ impl ServerSession {
     }
 
     /// Takes the first message of a session.
-    pub fn open<'m>(encoding: Encoding, message: &'m Message, digest: [u8; 16]) -> Opening<'m> {
-        let hdr = &message.hdr;
+    pub fn open(arrival: Arrival<'_>) -> Opening<'_> {
+        let hdr = &arrival.message.hdr;
         let link = Link {
-            encoding,
+            encoding: arrival.encoding,
             version: Version::from_ver_dtd(&hdr.ver_dtd).unwrap_or(Version::V1_2),
             session_id: hdr.session_id.clone(),
             our_uri: hdr.target.loc_uri.clone(),
@@ -159,27 +155,60 @@ impl ServerSession {
             incoming: None,
             outgoing: None,
             idle: 0,
-            more: More::default(),
+            more: More { began: arrival.now, heard: arrival.now, ..More::default() },
         };
         let user = match (&hdr.source.loc_name, &hdr.cred) {
             (Some(name), _) => name.clone(),
             (None, Some(cred)) => auth::basic_user(cred).unwrap_or_default().into(),
             (None, None) => Box::default(),
         };
-        Opening::Login(Box::new(PendingLogin { link, message, digest, user }))
+        Opening::Login(Box::new(PendingLogin { arrival, link, user }))
     }
 
-    /// Takes a further message.
+    /// Whether [`ServerSession::receive`] needs a [`LoginCheck`]: every message is to be proved, or a command
+    /// carries credentials of its own.
+    pub fn wants_login(&self, message: &Message) -> bool {
+        let mut lists = vec![&message.commands];
+        while let Some(commands) = lists.pop() {
+            if commands.iter().any(|command| command.cred().is_some()) {
+                return true;
+            }
+            lists.extend(commands.iter().filter_map(Command::nested));
+        }
+        self.link.more.proved
+    }
+
+    /// Whether a message is the next one of this session.
+    pub(super) fn takes(&self, message: &Message) -> bool {
+        let hdr = &message.hdr;
+        hdr.session_id == self.link.session_id
+            && hdr.source.loc_uri == self.link.peer_uri
+            && hdr.msg_id > self.link.peer_msg
+            && self.link.package != Package::Over
+    }
+
+    /// Takes a further message. `login`: if it is wanted ([`ServerSession::wants_login`]).
     ///
     /// # Errors
     /// [`SessionError::OtherSession`], [`SessionError::OutOfOrder`]: the session goes on as it was.
     pub fn receive<'m>(
         self,
         config: &ServerConfig,
-        message: &'m Message,
-        digest: [u8; 16],
+        arrival: Arrival<'m>,
+        login: Option<&LoginCheck<'_>>,
     ) -> Result<ServerExchange<'m>, SessionError> {
-        let hdr = &message.hdr;
+        let proved = self.link.more.proved;
+        self.received(config, arrival, login, proved)
+    }
+
+    pub(super) fn received<'m>(
+        mut self,
+        config: &ServerConfig,
+        arrival: Arrival<'m>,
+        login: Option<&LoginCheck<'_>>,
+        proof_needed: bool,
+    ) -> Result<ServerExchange<'m>, SessionError> {
+        let hdr = &arrival.message.hdr;
         if hdr.session_id != self.link.session_id || hdr.source.loc_uri != self.link.peer_uri {
             return Err(SessionError::OtherSession {
                 got: hdr.session_id.clone(),
@@ -189,110 +218,77 @@ impl ServerSession {
         if hdr.msg_id <= self.link.peer_msg {
             return Err(SessionError::OutOfOrder { got: hdr.msg_id, last: self.link.peer_msg });
         }
-        let mut exchange = begin(self.link, config, message, None)?;
-        exchange.answer_header(hdr, StatusCode::OK, None);
-        Ok(ServerExchange { exchange, user: self.user, digest, logged_in_now: false })
-    }
-}
-
-impl<'m> PendingLogin<'m> {
-    /// The user who says to be there.
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// The device that says to be there.
-    pub fn device(&self) -> &str {
-        &self.link.peer_uri
-    }
-
-    /// Whether the message carries credentials.
-    pub fn has_credentials(&self) -> bool {
-        self.message.hdr.cred.is_some()
-    }
-
-    /// Checks the login and starts the answer: open, or barred with 401, 407, 505 or 513 for everything in it.
-    ///
-    /// # Errors
-    /// [`SessionError::NoRoom`] when the peer's `MaxMsgSize` holds no header.
-    pub fn check(
-        self,
-        config: &ServerConfig,
-        login: &LoginCheck<'_>,
-    ) -> Result<ServerExchange<'m>, SessionError> {
-        let hdr = &self.message.hdr;
-        let nonces = Nonces {
-            key: login.nonce_key,
-            user: &self.user,
-            device: &self.link.peer_uri,
-            logins: login.logins,
+        let (began, heard) = (self.link.more.began, self.link.more.heard);
+        let expired = config.limits.is_over(began, heard, arrival.now);
+        let outcome = if expired {
+            Err((StatusCode::TIMEOUT, None))
+        } else if let Some(code) = config.limits.turned_away(&arrival.load) {
+            Err((code, None))
+        } else if !proof_needed {
+            Ok(None)
+        } else {
+            match login {
+                Some(login) => login::judge(config, login, &arrival, &self.link, &self.user).map(Some),
+                None => Err((StatusCode::MISSING_CREDENTIALS, None)),
+            }
         };
-        let outcome = match version_status(hdr) {
-            Some(code) => Err((code, None)),
-            None => self.judge(config, login, &nonces),
-        };
-        let user = self.user.clone();
-        let resp_uri = outcome.is_ok().then_some(login.resp_uri);
-        let (link, message, digest) = (self.link, self.message, self.digest);
-        let mut exchange = begin(link, config, message, resp_uri)?;
-        let logged_in_now = outcome.is_ok();
+        self.link.more.heard = arrival.now;
+        self.take_answer_to_our_login(config, arrival.message);
+        let check = login.map(|login| CommandCheck::new(config, login, &self.link, &self.user, arrival.now));
+        let mut exchange = begin(self.link, config, arrival.message, None)?;
+        exchange.command_check = check;
+        exchange.busy = arrival.load.busy;
+        let nonce_used = matches!(outcome, Ok(Some(_)));
         match outcome {
             Ok(scheme) => {
-                let chal = (scheme == Scheme::Md5)
-                    .then(|| auth::challenge(scheme, Some(&nonces_next(&user, &exchange, login))));
-                exchange.answer_header(hdr, StatusCode::AUTHENTICATED, chal);
+                let chal = login.zip(scheme).and_then(|(login, scheme)| {
+                    next_challenge(scheme, login, &exchange.link, &self.user)
+                });
+                let code = if arrival.load.busy { StatusCode::IN_PROGRESS } else { StatusCode::OK };
+                exchange.answer_header(hdr, code, chal);
             }
-            Err((code, chal)) => {
-                exchange.answer_header(hdr, code, chal.map(|chal| *chal));
-                exchange.barred = Some(code);
-            }
+            Err(refusal) => refuse(&mut exchange, hdr, refusal),
         }
-        Ok(ServerExchange { exchange, user, digest, logged_in_now })
+        Ok(ServerExchange {
+            exchange,
+            user: self.user,
+            digest: arrival.digest,
+            logged_in_now: false,
+            nonce_used,
+            expired,
+            own: config.own.clone(),
+        })
     }
 
-    // spec: session facts section 10; threats S3, S4
-    fn judge(
-        &self,
-        config: &ServerConfig,
-        login: &LoginCheck<'_>,
-        nonces: &Nonces<'_>,
-    ) -> Result<Scheme, (StatusCode, Option<Box<Chal>>)> {
-        let challenge = || Some(Box::new(auth::challenge(config.scheme, Some(&nonces.now(login.now)))));
-        let Some(cred) = self.message.hdr.cred.as_deref() else {
-            return Err((StatusCode::MISSING_CREDENTIALS, challenge()));
-        };
-        let scheme = match Scheme::from_meta(cred.meta.as_deref()) {
-            None => return Err((StatusCode::NOT_SUPPORTED, challenge())),
-            Some(Scheme::Basic) if !login.basic_allowed => {
-                return Err((StatusCode::INVALID_CREDENTIALS, challenge()));
-            }
-            // quirk: the 1.0 digest needs the clear password, which is not kept
-            Some(scheme) => scheme,
-        };
-        let valid = nonces.valid(login.now);
-        let fits = fits(cred, &self.user, login.verifier, &valid);
-        if fits { Ok(scheme) } else { Err((StatusCode::INVALID_CREDENTIALS, challenge())) }
+    /// The client has said what it makes of our own credentials.
+    fn take_answer_to_our_login(&mut self, config: &ServerConfig, message: &Message) {
+        let Some(proof) = self.link.more.proof.as_mut().filter(|_| config.own.is_some()) else { return };
+        let Some(status) = header_status(message) else { return };
+        let first = self.link.package <= Package::Changes && proof.state != LoginState::In;
+        proof.take(status, first);
+        if proof.state == LoginState::Again {
+            // The client has executed nothing of our second package: it goes again.
+            self.link.sent.clear();
+            self.link.package = Package::Alerts;
+        }
+    }
+
+    /// The transport's header for the message that was made last, when we prove each.
+    pub fn mac(&self, config: &ServerConfig, message: &[u8]) -> Option<String> {
+        let own = config.own.as_ref()?;
+        self.link.more.proof.as_ref()?.mac(&own.name(), message)
     }
 }
 
-/// An unknown user costs the same work as a wrong password.
-fn fits(cred: &Cred, user: &str, verifier: Option<&str>, nonces: &[[u8; 16]]) -> bool {
-    let known = verifier.unwrap_or("AAAAAAAAAAAAAAAAAAAAAA==");
-    auth::check(cred, user, known, nonces) && verifier.is_some()
+fn refuse(exchange: &mut Exchange<'_>, hdr: &SyncHdr, (code, chal): Refusal) {
+    exchange.answer_header(hdr, code, chal.map(|chal| *chal));
+    exchange.barred = Some(code);
 }
 
-fn nonces_next(user: &str, exchange: &Exchange<'_>, login: &LoginCheck<'_>) -> [u8; 16] {
-    let device = &exchange.link.peer_uri;
-    Nonces { key: login.nonce_key, user, device, logins: login.logins }.next_session()
-}
-
-// spec: session facts section 9, version errors
-fn version_status(hdr: &SyncHdr) -> Option<StatusCode> {
-    match Version::from_ver_dtd(&hdr.ver_dtd) {
-        None => Some(StatusCode::VERSION_NOT_SUPPORTED),
-        Some(version) if version.ver_proto() != &*hdr.ver_proto => Some(StatusCode::PROTOCOL_NOT_SUPPORTED),
-        Some(_) => None,
-    }
+/// The nonce for the next proof, handed out with a good one.
+fn next_challenge(scheme: Scheme, login: &LoginCheck<'_>, link: &Link, user: &str) -> Option<Chal> {
+    (scheme != Scheme::Basic)
+        .then(|| auth::challenge(scheme, Some(&login::nonces(login, link, user).next_session())))
 }
 
 fn begin<'m>(
@@ -313,8 +309,14 @@ fn begin<'m>(
     });
     let make = |link: &Link| {
         let target = Target { loc_name: hdr.source.loc_name.clone(), ..Target::new(&link.peer_uri) };
-        let mut ours =
-            SyncHdr::new(link.version, &link.session_id, link.our_msg, target, Source::new(&link.our_uri));
+        let mut source = Source::new(&link.our_uri);
+        let mut cred = None;
+        if let (Some(own), Some(proof)) = (&config.own, &link.more.proof) {
+            source.loc_name = Some(own.name.clone());
+            cred = proof.cred(&own.name());
+        }
+        let mut ours = SyncHdr::new(link.version, &link.session_id, link.our_msg, target, source);
+        ours.cred = cred;
         ours.resp_uri = resp_uri.map(Into::into);
         if link.package == Package::Alerts {
             let mut meta = Meta { max_msg_size: Some(max_msg.into()), ..Meta::default() };
@@ -327,6 +329,66 @@ fn begin<'m>(
 }
 
 impl<'m> ServerExchange<'m> {
+    pub(super) fn first(
+        pending: PendingLogin<'m>,
+        config: &ServerConfig,
+        login: &LoginCheck<'_>,
+        outcome: Result<Scheme, Refusal>,
+    ) -> Result<Self, SessionError> {
+        let PendingLogin { arrival, mut link, user } = pending;
+        let hdr = &arrival.message.hdr;
+        let resp_uri = outcome.is_ok().then_some(login.resp_uri);
+        let logged_in_now = outcome.is_ok();
+        if logged_in_now {
+            link.more.proof = config.own.as_ref().map(|own| Proof::new(own.scheme, login.nonce));
+            link.more.proved = outcome == Ok(Scheme::Mac);
+        }
+        let check = CommandCheck::new(config, login, &link, &user, arrival.now);
+        let mut exchange = begin(link, config, arrival.message, resp_uri)?;
+        exchange.command_check = Some(check);
+        exchange.busy = arrival.load.busy;
+        match outcome {
+            Ok(scheme) => {
+                let code = match scheme {
+                    _ if arrival.load.busy => StatusCode::IN_PROGRESS,
+                    // It must prove its next message, too.
+                    Scheme::Mac => StatusCode::OK,
+                    _ => StatusCode::AUTHENTICATED,
+                };
+                let chal = next_challenge(scheme, login, &exchange.link, &user);
+                exchange.answer_header(hdr, code, chal);
+            }
+            Err(refusal) => refuse(&mut exchange, hdr, refusal),
+        }
+        Ok(ServerExchange {
+            exchange,
+            user,
+            digest: arrival.digest,
+            logged_in_now,
+            nonce_used: logged_in_now,
+            expired: false,
+            own: config.own.clone(),
+        })
+    }
+
+    /// The session was too old: it is over, whatever the message said (408).
+    pub fn is_expired(&self) -> bool {
+        self.expired
+    }
+
+    /// Where our own login at the client stands. [`LoginState::Again`]: it has executed nothing of what we said;
+    /// our Alerts go again.
+    pub fn own_login(&self) -> Option<LoginState> {
+        self.own.as_ref()?;
+        self.exchange.link.more.proof.as_ref().map(|proof| proof.state)
+    }
+
+    /// The nonce that the client gave for our next login, to be kept for it (and for Package #0).
+    pub fn own_nonce(&self) -> Option<&[u8]> {
+        self.own.as_ref()?;
+        self.exchange.link.more.proof.as_ref()?.next_nonce()
+    }
+
     /// Whether the peer is logged in; if not, everything in the message is refused.
     pub fn is_open(&self) -> bool {
         self.exchange.barred.is_none()
@@ -355,6 +417,7 @@ impl<'m> ServerExchange<'m> {
     /// [`SessionError::NoProgress`].
     pub fn finish(self, last: bool) -> Result<(Option<ServerSession>, Bytes), SessionError> {
         let open = self.is_open();
+        let last = last && !self.exchange.busy;
         let peer_final = self.exchange.link.peer_final;
         let (mut link, message, is_final) = self.exchange.finish(last && (peer_final || !open))?;
         if is_final {
