@@ -78,6 +78,7 @@ impl Pair {
             identity: identity("dev-1", "phone"),
             limits: Limits::default(),
             quirks: Quirks::default(),
+            server_login: None,
         };
         let store = MemoryStore::default();
         store.add_user("ann", &auth::verifier("ann", "secret"));
@@ -117,7 +118,8 @@ impl Pair {
         let mut request = turn.message;
         let mut traffic = Traffic { messages: 0, up: 0, down: 0 };
         loop {
-            let hop = told(client::next_hop(&row(&self.client.1, &session.token).value));
+            let sent = row(&self.client.1, &session.token);
+            let hop = told(client::next_hop(&self.client.0, &sent.value, &sent.answer));
             let at = self.moment();
             let (config, store) = &self.server;
             let inbound = told(Inbound::decode(config, hop.encoding, &request));

@@ -67,7 +67,7 @@ fn client(data: &[u8]) -> Result<(), Broken> {
     let scene = &scenes()[turn_of(data, scenes().len())];
     let (world, device) = scene.play();
     overwrite(&device.store, &scene.waiting.token, data)?;
-    let _ = client::next_hop(data);
+    let _ = client::next_hop(&device.config, data, &scene.answer);
     match device.take(&world, &scene.waiting.token, scene.encoding, &scene.answer)? {
         Taken::Next(_) => {
             device.hop(&scene.waiting.token)?;

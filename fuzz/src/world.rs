@@ -226,6 +226,7 @@ impl Device {
             identity: identity(DEVICE, "phone"),
             limits: Limits::default(),
             quirks: Quirks::default(),
+            server_login: None,
         };
         let plan =
             |name: &str| Plan { name: name.into(), remote: format!("./{name}").into(), mode: Mode::TwoWay };
@@ -260,7 +261,7 @@ impl Device {
     /// When it has no such session.
     pub fn hop(&self, token: &str) -> Result<NextHop, Broken> {
         let row = self.session(token).ok_or_else(|| Broken("the client lost its session".into()))?;
-        client::next_hop(&row.value).map_err(|error| Broken(error.to_string()))
+        client::next_hop(&self.config, &row.value, &row.answer).map_err(|error| Broken(error.to_string()))
     }
 
     /// Its stored session.

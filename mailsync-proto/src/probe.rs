@@ -34,7 +34,7 @@ impl Question<'_> {
             SyncHdr::new(self.version, "1", self.msg_id, Target::new(self.url), Source::new(self.device));
         if let Some((scheme, user, password, nonce)) = self.login {
             hdr.source.loc_name = Some(user.into());
-            hdr.cred = Some(Box::new(credentials(scheme, user, password, nonce)));
+            hdr.cred = credentials(scheme, user, password, nonce).map(Box::new);
         }
         let mut meta = Meta::default();
         // Large enough for the capabilities of every datastore of any server that was met.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use syncml::session::auth::{Scheme, credentials};
 use syncml::session::resolve_resp_uri;
 use syncml::{
-    Alert, AlertCode, Command, CommandName, Cred, Data, DecodeError, EncodeError, Encoding, Item, Limits,
+    Alert, AlertCode, Command, CommandName, Data, DecodeError, EncodeError, Encoding, Item, Limits,
     Map, MapItem, Message, Meta, Quirks, Source, Status, StatusCode, SyncHdr, Target,
 };
 
@@ -249,8 +249,7 @@ impl Replay {
         let scheme = Scheme::from_meta(cred.meta.as_deref()).unwrap_or(Scheme::Md5);
         let refused = wanted.is_some_and(|code| matches!(code.0, 401 | 407)) && !self.retried;
         let password = if refused { "not the password" } else { &*self.login.password };
-        let made: Cred = credentials(scheme, &self.login.user, password, &self.nonce);
-        hdr.cred = Some(Box::new(made));
+        hdr.cred = credentials(scheme, &self.login.user, password, &self.nonce).map(Box::new);
     }
 
     /// Our statuses for what the server said last, and the maps of its new items.

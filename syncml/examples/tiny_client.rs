@@ -39,7 +39,7 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Box<dyn std::error::Error>>
         let reply = encode(Encoding::Wbxml, &answer(&config, &asked))?;
         let message = decode(Encoding::Wbxml, &reply, &Limits::default(), &Quirks::normal())?;
         let stored = session.to_bytes()?;
-        let mut exchange = ClientSession::from_bytes(&stored)?.receive(&config, &message)?;
+        let mut exchange = ClientSession::from_bytes(&stored)?.receive(&config, &message, None)?;
 
         // What the engine cannot decide, it asks.
         while let Some(ask) = exchange.next_ask() {

@@ -9,8 +9,12 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+mod memory;
+
+pub use memory::{AlertMemory, Dropped, Notice, Wanted, WantedSync};
+
 use crate::error::{DecodeErrorKind, EncodeError};
-use crate::model::{Alert, AlertCode, Command, Item, Message, Meta, Source, SyncHdr, Target, Version};
+use crate::model::{Alert, AlertCode, Command, Cred, Item, Message, Meta, Source, SyncHdr, Target, Version};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use md5::{Digest as _, Md5};
@@ -107,6 +111,11 @@ impl AlertKey {
     /// A key from what is stored instead of a password: `B64(H(server-id:password))`.
     pub fn from_stored(secret: &str, nonce: &[u8]) -> Self {
         AlertKey { secret: secret.into(), nonce: Bytes::copy_from_slice(nonce) }
+    }
+
+    /// The digest of ordinary credentials: `B64(H(secret:nonce))`.
+    fn credentials(&self) -> String {
+        STANDARD.encode(Md5::digest([self.secret.as_bytes(), b":", &self.nonce].concat()))
     }
 
     // spec: session facts §10: H(B64(H(server-id:password)):nonce:B64(H(notification)))
@@ -247,9 +256,32 @@ impl ServerAlert {
         message
     }
 
+    /// The same with credentials in its header: the message's counterpart of the binary form's digest.
+    pub fn to_signed_message(
+        &self,
+        version: Version,
+        device: &str,
+        content_types: &[&str],
+        key: &AlertKey,
+    ) -> Message {
+        let mut message = self.to_message(version, device, content_types);
+        message.hdr.source.loc_name = Some(self.server_id.clone());
+        let meta = Meta { format: Some("b64".into()), type_: Some(MD5.into()), ..Meta::default() };
+        let data = Bytes::from(key.credentials());
+        message.hdr.cred = Some(Box::new(Cred { meta: Some(Box::new(meta)), data, ..Cred::default() }));
+        message
+    }
+
+    /// Whether a `SessionID` is the one of this alert: clients write it in decimal, or in hex.
+    // spec: session facts section 12.1
+    pub fn is_session(&self, text: &str) -> bool {
+        session_number(text, 10) == Some(self.session_id) || session_number(text, 16) == Some(self.session_id)
+    }
+
     /// Reads the request out of a SyncML message, if it is one: alerts 206 to 210 and nothing else.
     pub fn from_message(message: &Message) -> Option<Self> {
-        let session_id = message.hdr.session_id.parse().ok()?;
+        let text = &message.hdr.session_id;
+        let session_id = session_number(text, 10).or_else(|| session_number(text, 16))?;
         let mut alert = ServerAlert::new(&message.hdr.source.loc_uri, session_id);
         alert.version = match Version::from_ver_dtd(&message.hdr.ver_dtd)? {
             Version::V1_0 => 10,
@@ -281,6 +313,30 @@ pub fn check(octets: &[u8], key: &AlertKey) -> Digest {
     } else {
         Digest::Wrong
     }
+}
+
+/// What the credentials of an alert in the form of a message say, in constant time.
+pub fn check_message(message: &Message, key: &AlertKey) -> Digest {
+    let Some(cred) = message.hdr.cred.as_deref() else { return Digest::Absent };
+    let scheme = cred.meta.as_ref().and_then(|meta| meta.type_.as_deref()).unwrap_or(BASIC);
+    let shown = cred.data.trim_ascii();
+    let right = if scheme.eq_ignore_ascii_case(MD5) {
+        shown.ct_eq(key.credentials().as_bytes())
+    } else if scheme.eq_ignore_ascii_case(BASIC) {
+        let clear = STANDARD.decode(shown).unwrap_or_default();
+        STANDARD.encode(Md5::digest(clear)).as_bytes().ct_eq(key.secret.as_bytes())
+    } else {
+        return Digest::Wrong;
+    };
+    if bool::from(right) { Digest::Right } else { Digest::Wrong }
+}
+
+const MD5: &str = "syncml:auth-md5";
+const BASIC: &str = "syncml:auth-basic";
+
+fn session_number(text: &str, radix: u32) -> Option<u16> {
+    let digits = text.bytes().all(|octet| octet.is_ascii_alphanumeric());
+    u16::from_str_radix(text, radix).ok().filter(|_| digits)
 }
 
 /// WSP content type numbers. spec: session facts §12.1.

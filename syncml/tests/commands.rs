@@ -280,3 +280,13 @@ fn each_item_of_a_command_has_its_status() {
     let of: Vec<_> = of.map(|s| (s.source_ref[0].to_string(), s.data.0)).collect();
     assert_eq!(of, [("a".into(), 201), ("bad".into(), 420), ("c".into(), 201)]);
 }
+
+#[test]
+fn atomics_have_a_limit_in_each_message() {
+    let mut peer = Peer::new(Version::V1_2);
+    let all: String = (0..66).map(|n| atomic(2 * n + 1, &item("Add", 2 * n + 2, &format!("n{n}")))).collect();
+    let answer = peer.say(&sync(&(all + &item("Add", 900, "z"))), take);
+    let codes: Vec<u16> = answers(&answer);
+    assert_eq!(codes[..3], [200, 200, 201]);
+    assert_eq!(codes[129..], [417, 215, 417, 215, 201], "what comes after them is done");
+}

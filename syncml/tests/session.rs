@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use syncml::session::auth::{Scheme, verifier};
 use syncml::session::{
-    Ask, ClientConfig, ClientSession, LoginCheck, LoginState, Opening, ServerConfig, ServerSession,
-    SessionError,
+    Arrival, Ask, ClientConfig, ClientSession, Load, LoginCheck, LoginState, Opening, ServerConfig,
+    ServerSession, SessionError,
 };
 use syncml::{Command, Encoding, Limits, Message, Quirks, StatusCode, Version, decode};
 
@@ -37,14 +37,18 @@ fn answer(
     encoding: Encoding,
     logins: u64,
 ) -> (Vec<(String, u16)>, Bytes, Option<ServerSession>) {
-    let Opening::Login(pending) = ServerSession::open(encoding, message, [1; 16]) else { panic!("open") };
+    let load = Load::default();
+    let arrival = Arrival { encoding, message, digest: [1; 16], mac: None, now: 1_000, load };
+    let Opening::Login(pending) = ServerSession::open(arrival) else { panic!("open") };
     let known = verifier("ann", "secret");
     let check = LoginCheck {
         verifier: (pending.user() == "ann").then_some(&*known),
         logins,
         nonce_key: &KEY,
-        now: 1_000,
         basic_allowed: false,
+        password: None,
+        sessions: 0,
+        nonce: None,
         resp_uri: "http://127.0.0.1:1/syncml?s=token",
     };
     let mut ex = pending.check(&ServerConfig::default(), &check).unwrap();
@@ -83,7 +87,7 @@ fn threat_s3_a_stale_nonce_costs_one_round_trip_and_is_used_once() {
         assert_eq!(statuses, [("SyncHdr".into(), 401), ("Get".into(), 401)]);
         assert!(session.is_none(), "nothing is kept of a stranger");
         let challenge = read(encoding, &challenge);
-        let mut again = client.receive(&config, &challenge).unwrap();
+        let mut again = client.receive(&config, &challenge, None).unwrap();
         assert_eq!(again.login(), LoginState::Again);
         again.get_devinf().unwrap();
         let (client, request) = again.finish(true).unwrap();
@@ -92,7 +96,7 @@ fn threat_s3_a_stale_nonce_costs_one_round_trip_and_is_used_once() {
         assert!(session.is_some());
         let welcome = read(encoding, &welcome);
         assert!(welcome.hdr.resp_uri.is_some());
-        let ex = client.receive(&config, &welcome).unwrap();
+        let ex = client.receive(&config, &welcome, None).unwrap();
         assert_eq!(ex.login(), LoginState::In);
         assert_eq!(ex.next_nonce().unwrap().len(), 16);
         // The same credentials once more, after the login was counted: worthless.
@@ -107,10 +111,10 @@ fn a_wrong_password_is_refused_for_good_after_one_retry() {
     let (client, request) = first(&config);
     let (_, challenge, _) = answer(&read(Encoding::Wbxml, &request), Encoding::Wbxml, 0);
     let challenge = read(Encoding::Wbxml, &challenge);
-    let (client, request) = client.receive(&config, &challenge).unwrap().finish(true).unwrap();
+    let (client, request) = client.receive(&config, &challenge, None).unwrap().finish(true).unwrap();
     let (_, refusal, _) = answer(&read(Encoding::Wbxml, &request), Encoding::Wbxml, 0);
     let refusal = read(Encoding::Wbxml, &refusal);
-    let ex = client.receive(&config, &refusal).unwrap();
+    let ex = client.receive(&config, &refusal, None).unwrap();
     assert_eq!(ex.login(), LoginState::Refused(401));
 }
 
@@ -122,7 +126,7 @@ fn threat_s4_a_password_in_the_clear_is_neither_taken_nor_given() {
     let (statuses, challenge, _) = answer(&read(Encoding::Xml, &request), Encoding::Xml, 0);
     assert_eq!(statuses[0].1, 401);
     let mut challenge = read(Encoding::Xml, &challenge);
-    assert_eq!(client.clone().receive(&basic, &challenge).unwrap().login(), LoginState::Again);
+    assert_eq!(client.clone().receive(&basic, &challenge, None).unwrap().login(), LoginState::Again);
     // Given: a digest client that is asked for the password itself stops.
     for command in &mut challenge.commands {
         if let Command::Status(status) = command
@@ -133,7 +137,7 @@ fn threat_s4_a_password_in_the_clear_is_neither_taken_nor_given() {
     }
     let digest = config(Encoding::Xml, "secret", Scheme::Md5);
     let (client, _) = first(&digest);
-    assert_eq!(client.receive(&digest, &challenge).unwrap().login(), LoginState::Refused(401));
+    assert_eq!(client.receive(&digest, &challenge, None).unwrap().login(), LoginState::Refused(401));
 }
 
 #[test]
@@ -157,7 +161,7 @@ fn threat_s2_a_resp_uri_of_another_server_is_not_followed() {
     let (_, challenge, _) = answer(&read(Encoding::Xml, &request), Encoding::Xml, 0);
     let mut challenge = read(Encoding::Xml, &challenge);
     challenge.hdr.resp_uri = Some("http://elsewhere.test/syncml".into());
-    assert!(matches!(client.receive(&config, &challenge), Err(SessionError::ForeignRespUri { .. })));
+    assert!(matches!(client.receive(&config, &challenge, None), Err(SessionError::ForeignRespUri { .. })));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::collection::Collection;
 use super::event::{ConflictRule, Event, Mode};
 use super::ids::Ids;
 use super::lookup::Lookup;
+use super::savepoint::Savepoint;
 use super::state::{Kind, Outcome, Resume, Retry, StoreSync, Tag};
 use super::store::{Direction, Found, Item, PeerKey, Read, Seen, StoreKey, Value, Write};
 use super::turn::{Missing, Moment, Reader};
@@ -90,6 +91,8 @@ pub(crate) struct Core<'a, 'f> {
     pub(crate) spool_from: Box<str>,
     /// Candidates of a slow sync that this turn has used up.
     pub(crate) used: Vec<super::matching::Used>,
+    /// What an open `Atomic` may return to.
+    pub(crate) before_atomic: Option<Box<Savepoint>>,
 }
 
 impl<'a, 'f> Core<'a, 'f> {
@@ -110,6 +113,7 @@ impl<'a, 'f> Core<'a, 'f> {
             spool_from: Box::default(),
             surplus: None,
             used: Vec::new(),
+            before_atomic: None,
         }
     }
 

@@ -91,6 +91,13 @@ pub enum Event {
         /// 401, 407, 505, 513, ...
         code: u16,
     },
+    /// The server could not prove who it is.
+    ServerRefused {
+        /// By what we know it.
+        server: Box<str>,
+        /// 401, 407, ...
+        code: u16,
+    },
     /// A sync of a datastore begins.
     Alerted {
         /// Which.

@@ -25,6 +25,7 @@ mod lookup;
 mod matching;
 mod modes;
 mod resume;
+mod savepoint;
 mod send;
 pub mod server;
 mod state;

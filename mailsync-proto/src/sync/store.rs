@@ -103,9 +103,9 @@ pub struct Peer {
 /// What is kept of a device of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// On a client: the nonce that the server gave for the next login.
+    /// The nonce that the peer gave for our next login at it.
     pub nonce: Option<Bytes>,
-    /// On a server: how often the device has logged in. Nonces are derived from it, so each is used once.
+    /// How often the peer has logged in at us. Nonces are derived from it, so each is used once.
     pub logins: u64,
     /// On a server: the token of its last session. A new login ends that one.
     pub session: Option<Box<str>>,
@@ -118,10 +118,14 @@ pub struct Device {
 pub struct Login {
     /// `B64(MD5(user ":" password))`: a password equivalent, so a secret of its own.
     pub verifier: Box<str>,
+    /// The password itself, where it is kept: for the digest of SyncML 1.0, on a test bench.
+    pub password: Option<Box<str>>,
     /// The device may not log in.
     pub revoked: bool,
     /// What is kept of the device.
     pub device: Device,
+    /// Sessions of the user's other devices that are stored.
+    pub sessions: u32,
 }
 
 /// Where a walk over changes stands.

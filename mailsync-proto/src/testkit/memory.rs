@@ -297,7 +297,16 @@ impl State {
     fn login(&self, user: &str, device: &str) -> Option<Login> {
         let verifier = self.users.get(user)?.clone();
         let row = self.devices.get(&(user.into(), device.into())).cloned().unwrap_or_default();
-        Some(Login { verifier: row.verifier.unwrap_or(verifier), revoked: row.revoked, device: row.device })
+        let others = self.devices.iter().filter(|((of, id), _)| **of == *user && **id != *device);
+        let sessions = others.filter_map(|(_, row)| row.device.session.as_ref());
+        let sessions = sessions.filter(|token| self.sessions.contains_key(*token)).count();
+        Some(Login {
+            verifier: row.verifier.unwrap_or(verifier),
+            password: None,
+            revoked: row.revoked,
+            device: row.device,
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+        })
     }
 
     fn entry(&self, peer: &PeerKey, generation: u32, guid: &Guid) -> Option<&Entry> {

@@ -84,6 +84,8 @@ pub struct World {
     pub largest: Cell<(usize, usize)>,
     /// All that was said.
     pub log: RefCell<Vec<Said>>,
+    /// The transport's headers of the request and of its answer.
+    pub macs: RefCell<(Option<String>, Option<String>)>,
 }
 
 /// A message that left one side.
@@ -141,7 +143,7 @@ impl World {
         store.add_user(USER, &auth::verifier(USER, PASSWORD));
         let clock = Cell::new(1_000_000);
         let (messages, largest, log) = (Cell::new(0), Cell::new((0, 0)), RefCell::default());
-        World { server: Server { config, store }, clock, messages, largest, log }
+        World { server: Server { config, store }, clock, messages, largest, log, macs: RefCell::default() }
     }
 
     /// A moment that never comes again.
@@ -206,6 +208,7 @@ impl World {
                     _ => {}
                 }
                 let next = client.hop(&token);
+                self.macs.borrow_mut().0.clone_from(&next.mac);
                 let answer = match now {
                     Some(Mishap::ServerBefore) => {
                         self.server.store.fail_commit(1, mailsync_proto::testkit::FailAt::Before);
@@ -306,6 +309,7 @@ impl World {
 
     fn answer_quietly(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
         let inbound = Inbound::decode(&self.server.config, encoding, body).expect("decodes");
+        let inbound = inbound.with_mac(self.macs.borrow().0.as_deref());
         let token = url.split_once("?s=").map(|(_, token)| token);
         let route = Route { token, url: URL, basic_allowed: true };
         let at = self.moment();
@@ -316,7 +320,12 @@ impl World {
             match turn {
                 Ok(Outcome::Again(answer)) => return Some(answer),
                 Ok(Outcome::Done(turn)) => match commit(&self.server.store, &turn) {
-                    Ok(()) => return Some(turn.message),
+                    Ok(()) => {
+                        let value = turn.session.as_ref().and_then(|session| session.value.as_ref());
+                        self.macs.borrow_mut().1 =
+                            value.and_then(|value| server::mac(&self.server.config, value, &turn.message));
+                        return Some(turn.message);
+                    }
                     Err(StoreError::Stale(_)) => {}
                     Err(_) => return None,
                 },
@@ -362,6 +371,7 @@ impl Client {
             identity: identity(device, "phone"),
             limits: Limits::default(),
             quirks: Quirks::default(),
+            server_login: None,
         };
         let plans = stores_
             .iter()
@@ -418,7 +428,7 @@ impl Client {
 
     fn hop(&self, token: &str) -> client::NextHop {
         match self.read(Read::Session(token.into())) {
-            Value::Session(Some(row)) => client::next_hop(&row.value).unwrap(),
+            Value::Session(Some(row)) => client::next_hop(&self.config, &row.value, &row.answer).unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -445,6 +455,7 @@ impl Client {
         stop: bool,
     ) -> Option<Option<Bytes>> {
         let message = client::decode(&self.config, hop.encoding, answer).expect("decodes");
+        let message = message.with_mac(world.macs.borrow().1.as_deref());
         let at = world.moment();
         let step = run(&self.store, |found| match stop {
             true => client::suspend(&self.config, at, token, &message, found),

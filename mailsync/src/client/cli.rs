@@ -293,6 +293,8 @@ enum Auth {
     Md5,
     /// The password itself: only over TLS or loopback
     Basic,
+    /// A digest of every message, in a header of its request
+    Hmac,
 }
 
 /// Runs `mailsync` with these arguments (the first is the program's name).
@@ -410,6 +412,7 @@ fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
         scheme: match args.auth {
             Auth::Md5 => Scheme::Md5,
             Auth::Basic => Scheme::Basic,
+            Auth::Hmac => Scheme::Mac,
         },
         max_msg_size: args.max_msg_size,
         max_obj_size: args.max_obj_size,

@@ -139,25 +139,26 @@ impl Http {
     }
 
     fn once(&self, hop: &NextHop, message: &Bytes) -> Result<Bytes, Trouble> {
-        let response = self
+        let mut request = self
             .client
             .post(&hop.url)
             .header(CONTENT_TYPE, hop.encoding.mime_type())
             .header(ACCEPT, hop.encoding.mime_type())
-            .header(CACHE_CONTROL, "no-store")
-            .body(message.clone())
-            .send()
-            .map_err(|error| {
-                if error.is_builder() {
-                    let said = format!("{}: {}", shown(&hop.url), reason(&error));
-                    return Trouble::Final(HttpError::Setup(said));
-                }
-                // A connection that breaks was one; a name or an address that leads nowhere was none.
-                if !error.is_connect() {
-                    self.reached.set(true);
-                }
-                Trouble::Again(reason(&error), None)
-            })?;
+            .header(CACHE_CONTROL, "no-store");
+        if let Some(mac) = &hop.mac {
+            request = request.header(syncml::session::mac::HEADER, mac);
+        }
+        let response = request.body(message.clone()).send().map_err(|error| {
+            if error.is_builder() {
+                let said = format!("{}: {}", shown(&hop.url), reason(&error));
+                return Trouble::Final(HttpError::Setup(said));
+            }
+            // A connection that breaks was one; a name or an address that leads nowhere was none.
+            if !error.is_connect() {
+                self.reached.set(true);
+            }
+            Trouble::Again(reason(&error), None)
+        })?;
         self.reached.set(true);
         self.read(hop, response)
     }

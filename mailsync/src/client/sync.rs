@@ -21,8 +21,8 @@ use mailsync_proto::sync::turn::{Moment, Step, Turn};
 use std::path::PathBuf;
 use std::sync::Arc;
 use syncml::session::auth::Scheme;
-use syncml::session::{ClientConfig, SessionError};
-use syncml::{CtType, Encoding, Limits, Quirks, Version};
+use syncml::session::{ClientConfig, FirstFailure, SessionError, fallback};
+use syncml::{CtType, Encoding, Limits, Quirks, StatusCode, Version};
 
 /// What to sync, with whom, how.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
     let layouts: Vec<(&str, Layout)> = options.stores.iter().map(StoreOption::layout).collect();
     let dir = DirStore::open(&options.dir, "", &layouts)?;
     own(options)?;
-    let config = config(options, device(options)?);
+    let mut config = config(options, device(options)?);
     let mut progress = Progress::new(options.verbose);
     for store in &options.stores {
         let found = dir.scan(&store.local, turns::unix_now())?;
@@ -157,10 +157,12 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         None => None,
     };
     let mut line = Line { http, recorder };
-    let outcome = if options.dry_run {
-        dry_run(&dir, &mut line, &config, &plans, &mut report, &mut progress)
-    } else {
-        session(&dir, &mut line, &config, &plans, &mut report, &mut progress)
+    let outcome = loop {
+        let run = if options.dry_run { dry_run } else { session };
+        match run(&dir, &mut line, &config, &plans, &mut report, &mut progress) {
+            Ok(Some(lower)) => config.session.version = lower,
+            done => break done,
+        }
     };
     progress.end();
     // What came before a break is kept, and its files are safe.
@@ -199,23 +201,26 @@ fn dry_run(
     plans: &[Plan],
     report: &mut Report,
     progress: &mut Progress,
-) -> Result<(), SyncError> {
+) -> Result<Option<Version>, SyncError> {
     // What the turns decide is kept beside the store, and forgotten.
     let mut known: Vec<(Read, Value)> = Vec::new();
     let mut turn = try_turn(dir, &known, |at, found| client::start(config, at, plans, found))?;
     for _ in 0..MESSAGES {
         for event in &turn.events {
+            if let Some(version) = lower_version(event, config) {
+                return Ok(Some(version));
+            }
             report.take(event);
             progress.event(event);
         }
-        let Some(session) = &turn.session else { return Ok(()) };
-        let Some(value) = &session.value else { return Ok(()) };
-        let hop = client::next_hop(value)?;
+        let Some(session) = &turn.session else { return Ok(None) };
+        let Some(value) = &session.value else { return Ok(None) };
+        let hop = client::next_hop(config, value, &turn.message)?;
         let said = client::decode(config, hop.encoding, &turn.message).map_err(TurnError::from)?;
-        let announced = announced(&said);
+        let announced = announced(said.message());
         if !announced.is_empty() {
             announced.iter().for_each(|(remote, changes)| report.would_send(plans, remote, *changes));
-            return Ok(());
+            return Ok(None);
         }
         let answer = line.post(&hop, &turn.message, report)?;
         let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
@@ -232,6 +237,13 @@ fn dry_run(
     Err(SessionError::NoProgress(u8::MAX).into())
 }
 
+/// The version to try when the server said that it does not take ours.
+fn lower_version(event: &Event, config: &Config) -> Option<Version> {
+    let Event::LoginRefused { code, .. } = event else { return None };
+    fallback(config.session.version, FirstFailure::Status(StatusCode(*code)))
+}
+
+/// One session; a version when the server takes none of ours but perhaps that one.
 fn session(
     dir: &DirStore,
     line: &mut Line,
@@ -239,17 +251,29 @@ fn session(
     plans: &[Plan],
     report: &mut Report,
     progress: &mut Progress,
-) -> Result<(), SyncError> {
+) -> Result<Option<Version>, SyncError> {
     let mut turn = run_turn(dir, |at, found| client::start(config, at, plans, found))?;
-    for _ in 0..MESSAGES {
+    for n in 0..MESSAGES {
         for event in &turn.events {
+            if let Some(version) = lower_version(event, config) {
+                return Ok(Some(version));
+            }
             report.take(event);
             progress.event(event);
         }
-        let Some(session) = &turn.session else { return Ok(()) };
-        let Some(value) = &session.value else { return Ok(()) };
-        let hop = client::next_hop(value)?;
-        let answer = line.post(&hop, &turn.message, report)?;
+        let Some(session) = &turn.session else { return Ok(None) };
+        let Some(value) = &session.value else { return Ok(None) };
+        let hop = client::next_hop(config, value, &turn.message)?;
+        let answer = match line.post(&hop, &turn.message, report) {
+            Err(SyncError::Http(HttpError::Status { status, body, url })) => {
+                let lower = fallback(config.session.version, FirstFailure::Http(status)).filter(|_| n == 0);
+                if lower.is_some() {
+                    return Ok(lower);
+                }
+                return Err(HttpError::Status { status, body, url }.into());
+            }
+            answer => answer?,
+        };
         let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
         let token = session.token.clone();
         turn = run_turn(dir, |at, found| client::turn(config, at, &token, &message, found))?;
@@ -355,6 +379,7 @@ fn config(options: &Options, device: String) -> Config {
         },
         limits,
         quirks: Quirks::default(),
+        server_login: None,
     }
 }
 

@@ -62,7 +62,7 @@ fn ask(http: &Http, asked: &Asked, version: Version, encoding: Encoding) -> Resu
     let mut url = asked.server.clone();
     let post = |url: &str, question: &Question<'_>| {
         let message = question.message().map_err(|error| HttpError::Setup(error.to_string()))?;
-        let answer = http.post(&NextHop { url: url.into(), encoding }, &message)?;
+        let answer = http.post(&NextHop { url: url.into(), encoding, mac: None }, &message)?;
         Finding::read(encoding, &answer)
             .map_err(|error| HttpError::Answer { url: asked.server.clone(), reason: error.to_string() })
     };
@@ -180,7 +180,7 @@ pub(super) fn replay(dir: &Path, asked: &Asked) -> Result<Replayed, String> {
     let mut replay = Replay::new(login, steps);
     let (mut messages, mut ended) = (0, None);
     while let Some(request) = replay.next().map_err(text)? {
-        let hop = NextHop { url: request.url.to_string(), encoding: request.encoding };
+        let hop = NextHop { url: request.url.to_string(), encoding: request.encoding, mac: None };
         match http.post(&hop, &request.body) {
             Ok(answer) => replay.take(&answer).map_err(|error| format!("{}: {error}", asked.server))?,
             // It may have heard enough before the recorded server had.

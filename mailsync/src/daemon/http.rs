@@ -98,7 +98,9 @@ async fn answer(
         None => format!("http://{}{PATH}", host(asked.headers).unwrap_or_else(|| state.http.to_string())),
     };
     let basic_allowed = state.basic_allowed(asked.peer.ip());
-    let message = Incoming { encoding, octets, token: token.map(Into::into), url, basic_allowed };
+    let mac = asked.headers.get(syncml::session::mac::HEADER).and_then(|value| value.to_str().ok());
+    let mac = mac.map(Into::into);
+    let message = Incoming { encoding, octets, token: token.map(Into::into), url, basic_allowed, mac };
     let permit = timeout(PATIENCE, Arc::clone(&state.turns).acquire_owned()).await;
     let Ok(Ok(permit)) = permit else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too busy"));
@@ -128,13 +130,16 @@ struct Incoming {
     token: Option<Box<str>>,
     url: String,
     basic_allowed: bool,
+    /// The transport's header that proves the message.
+    mac: Option<Box<str>>,
 }
 
 impl Incoming {
     /// Its answer, and how long that must wait.
     fn turn(&self, state: &State, peer: SocketAddr) -> Result<(Bytes, Duration), Refusal> {
         let started = std::time::Instant::now();
-        let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets);
+        let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets)
+            .map(|inbound| inbound.with_mac(self.mac.as_deref()));
         let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
             let route =
                 Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };

@@ -54,11 +54,21 @@ pub(super) fn read(conn: &Connection, read: &Read, bodies: Bodies) -> rusqlite::
 fn login(conn: &Connection, user: &str, device: &str) -> rusqlite::Result<Option<Login>> {
     conn.prepare_cached(
         "SELECT coalesce(device.verifier, user.verifier), coalesce(device.revoked, 0), device.nonce,
-           coalesce(device.logins, 0), device.devinf, device.session
+           coalesce(device.logins, 0), device.devinf, device.session,
+           (SELECT value FROM secret WHERE name = 'password:' || user.name),
+           (SELECT count(*) FROM device AS other JOIN session ON session.token = other.session
+            WHERE other.user = ?1 AND other.id <> ?2)
          FROM user LEFT JOIN device ON device.user = user.name AND device.id = ?2 WHERE user.name = ?1",
     )?
     .query_row(params![user, device], |row| {
-        Ok(Login { verifier: row.get(0)?, revoked: row.get(1)?, device: device_from(row, 2)? })
+        let password: Option<Vec<u8>> = row.get(6)?;
+        Ok(Login {
+            verifier: row.get(0)?,
+            password: password.and_then(|octets| String::from_utf8(octets).ok()).map(Into::into),
+            revoked: row.get(1)?,
+            device: device_from(row, 2)?,
+            sessions: row.get(7)?,
+        })
     })
     .optional()
 }

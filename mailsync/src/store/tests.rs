@@ -270,7 +270,13 @@ fn golden_schema_1_stays_readable() {
         (Read::Once("ana".into(), "sent".into()), Value::Once(Some(guid))),
         (
             Read::Login { user: "ana".into(), device: "phone".into() },
-            Value::Login(Some(Login { verifier: "VERIFIER".into(), revoked: true, device })),
+            Value::Login(Some(Login {
+                verifier: "VERIFIER".into(),
+                password: None,
+                revoked: true,
+                device,
+                sessions: 0,
+            })),
         ),
     ];
     let reads: Vec<Read> = expected.iter().map(|(read, _)| read.clone()).collect();

@@ -78,6 +78,19 @@ impl AlertCode {
     /// 1226: DM generic alert.
     pub const DM_GENERIC: AlertCode = AlertCode(1226);
 
+    /// The alert with which a client begins what a server asked for by 206 to 210: 200, 202 to 205.
+    // spec: session facts section 3
+    pub fn asked_for(self) -> Option<AlertCode> {
+        Some(match self {
+            AlertCode::TWO_WAY_BY_SERVER => AlertCode::TWO_WAY,
+            AlertCode::ONE_WAY_FROM_CLIENT_BY_SERVER => AlertCode::ONE_WAY_FROM_CLIENT,
+            AlertCode::REFRESH_FROM_CLIENT_BY_SERVER => AlertCode::REFRESH_FROM_CLIENT,
+            AlertCode::ONE_WAY_FROM_SERVER_BY_SERVER => AlertCode::ONE_WAY_FROM_SERVER,
+            AlertCode::REFRESH_FROM_SERVER_BY_SERVER => AlertCode::REFRESH_FROM_SERVER,
+            _ => return None,
+        })
+    }
+
     /// The specification's short text, if the code has one.
     pub fn text(self) -> Option<&'static str> {
         Some(match self.0 {

@@ -40,6 +40,15 @@ impl Version {
         }
     }
 
+    /// The next lower version.
+    pub fn lower(self) -> Option<Self> {
+        match self {
+            Version::V1_0 => None,
+            Version::V1_1 => Some(Version::V1_0),
+            Version::V1_2 => Some(Version::V1_1),
+        }
+    }
+
     /// Reads the text of `VerDTD`.
     pub fn from_ver_dtd(text: &str) -> Option<Self> {
         [Version::V1_0, Version::V1_1, Version::V1_2].into_iter().find(|v| v.ver_dtd() == text)

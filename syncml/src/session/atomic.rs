@@ -22,6 +22,10 @@ struct Answer {
     items: Vec<Item>,
 }
 
+/// `Atomic`s of one message that are done; what can be returned to costs as much as all that went before. The
+/// others are refused with 417.
+pub(super) const MAX_ATOMICS: usize = 64;
+
 /// Octets kept for the header's status in a message that holds an `Atomic`'s answers.
 const HEADER_STATUS: usize = 300;
 

@@ -69,6 +69,11 @@ pub fn digest_of_1_0(user: &str, password: &str, nonce: &[u8]) -> String {
     BASE64.encode(hash.finalize())
 }
 
+/// The digest of a message's octets, for [`Scheme::Mac`].
+pub fn body_digest(body: &[u8]) -> [u8; 16] {
+    Md5::digest(body).into()
+}
+
 /// Credentials of the header; none for [`Scheme::Mac`], which is never among them.
 pub fn credentials(scheme: Scheme, user: &str, password: &str, nonce: &[u8]) -> Option<Cred> {
     match scheme {
@@ -173,9 +178,7 @@ pub fn check(cred: &Cred, user: &str, known_verifier: &str, nonces: &[[u8; 16]])
 
 /// The same with the digest of 1.0, for which the password must be known.
 pub fn check_of_1_0(cred: &Cred, user: &str, password: &str, nonces: &[[u8; 16]]) -> bool {
-    nonces
-        .iter()
-        .fold(false, |found, nonce| found | is_digest(cred, &digest_of_1_0(user, password, nonce)))
+    nonces.iter().fold(false, |found, nonce| found | is_digest(cred, &digest_of_1_0(user, password, nonce)))
 }
 
 fn is_digest(cred: &Cred, want: &str) -> bool {

@@ -118,11 +118,7 @@ impl ClientSession {
             idle: 0,
             more: More::default(),
         };
-        ClientSession {
-            link,
-            url: config.server_url.clone(),
-            proof: Proof::new(config.scheme, nonce),
-        }
+        ClientSession { link, url: config.server_url.clone(), proof: Proof::new(config.scheme, nonce) }
     }
 
     /// Where the next message goes.
@@ -223,7 +219,8 @@ impl ClientSession {
             self.proof.take(status, first);
         }
         let logged_in = matches!(self.proof.state, LoginState::In | LoginState::EachMessage);
-        let server = check.filter(|_| logged_in && !self.link.more.peer_known).map(|check| self.judge(check, hdr));
+        let server =
+            check.filter(|_| logged_in && !self.link.more.peer_known).map(|check| self.judge(check, hdr));
         let good = server.as_ref().is_none_or(Result::is_ok);
         if self.proof.state == LoginState::Again {
             self.link.sent.clear();
@@ -234,7 +231,11 @@ impl ClientSession {
     }
 
     /// Whether the server is who it must be.
-    fn judge(&mut self, check: &ServerCheck<'_>, hdr: &SyncHdr) -> Result<(Scheme, Chal), (StatusCode, Chal)> {
+    fn judge(
+        &mut self,
+        check: &ServerCheck<'_>,
+        hdr: &SyncHdr,
+    ) -> Result<(Scheme, Chal), (StatusCode, Chal)> {
         let device = &self.link.our_uri;
         let nonces = Nonces { key: check.nonce_key, user: check.name, device, logins: check.logins };
         let valid = nonces.valid(check.now);
@@ -246,7 +247,8 @@ impl ClientSession {
             wanted: check.scheme,
         };
         let name = hdr.source.loc_name.as_deref().unwrap_or_default();
-        let shown = Shown { user: check.name, cred: hdr.cred.as_deref(), mac: check.mac, body: &check.digest };
+        let shown =
+            Shown { user: check.name, cred: hdr.cred.as_deref(), mac: check.mac, body: &check.digest };
         let judged = if name.is_empty() || name == check.name {
             auth::judge(&shown, &known)
         } else {

@@ -47,6 +47,8 @@ pub struct Exchange<'m> {
     /// What was asked and would be refused with this if it stayed unanswered.
     pub(super) pending: Option<Pending<'m>>,
     pub(super) atomic: Option<Atomic>,
+    /// How many there were in the message.
+    pub(super) atomics: usize,
     /// Our datastore of the last `Sync`.
     pub(super) sync_target: Box<str>,
     /// Octets of the last object that came twice, and where they may be.
@@ -130,6 +132,7 @@ impl<'m> Exchange<'m> {
             barred: None,
             pending: None,
             atomic: None,
+            atomics: 0,
             sync_target: Box::default(),
             surplus: None,
             command_check: None,

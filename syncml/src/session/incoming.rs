@@ -1,6 +1,7 @@
 //! What the peer's message asks, command by command.
 
 use super::ask::Ask;
+use super::atomic::MAX_ATOMICS;
 use super::exchange::{Exchange, Level};
 use super::link::Sent;
 use crate::model::{Alert, AlertCode, Command, Data, DevInf, Get, Item, Search, Status, StatusCode, Version};
@@ -40,6 +41,11 @@ impl<'m> Exchange<'m> {
             }
             Command::Atomic(nest) => {
                 self.heard = true;
+                self.atomics = self.atomics.saturating_add(1);
+                if self.atomics > MAX_ATOMICS {
+                    self.refuse(command, StatusCode::RETRY_LATER);
+                    return None;
+                }
                 let slot = self.slot(command, None, None, nest.no_resp, false);
                 self.expect_answer(&slot, StatusCode::NOT_SUPPORTED, Some(nest));
                 Some(Ask::AtomicBegin(slot))

@@ -130,7 +130,9 @@ pub(super) fn judge(
     let nonces = nonces(login, link, user);
     let scheme = match config.scheme {
         // spec: threats S4: nobody is asked for a password where it could be read
-        Scheme::Basic if !login.basic_allowed => Scheme::Md5,
+        Scheme::Basic if !login.basic_allowed && arrival.mac.is_none() => Scheme::Md5,
+        // Who proves its messages is not asked for less.
+        _ if arrival.mac.is_some() => Scheme::Mac,
         scheme => scheme,
     };
     let valid = nonces.valid(arrival.now);

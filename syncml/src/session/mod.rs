@@ -38,6 +38,8 @@ mod uri;
 
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod fallback;
 #[cfg(feature = "server")]
 mod server;
 
@@ -45,13 +47,15 @@ pub use ask::{Ask, Payload, Received, Slot};
 #[cfg(feature = "client")]
 pub use client::{ClientConfig, ClientExchange, ClientSession, ServerCheck};
 pub use exchange::{Exchange, Full, ObjectProgress};
+#[cfg(feature = "client")]
+pub use fallback::{FirstFailure, fallback};
+pub use link::{MAX_IDLE, MAX_SENT, MAX_SESSION_BYTES, Package};
 pub use load::{Attempts, Load, SessionLimits};
 #[cfg(feature = "server")]
 pub use login::{Arrival, LoginCheck, PendingLogin};
-pub use proof::{LoginState, OwnLogin};
-pub use link::{MAX_IDLE, MAX_SENT, MAX_SESSION_BYTES, Package};
 pub use object::{ObjectHead, payload, wire_form};
 pub use owed::MAX_OWED;
+pub use proof::{LoginState, OwnLogin};
 #[cfg(feature = "server")]
 pub use server::{Opening, ServerConfig, ServerExchange, ServerSession};
 pub use suspend::Leftover;

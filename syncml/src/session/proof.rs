@@ -44,7 +44,10 @@ pub struct OwnLogin {
 
 impl std::fmt::Debug for OwnLogin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OwnLogin").field("name", &self.name).field("scheme", &self.scheme).finish_non_exhaustive()
+        f.debug_struct("OwnLogin")
+            .field("name", &self.name)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 

@@ -241,9 +241,9 @@ impl ServerSession {
         let nonce_used = matches!(outcome, Ok(Some(_)));
         match outcome {
             Ok(scheme) => {
-                let chal = login.zip(scheme).and_then(|(login, scheme)| {
-                    next_challenge(scheme, login, &exchange.link, &self.user)
-                });
+                let chal = login
+                    .zip(scheme)
+                    .and_then(|(login, scheme)| next_challenge(scheme, login, &exchange.link, &self.user));
                 let code = if arrival.load.busy { StatusCode::IN_PROGRESS } else { StatusCode::OK };
                 exchange.answer_header(hdr, code, chal);
             }

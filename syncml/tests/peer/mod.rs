@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use syncml::session::auth::verifier;
-use syncml::session::{Ask, LoginCheck, Opening, ServerConfig, ServerExchange, ServerSession};
+use syncml::session::{Arrival, Ask, Load, LoginCheck, Opening, ServerConfig, ServerExchange, ServerSession};
 use syncml::{Command, Encoding, Limits, Message, Quirks, Status, Version, decode};
 
 pub const KEY: [u8; 32] = [5; 32];
@@ -20,6 +20,16 @@ pub struct Peer {
     pub heard: Vec<String>,
     /// All of our package is said with each message.
     pub last: bool,
+    pub now: u64,
+    pub load: Load,
+    /// The transport's header of the next message.
+    pub mac: Option<String>,
+    /// Logins of the device.
+    pub logins: u64,
+    /// Sessions of other devices.
+    pub sessions: u32,
+    /// The client posts to the first URL, not to `RespURI`.
+    pub ignores_resp_uri: bool,
 }
 
 impl Peer {
@@ -33,6 +43,12 @@ impl Peer {
             max_msg: 20_000,
             heard: Vec::new(),
             last: true,
+            now: 1_000,
+            load: Load::default(),
+            mac: None,
+            logins: 0,
+            sessions: 0,
+            ignores_resp_uri: false,
         }
     }
 
@@ -74,16 +90,34 @@ impl Peer {
     ) -> Message {
         let (message, bytes) = self.message(head, body);
         let digest = ServerSession::request_digest(&bytes);
+        let mac = self.mac.take();
+        let arrival = Arrival {
+            encoding: Encoding::Xml,
+            message: &message,
+            digest,
+            mac: mac.as_deref(),
+            now: self.now,
+            load: self.load,
+        };
+        let known = verifier("ann", "secret");
+        let check = LoginCheck { logins: self.logins, sessions: self.sessions, ..check(&known) };
+        let before = self.session.clone();
         let mut ex = match self.session.take() {
-            Some(session) => session.receive(&self.config, &message, digest).unwrap(),
-            None => {
-                let Opening::Login(pending) = ServerSession::open(Encoding::Xml, &message, digest) else {
-                    panic!("open")
-                };
-                let known = verifier("ann", "secret");
-                pending.check(&self.config, &check(&known)).unwrap()
+            Some(session) if !self.ignores_resp_uri => {
+                let check = session.wants_login(&message).then_some(&check);
+                session.receive(&self.config, arrival, check).unwrap()
+            }
+            session => {
+                let Opening::Login(pending) = ServerSession::open(arrival) else { panic!("open") };
+                match session {
+                    Some(session) if pending.continues(&session) => {
+                        pending.go_on(session, &self.config, &check).unwrap()
+                    }
+                    _ => pending.check(&self.config, &check).unwrap(),
+                }
             }
         };
+        self.logins += u64::from(ex.nonce_used);
         self.heard.clear();
         while let Some(ask) = ex.next_ask() {
             self.heard.push(shown(&ask));
@@ -91,8 +125,8 @@ impl Peer {
         }
         let (session, answer) = ex.finish(self.last).unwrap();
         assert!(answer.len() <= self.max_msg as usize, "{} octets", answer.len());
-        // The value survives its being stored.
-        self.session = session.map(|s| {
+        // A refused message changes nothing; the value survives its being stored.
+        self.session = session.or(before).map(|s| {
             let again = ServerSession::from_bytes(&s.to_bytes().unwrap()).unwrap();
             assert_eq!(again, s);
             again
@@ -106,9 +140,11 @@ pub fn check(known: &str) -> LoginCheck<'_> {
         verifier: Some(known),
         logins: 0,
         nonce_key: &KEY,
-        now: 1_000,
         basic_allowed: true,
         resp_uri: "http://s/x?s=token",
+        password: None,
+        sessions: 0,
+        nonce: None,
     }
 }
 

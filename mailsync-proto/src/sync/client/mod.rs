@@ -14,8 +14,10 @@ use super::store::{Device, Direction, Found, Peer, Read, SessionRow, SessionWrit
 use super::turn::{Missing, Moment, Step, Turn};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use syncml::session::{
-    Ask, ClientConfig, ClientExchange, ClientSession, Leftover, LoginState, Package, SessionError,
+    Ask, ClientConfig, ClientExchange, ClientSession, Leftover, LoginState, OwnLogin, Package, ServerCheck,
+    SessionError, auth,
 };
 use syncml::{AlertCode, Anchor, DecodeError, Encoding, Limits, Message, Quirks, StatusCode};
 
@@ -34,6 +36,30 @@ pub struct Config {
     pub limits: Limits,
     /// Which oddities are taken.
     pub quirks: Quirks,
+    /// What the server must prove to be; none: it is believed (TLS tells as much).
+    pub server_login: Option<OwnLogin>,
+}
+
+/// An answer of the server, decoded.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    message: Message,
+    digest: [u8; 16],
+    mac: Option<Box<str>>,
+}
+
+impl Answer {
+    /// With the value of the transport's header `x-syncml-hmac`.
+    #[must_use]
+    pub fn with_mac(mut self, value: Option<&str>) -> Self {
+        self.mac = value.map(Into::into);
+        self
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
 }
 
 /// One datastore to sync.
@@ -55,6 +81,8 @@ pub struct NextHop {
     pub url: String,
     /// The spelling of the message.
     pub encoding: Encoding,
+    /// The value of the transport's header `x-syncml-hmac`, where each message is proved.
+    pub mac: Option<String>,
 }
 
 /// Why the client cannot go on.
@@ -103,13 +131,14 @@ impl State {
     }
 }
 
-/// Where the message of a stored session goes.
+/// Where the message of a stored session goes, and what goes with it.
 ///
 /// # Errors
 /// A value that is damaged or newer.
-pub fn next_hop(value: &[u8]) -> Result<NextHop, SessionError> {
+pub fn next_hop(config: &Config, value: &[u8], message: &[u8]) -> Result<NextHop, SessionError> {
     let session = ClientSession::from_bytes(&State::from_bytes(value)?.session)?;
-    Ok(NextHop { url: session.url().into(), encoding: session.encoding() })
+    let mac = session.mac(&config.session, message);
+    Ok(NextHop { url: session.url().into(), encoding: session.encoding(), mac })
 }
 
 /// Makes the first message of a session.
@@ -196,10 +225,10 @@ pub fn turn(
     config: &Config,
     at: Moment,
     token: &str,
-    message: &Message,
+    answer: &Answer,
     found: &Found,
 ) -> Result<Step<Event>, TurnError> {
-    take(config, at, token, message, found, false)
+    take(config, at, token, answer, found, false)
 }
 
 /// As [`turn`], but the session stops with the next message (Alert 224): another one, begun by [`start`], goes on. When
@@ -212,17 +241,17 @@ pub fn suspend(
     config: &Config,
     at: Moment,
     token: &str,
-    message: &Message,
+    answer: &Answer,
     found: &Found,
 ) -> Result<Step<Event>, TurnError> {
-    take(config, at, token, message, found, true)
+    take(config, at, token, answer, found, true)
 }
 
 fn take(
     config: &Config,
     at: Moment,
     token: &str,
-    message: &Message,
+    answer: &Answer,
     found: &Found,
     suspend: bool,
 ) -> Result<Step<Event>, TurnError> {
@@ -237,7 +266,32 @@ fn take(
     };
     let state = State::from_bytes(value)?;
     let session = ClientSession::from_bytes(&state.session)?;
-    let ex = session.receive(&config.session, message)?;
+    let ex = match &config.server_login {
+        None => session.receive(&config.session, &answer.message, None)?,
+        Some(server) => {
+            let read = Read::Device(core.user.clone(), core.device.clone());
+            let Ok(kept) = core.reader.read(read) else { return Ok(Step::Need(core.reader.missed())) };
+            let kept = if let Value::Device(Some(kept)) = kept { kept.clone() } else { Device::default() };
+            let verifier = auth::verifier(&server.name, &server.password);
+            let check = ServerCheck {
+                name: &server.name,
+                verifier: &verifier,
+                scheme: server.scheme,
+                nonce_key: &nonce_key(&config.session),
+                logins: kept.logins,
+                now: at.now,
+                digest: answer.digest,
+                mac: answer.mac.as_deref(),
+            };
+            let ex = session.receive(&config.session, &answer.message, Some(&check))?;
+            if ex.nonce_used {
+                let logins = kept.logins.saturating_add(1);
+                let kept = Device { logins, ..kept };
+                core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), kept));
+            }
+            ex
+        }
+    };
     Run { config, core, state, current: None, peer_suspends: false }.answer(ex, *version, suspend)
 }
 
@@ -245,8 +299,14 @@ fn take(
 ///
 /// # Errors
 /// What is wrong with it, and where.
-pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Message, DecodeError> {
-    syncml::decode(encoding, body, &config.limits, &config.quirks)
+pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Answer, DecodeError> {
+    let message = syncml::decode(encoding, body, &config.limits, &config.quirks)?;
+    Ok(Answer { message, digest: auth::body_digest(body), mac: None })
+}
+
+/// The key of the nonces that we give to servers: nobody else has our password.
+fn nonce_key(config: &ClientConfig) -> [u8; 32] {
+    Sha256::digest(format!("nonce\0{}\0{}\0{}", config.device, config.user, config.password)).into()
 }
 
 struct Run<'a, 'f> {
@@ -285,6 +345,21 @@ impl<'a, 'f> Run<'a, 'f> {
                 self.core.stores.iter_mut().for_each(|store| store.alerted = false);
                 let last = self.package_one(&mut ex);
                 return self.finish(ex, version, last);
+            }
+            _ => {}
+        }
+        match ex.server_login() {
+            Some(LoginState::Refused(code)) => {
+                let server = self.core.device.clone();
+                self.core.events.push(Event::ServerRefused { server, code });
+                for store in &mut self.core.stores {
+                    store.fail(StatusCode(code));
+                }
+                return self.end(version);
+            }
+            Some(LoginState::Again) => {
+                while ex.next_ask().is_some() {}
+                return self.finish(ex, version, false);
             }
             _ => {}
         }
@@ -363,6 +438,15 @@ impl<'a, 'f> Run<'a, 'f> {
             Ask::Map { slot, .. } => {
                 // spec: session facts section 4: there is no Map from server to client
                 ex.answer(&slot, StatusCode::NOT_ALLOWED);
+                Ok(())
+            }
+            Ask::AtomicBegin(slot) => {
+                self.core.begin_atomic();
+                ex.answer(&slot, StatusCode::OK);
+                Ok(())
+            }
+            Ask::AtomicEnd { keep } => {
+                self.core.end_atomic(keep);
                 Ok(())
             }
             Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
@@ -551,9 +635,15 @@ impl<'a, 'f> Run<'a, 'f> {
     fn keep_login(&mut self, ex: &ClientExchange<'_>) {
         let session = ex.is_suspended().then(|| self.core.token.clone());
         let ours = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
+        // Where servers must prove who they are, the turn has read it.
+        let logins = match self.config.server_login.as_ref().map(|_| self.core.reader.read(read)) {
+            Some(Ok(Value::Device(Some(kept)))) => kept.logins,
+            _ => 0,
+        };
         let device = Device {
             nonce: ex.next_nonce().map(Bytes::copy_from_slice),
-            logins: 0,
+            logins: logins.saturating_add(u64::from(ex.nonce_used)),
             session,
             devinf: devinf::to_bytes(&ours),
         };

@@ -16,8 +16,8 @@ use super::turn::{Missing, Moment, Step, Turn};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use syncml::session::{
-    Ask, LoginCheck, Opening, Package, PendingLogin, ServerConfig, ServerExchange, ServerSession,
-    SessionError,
+    Arrival, Ask, Load, LoginCheck, LoginState, Opening, Package, PendingLogin, ServerConfig, ServerExchange,
+    ServerSession, SessionError,
 };
 use syncml::{DecodeError, DevInf, Encoding, Limits, Message, Quirks};
 
@@ -44,6 +44,8 @@ pub struct Inbound {
     message: Message,
     digest: [u8; 16],
     encoding: Encoding,
+    mac: Option<Box<str>>,
+    load: Load,
 }
 
 impl Inbound {
@@ -53,7 +55,33 @@ impl Inbound {
     /// What is wrong with it, and where; nothing of it is applied.
     pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Self, DecodeError> {
         let message = syncml::decode(encoding, body, &config.limits, &config.quirks)?;
-        Ok(Inbound { message, digest: ServerSession::request_digest(body), encoding })
+        let digest = ServerSession::request_digest(body);
+        Ok(Inbound { message, digest, encoding, mac: None, load: Load::default() })
+    }
+
+    /// With the value of the transport's header `x-syncml-hmac`.
+    #[must_use]
+    pub fn with_mac(mut self, value: Option<&str>) -> Self {
+        self.mac = value.map(Into::into);
+        self
+    }
+
+    /// With what the host knows of its load.
+    #[must_use]
+    pub fn with_load(mut self, load: Load) -> Self {
+        self.load = load;
+        self
+    }
+
+    fn arrival(&self, at: Moment) -> Arrival<'_> {
+        Arrival {
+            encoding: self.encoding,
+            message: &self.message,
+            digest: self.digest,
+            mac: self.mac.as_deref(),
+            now: at.now,
+            load: self.load,
+        }
     }
 
     /// The message.
@@ -180,8 +208,7 @@ fn open<'m>(
     core: &mut Core<'_, '_>,
 ) -> Result<Opened<'m>, TurnError> {
     let Some(token) = route.token else {
-        let Opening::Login(pending) = ServerSession::open(inbound.encoding, &inbound.message, inbound.digest)
-        else {
+        let Opening::Login(pending) = ServerSession::open(inbound.arrival(core.at)) else {
             return Err(TurnError::UnknownSession);
         };
         return login(config, route, *pending, inbound.digest, core);
@@ -198,8 +225,70 @@ fn open<'m>(
     core.user = session.user().into();
     core.device = session.device().into();
     core.token = token.into();
-    let ex = session.receive(&config.session, &inbound.message, inbound.digest)?;
+    let arrival = inbound.arrival(core.at);
+    if !session.wants_login(&inbound.message) && config.session.own.is_none() {
+        let ex = session.receive(&config.session, arrival, None)?;
+        return Ok(Opened::Run { ex: Box::new(ex), state, version: *version });
+    }
+    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
+    let check = login.check(config, route, "");
+    let ex = session.receive(&config.session, arrival, Some(&check))?;
+    keep_nonces(core, &ex, login.kept);
     Ok(Opened::Run { ex: Box::new(ex), state, version: *version })
+}
+
+/// How the user and device that a turn is for log in.
+struct Known {
+    verifier: Option<Box<str>>,
+    password: Option<Box<str>>,
+    sessions: u32,
+    kept: Device,
+}
+
+impl Known {
+    fn check<'k>(&'k self, config: &'k Config, route: &Route<'_>, resp_uri: &'k str) -> LoginCheck<'k> {
+        LoginCheck {
+            verifier: self.verifier.as_deref(),
+            password: self.password.as_deref(),
+            logins: self.kept.logins,
+            nonce_key: &config.nonce_key,
+            basic_allowed: route.basic_allowed,
+            resp_uri,
+            sessions: self.sessions,
+            nonce: self.kept.nonce.as_deref(),
+        }
+    }
+}
+
+fn known(core: &mut Core<'_, '_>) -> Result<Known, Missing> {
+    let read = Read::Login { user: core.user.clone(), device: core.device.clone() };
+    let login = match core.reader.read(read)? {
+        Value::Login(login) => login.clone(),
+        _ => None,
+    };
+    let open = login.as_ref().filter(|login| !login.revoked);
+    Ok(Known {
+        verifier: open.map(|login| login.verifier.clone()),
+        password: open.and_then(|login| login.password.clone()),
+        sessions: login.as_ref().map_or(0, |login| login.sessions),
+        kept: login.map(|login| login.device).unwrap_or_default(),
+    })
+}
+
+/// A message that was proved uses up its nonce; the client may have given one for our own login.
+fn keep_nonces(core: &mut Core<'_, '_>, ex: &ServerExchange<'_>, kept: Device) {
+    let ours = ex.own_nonce().map(Bytes::copy_from_slice).or_else(|| kept.nonce.clone());
+    let logins = kept.logins.saturating_add(u64::from(ex.nonce_used));
+    let now = Device { logins, nonce: ours, ..kept.clone() };
+    if now != kept {
+        core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), now));
+    }
+}
+
+/// The transport's header for an answer, where the server proves each of its messages; `value` is the session's.
+pub fn mac(config: &Config, value: &[u8], answer: &[u8]) -> Option<String> {
+    let state = State::from_bytes(value).ok()?;
+    ServerSession::from_bytes(&state.session).ok()?.mac(&config.session, answer)
 }
 
 fn login<'m>(
@@ -210,14 +299,31 @@ fn login<'m>(
     core: &mut Core<'_, '_>,
 ) -> Result<Opened<'m>, TurnError> {
     let (user, device): (Box<str>, Box<str>) = (pending.user().into(), pending.device().into());
-    let read = Read::Login { user: user.clone(), device: device.clone() };
-    let Ok(value) = core.reader.read(read) else { return Ok(Opened::Missing) };
-    let login = match value {
-        Value::Login(login) => login.clone(),
-        _ => None,
-    };
-    let verifier = login.as_ref().filter(|login| !login.revoked).map(|login| &*login.verifier);
-    let kept = login.as_ref().map(|login| login.device.clone()).unwrap_or_default();
+    core.user = user.clone();
+    core.device = device.clone();
+    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
+    let kept = login.kept.clone();
+    // spec: threats S1: a client that does not heed RespURI shows its credentials in every message
+    if let Some(token) = kept.session.as_ref().filter(|_| pending.has_credentials()) {
+        let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
+        if let Value::Session(Some(SessionRow { version, value, answer })) = row {
+            let state = State::from_bytes(value)?;
+            let session = ServerSession::from_bytes(&state.session)?;
+            if session.is_repeat(&inbound_digest) {
+                return Ok(Opened::Again(answer.clone()));
+            }
+            if pending.continues(&session) {
+                core.token = token.clone();
+                let check = login.check(config, route, "");
+                let ex = pending.go_on(session, &config.session, &check)?;
+                match ex.barred_with() {
+                    Some(code) => core.events.push(Event::LoginRefused { user, device, code: code.0 }),
+                    None => keep_nonces(core, &ex, kept),
+                }
+                return Ok(Opened::Run { ex: Box::new(ex), state, version: *version });
+            }
+        }
+    }
     // A first message that comes again is known by its token, which is made of it.
     let token = super::ids::token_of(&config.nonce_key, &inbound_digest);
     let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
@@ -231,16 +337,8 @@ fn login<'m>(
         }
         _ => token,
     };
-    core.user = user.clone();
-    core.device = device.clone();
-    let check = LoginCheck {
-        verifier,
-        logins: kept.logins,
-        nonce_key: &config.nonce_key,
-        now: core.at.now,
-        basic_allowed: route.basic_allowed,
-        resp_uri: &format!("{}?s={}", route.url, core.token),
-    };
+    let resp_uri = format!("{}?s={}", route.url, core.token);
+    let check = login.check(config, route, &resp_uri);
     let ex = pending.check(&config.session, &check)?;
     let mut state = State::default();
     if let Some(code) = ex.barred_with() {
@@ -274,6 +372,9 @@ impl<'a, 'f> Run<'a, 'f> {
     ) -> Result<Step<Event>, TurnError> {
         let stores = std::mem::take(&mut self.state.stores);
         self.core.take_stores(stores);
+        if ex.own_login() == Some(LoginState::Again) {
+            self.say_again();
+        }
         while let Some(ask) = ex.next_ask() {
             // A command that misses rows is skipped; the turn runs again with them.
             let _ = self.ask(&mut ex, ask);
@@ -287,6 +388,17 @@ impl<'a, 'f> Run<'a, 'f> {
             return Ok(Step::Need(self.core.reader.missed()));
         }
         self.finish(ex, version, last == Ok(true))
+    }
+
+    /// The client wants to know who we are before it executes anything of ours.
+    fn say_again(&mut self) {
+        for store in &mut self.core.stores {
+            store.alerted = false;
+            if store.opened {
+                // Changes went with the Alert already: too much to take back.
+                store.fail(syncml::StatusCode::INVALID_CREDENTIALS);
+            }
+        }
     }
 
     fn ask(&mut self, ex: &mut ServerExchange<'_>, ask: Ask<'_>) -> Result<(), Missing> {
@@ -314,6 +426,15 @@ impl<'a, 'f> Run<'a, 'f> {
                 Ok(())
             }
             Ask::Map { slot, target, items } => self.map(ex, &slot, target, items),
+            Ask::AtomicBegin(slot) => {
+                self.core.begin_atomic();
+                ex.answer(&slot, syncml::StatusCode::OK);
+                Ok(())
+            }
+            Ask::AtomicEnd { keep } => {
+                self.core.end_atomic(keep);
+                Ok(())
+            }
             Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
             Ask::Suspend => {
                 self.core.events.push(Event::Suspended);

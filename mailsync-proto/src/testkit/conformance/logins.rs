@@ -20,7 +20,13 @@ fn login<S: Store>(store: &S, user: &str, device: &str) -> Option<Login> {
 
 fn new_device<S: Fixture>(store: &S) {
     store.add_user("ana", "VERIFIER==");
-    let expected = Login { verifier: "VERIFIER==".into(), revoked: false, device: Device::default() };
+    let expected = Login {
+        verifier: "VERIFIER==".into(),
+        password: None,
+        revoked: false,
+        device: Device::default(),
+        sessions: 0,
+    };
     assert_eq!(login(store, "ana", "phone"), Some(expected));
     assert_eq!(login(store, "Ana", "phone"), None);
     store.add_user("ana", "CHANGED==");
