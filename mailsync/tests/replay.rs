@@ -98,7 +98,8 @@ impl Bench {
             let folder = self.dir.path().join("second").join(ours(store));
             let file = |text: &str| {
                 fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).find(|path| {
-                    fs::read_to_string(path).is_ok_and(|found| found.trim_end() == text.trim_end())
+                    fs::read_to_string(path)
+                        .is_ok_and(|found| found.replace("\r\n", "\n").trim_end() == text.trim_end())
                 })
             };
             for (name, text) in now {

@@ -157,7 +157,11 @@ const STORES: [&str; 3] = ["note", "card", "todo"];
 
 impl Lab {
     pub(crate) fn new(peer: Peer, version: &'static str, wire: Wire) -> Lab {
-        let dir = tempfile::tempdir().unwrap();
+        let mut dir = tempfile::tempdir().unwrap();
+        if std::env::var_os("MAILSYNC_KEEP").is_some() {
+            println!("kept: {}", dir.path().display());
+            dir.disable_cleanup(true);
+        }
         let world = match peer {
             Peer::Server => {
                 World::Asking { server: Some(SyncEvolution::server(dir.path().join("peer"), &STORES)) }
@@ -390,6 +394,8 @@ impl Lab {
         let conn = rusqlite::Connection::open(file).unwrap();
         conn.busy_timeout(Duration::from_secs(10)).unwrap();
         // Of the peer under test only: the second client goes on.
+        let maps = "DELETE FROM map WHERE peer IN (SELECT id FROM peer WHERE device != 'second')";
+        conn.execute(maps, []).unwrap();
         let gone = conn.execute("DELETE FROM peer WHERE device != 'second'", []).unwrap();
         assert!(gone > 0, "there was something to forget");
     }

@@ -350,7 +350,7 @@ fn interrupted(lab: &mut Lab, tag: &str) {
         }
     }
     let how = How { max_msg_size: Some(6000), ..How::default() };
-    let cut = lab.try_sync(Mode::TwoWay, How { cut_after: Some(4), ..how });
+    let cut = lab.try_sync(Mode::TwoWay, How { cut_after: Some(3), ..how });
     assert_ne!(cut.code, 0, "it ended before it was stopped: {}", cut.text);
     // A peer may refuse to go on at once, and ask for everything.
     let again = lab.try_sync(Mode::TwoWay, how);
