@@ -109,7 +109,7 @@ impl Pair {
     /// # Panics
     /// When a side refuses.
     pub fn sync(&mut self) -> Traffic {
-        let plan = Plan { name: "notes".into(), remote: "./notes".into(), mode: Mode::TwoWay };
+        let plan = Plan::new("notes", "./notes", Mode::TwoWay);
         let at = self.moment();
         let (config, store) = &self.client;
         let turn = run(store, |found| told(client::start(config, at, std::slice::from_ref(&plan), found)));

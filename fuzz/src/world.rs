@@ -229,7 +229,7 @@ impl Device {
             server_login: None,
         };
         let plan =
-            |name: &str| Plan { name: name.into(), remote: format!("./{name}").into(), mode: Mode::TwoWay };
+            |name: &str| Plan::new(name, &format!("./{name}"), Mode::TwoWay);
         let plans = vec![plan("mail"), plan("notes")];
         let device = Device { config, store: MemoryStore::default(), plans };
         write(&device.store, provision(&key("", "mail")));

@@ -3,9 +3,9 @@
 use crate::sync::collection::{
     Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, match_key,
 };
-use crate::sync::store::{ItemValue, MatchKey};
+use crate::sync::store::{Item, ItemValue, MatchKey};
 use bytes::Bytes;
-use syncml::{CtCap, CtType, DataStore, Property, StatusCode, SyncCap, Version};
+use syncml::{CtCap, CtType, DataStore, FilterCap, Property, StatusCode, SyncCap, Version};
 
 /// Items that are one object of one media type each.
 ///
@@ -23,6 +23,7 @@ pub struct PlainCollection {
     name: Box<str>,
     types: Vec<CtType>,
     property: Option<Box<str>>,
+    deletion_wins: bool,
 }
 
 impl PlainCollection {
@@ -33,7 +34,13 @@ impl PlainCollection {
 
     /// Items of these types, the preferred one first.
     pub fn new(name: &str, types: Vec<CtType>) -> Self {
-        PlainCollection { name: name.into(), types, property: None }
+        PlainCollection { name: name.into(), types, property: None, deletion_wins: false }
+    }
+
+    /// A deletion on one side beats a change on the other, or not (the rule).
+    #[must_use]
+    pub fn with_deletion_wins(self, deletion_wins: bool) -> Self {
+        PlainCollection { deletion_wins, ..self }
     }
 
     /// The single property that its DevInf names.
@@ -61,6 +68,8 @@ impl Collection for PlainCollection {
         if version == Version::V1_2
             && let Some(name) = &self.property
         {
+            store.filter_rx = vec![CtType::new(crate::sync::filter::GRAMMAR, "1.0")];
+            store.filter_caps = self.types.first().cloned().into_iter().map(|ct_type| cap(ct_type, name)).collect();
             store.ct_caps = self
                 .types
                 .iter()
@@ -95,6 +104,19 @@ impl Collection for PlainCollection {
         }
     }
 
+    fn delete_beats_edit(&self) -> bool {
+        self.deletion_wins
+    }
+
+    fn has_property(&self, name: &str) -> bool {
+        self.property.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn property(&self, _item: &Item, body: Option<&Bytes>, name: &str) -> Vec<String> {
+        let text = body.filter(|_| self.has_property(name));
+        text.map(|text| String::from_utf8_lossy(text).into_owned()).into_iter().collect()
+    }
+
     fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop> {
         let kind = match (incoming.media_type, self.types.first()) {
             ("", Some(first)) => &*first.ct_type,
@@ -116,6 +138,10 @@ impl Collection for PlainCollection {
         }
         Ok(absorbed)
     }
+}
+
+fn cap(ct_type: CtType, name: &str) -> FilterCap {
+    FilterCap { ct_type, filter_keywords: Vec::new(), prop_names: vec![name.into()] }
 }
 
 /// The item of a text.

@@ -321,6 +321,10 @@ impl Collection for MailCollection {
         true
     }
 
+    fn is_container(&self, value: &ItemValue) -> bool {
+        &*value.kind == KIND_FOLDER
+    }
+
     fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop> {
         let media_type = match incoming.media_type {
             "" => sniff(incoming.data),

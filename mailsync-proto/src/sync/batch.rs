@@ -10,6 +10,8 @@ use std::collections::HashMap;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Batch {
     writes: Vec<Write>,
+    /// What is set aside, before anything changes.
+    keeps: Vec<Write>,
     items: HashMap<(StoreKey, Guid), usize>,
 }
 
@@ -92,6 +94,25 @@ impl Batch {
         }
     }
 
+    /// Sets an item aside as it is now stored.
+    pub(crate) fn keep(&mut self, store: &StoreKey, guid: &Guid, until: Option<u64>) {
+        self.keeps.push(Write::Keep { store: store.clone(), guid: guid.clone(), until });
+    }
+
+    /// Items that the turn deletes in a datastore.
+    pub(crate) fn deleted(&self, of: &StoreKey) -> u64 {
+        let deleted = |write: &&Write| matches!(write, Write::DeleteItem { store, .. } if store == of);
+        self.writes.iter().filter(deleted).count() as u64
+    }
+
+    /// Whether the turn puts anything into an item.
+    pub(crate) fn fills(&self, of: &StoreKey, parent: &Guid) -> bool {
+        self.writes.iter().any(|write| match write {
+            Write::PutItem { store, value, .. } => store == of && value.parent.as_ref() == Some(parent),
+            _ => false,
+        })
+    }
+
     /// Changes the map.
     pub(crate) fn map(&mut self, lookup: &mut Lookup, records: Vec<Record>, seen: Seen) {
         lookup.apply(&records);
@@ -99,7 +120,9 @@ impl Batch {
     }
 
     pub(crate) fn into_writes(self) -> Vec<Write> {
-        self.writes
+        let mut writes = self.keeps;
+        writes.extend(self.writes);
+        writes
     }
 }
 

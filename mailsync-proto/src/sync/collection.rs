@@ -4,7 +4,7 @@ use super::store::{Item, ItemValue, MatchKey, Read, StoreKey, Value, Write};
 use super::turn::{Missing, Reader};
 use bytes::Bytes;
 use idmap::Guid;
-use syncml::{DataStore, Encoding, StatusCode, Version};
+use syncml::{DataStore, Encoding, Property, StatusCode, Version};
 
 /// A kind of datastore: notes, contacts, ...
 ///
@@ -36,6 +36,59 @@ pub trait Collection: Send + core::marker::Sync {
         false
     }
 
+    /// Both sides changed the body of an item and are to be merged: what it is then; none when that cannot be.
+    fn merge_bodies(
+        &self,
+        ours: (&ItemValue, &Bytes),
+        theirs: (&ItemValue, &Bytes),
+    ) -> Option<(ItemValue, Bytes)> {
+        let _ = (ours, theirs);
+        None
+    }
+
+    /// Whether its items may be of this media type.
+    fn has_type(&self, media_type: &str) -> bool {
+        let described = self.devinf("", Version::V1_2);
+        let mut types = described.rx_pref.iter().chain(&described.rx).chain(&described.tx);
+        types.any(|known| known.ct_type.eq_ignore_ascii_case(media_type.trim()))
+    }
+
+    /// Whether filters may name this property. Without any, filters of records are refused.
+    fn has_property(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
+    /// What an item has of a property that filters may name.
+    fn property(&self, item: &Item, body: Option<&Bytes>, name: &str) -> Vec<String> {
+        let _ = (item, body, name);
+        Vec::new()
+    }
+
+    /// Whether [`Collection::property`] wants the body for this one.
+    fn property_needs_body(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
+    /// Whether [`Collection::project`] can keep to these properties.
+    fn takes_fields(&self, fields: &[Property]) -> bool {
+        let _ = fields;
+        false
+    }
+
+    /// The properties that old options of a datastore's URI mean; none: everything.
+    fn fields_of(&self, options: &super::filter::legacy::Options) -> Option<Vec<Property>> {
+        let _ = options;
+        None
+    }
+
+    /// Whether an item contains others: it goes before them, and is deleted after them.
+    fn is_container(&self, value: &ItemValue) -> bool {
+        let _ = value;
+        false
+    }
+
     /// Reads an item that a peer sent.
     fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop>;
 
@@ -60,6 +113,8 @@ pub struct Projection<'a> {
     pub version: Version,
     /// Spelling of the session.
     pub encoding: Encoding,
+    /// The properties that the peer wants only; none: everything.
+    pub fields: Option<&'a [Property]>,
 }
 
 impl<'a> Projection<'a> {
@@ -71,7 +126,13 @@ impl<'a> Projection<'a> {
         version: Version,
         encoding: Encoding,
     ) -> Self {
-        Projection { item, fields_only, accepts, version, encoding }
+        Projection { item, fields_only, accepts, version, encoding, fields: None }
+    }
+
+    /// Of which the peer wants these properties only.
+    #[must_use]
+    pub fn with_fields(self, fields: Option<&'a [Property]>) -> Self {
+        Projection { fields, ..self }
     }
 }
 

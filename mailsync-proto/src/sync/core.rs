@@ -260,13 +260,20 @@ impl<'a, 'f> Core<'a, 'f> {
         let generation = store.generation;
         let outcome = Outcome::of(code);
         // spec: session facts section 7: the peer lacks the earlier part of it
-        let half = matches!(code, StatusCode::PARTIAL_ITEM_REFUSED | StatusCode::SIZE_MISMATCH);
+        let half = matches!(
+            code,
+            StatusCode::PARTIAL_ITEM_REFUSED | StatusCode::SIZE_MISMATCH | StatusCode::INCOMPLETE
+        );
         if half && store.resume == Resume::Accepted && store.retry == Retry::No {
             store.retry = Retry::Wanted;
             store.done = false;
+            store.not_taken(rev);
             return Ok(());
         }
-        let taken = outcome == Outcome::Taken || (outcome == Outcome::Unknown && kind == Kind::Delete);
+        let gone = matches!(kind, Kind::Delete | Kind::SoftDelete);
+        // The rest is kept for later.
+        store.full |= code == StatusCode::DEVICE_FULL && kind == Kind::Add;
+        let taken = outcome == Outcome::Taken || (outcome == Outcome::Unknown && gone);
         if taken {
             store.sent.count(&kind.cmd());
         } else {
@@ -277,7 +284,7 @@ impl<'a, 'f> Core<'a, 'f> {
                 store.not_taken(rev);
                 return Ok(());
             }
-            (Kind::Delete, _) => idmap::forget(lookup.view(), generation, guid),
+            (Kind::Delete | Kind::SoftDelete, _) => idmap::forget(lookup.view(), generation, guid),
             (Kind::Replace, Outcome::Unknown) => {
                 store.not_taken(rev);
                 idmap::forget(lookup.view(), generation, guid)

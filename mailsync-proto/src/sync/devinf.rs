@@ -39,8 +39,6 @@ pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version
         let mut described = store.collection.devinf(&format!("./{}", store.name), version);
         // What the engine does, whatever the collection could.
         described.sync_cap.sync_types = SYNC_TYPES.to_vec();
-        described.filter_rx.clear();
-        described.filter_caps.clear();
         if version < Version::V1_2 {
             flatten(&mut devinf, core::mem::take(&mut described.ct_caps));
         }

@@ -47,6 +47,8 @@ pub enum ConflictRule {
     ServerWins,
     /// Both stay, the client's as a new item.
     KeepBoth,
+    /// Both are merged where the collection can; else both stay.
+    Merge,
 }
 
 /// Items one side took.
@@ -114,6 +116,16 @@ pub enum Event {
     },
     /// The peer stops here; another session may go on.
     Suspended,
+    /// A peer has deleted much of a datastore: more than twenty items and half of it, or all of it. What a server
+    /// loses so is kept for 30 days.
+    MassDelete {
+        /// Which.
+        store: Box<str>,
+        /// How many items.
+        deleted: u64,
+        /// How many are left.
+        left: u64,
+    },
     /// The server asks for a sync of a datastore.
     ServerAlerted {
         /// Which.

@@ -12,6 +12,7 @@
 //! | `sweep` | the end of a refresh |
 //! | `send` | the walk that sends our changes |
 //! | `state`, `lookup`, `batch`, `ids`, `core` | a turn at work |
+//! | `filter` | which items a peer wants, and what of them |
 //! | `devinf`, `event` | capabilities, and what the host is told |
 
 mod batch;
@@ -20,6 +21,7 @@ pub mod collection;
 mod core;
 pub mod devinf;
 pub mod event;
+pub mod filter;
 mod ids;
 mod lookup;
 mod matching;

@@ -20,6 +20,9 @@ impl StoreSync {
         self.done = false;
         self.alerted = false;
         self.walk_again = false;
+        self.live = false;
+        self.containers = super::state::Containers::No;
+        self.full = false;
         self.untaken = None;
         self.retry = super::state::Retry::No;
         self.resume = Resume::Asked;

@@ -3,8 +3,8 @@
 use super::collection::{Projection, Wire};
 use super::core::{Core, Side};
 use super::event::Event;
-use super::state::{Kind, Retry, Tag};
-use super::store::{Direction, Item, Read, Row, Seen, Value, Write};
+use super::state::{Containers, Kind, Retry, Tag};
+use super::store::{Changes, Direction, Item, Read, Row, Seen, Value, Write};
 use super::turn::Missing;
 use bytes::Bytes;
 use idmap::{Entry, Guid};
@@ -58,7 +58,22 @@ pub(crate) struct Sender<'s, 'a, 'f, 'm> {
     sent_any: bool,
     /// What went and is not answered yet: datastore, item, revision.
     awaited: HashSet<(u8, Guid, u64)>,
+    /// Containers that went before their turn, in this message.
+    announced: HashSet<(usize, Guid)>,
 }
+
+/// What becomes of an item under the peer's filter.
+enum Judged {
+    /// It goes to the peer.
+    Goes,
+    /// It leaves the peer.
+    Leaves,
+    /// Nothing.
+    Stays,
+}
+
+/// Containers in each other, at most.
+const MAX_DEPTH: usize = 32;
 
 impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
     pub(crate) fn new(core: &'s mut Core<'a, 'f>, ex: &'s mut Exchange<'m>, caps: &'s [Caps]) -> Self {
@@ -69,7 +84,7 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
                 _ => None,
             })
             .collect();
-        Sender { core, ex, caps, open: None, sent_any: false, awaited }
+        Sender { core, ex, caps, open: None, sent_any: false, awaited, announced: HashSet::new() }
     }
 
     /// Sends what fits of every datastore; true when nothing is left to send.
@@ -126,8 +141,7 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         let opened = store.opened;
         let changes = store.changes(&peer, upto);
         let count = if opened { None } else { Some(self.core.reader.read(Read::Count(changes.clone()))) };
-        let cursor = self.core.stores.get(index).map(|store| store.cursor.clone()).unwrap_or_default();
-        let rows = self.core.reader.read(Read::Rows(changes.clone(), cursor, PAGE));
+        let rows = self.rows(index, &changes);
         let number = match count.transpose()? {
             Some(Value::Count(count)) => u32::try_from(*count).ok(),
             _ => None,
@@ -137,18 +151,13 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
             return Ok(Walk::Later);
         }
         loop {
-            let Value::Rows(page) = rows else { return Ok(Walk::Done) };
-            if page.is_empty() {
-                break;
-            }
-            if !self.page(index, page)? {
+            if !self.page(index, &rows)? {
                 return Ok(Walk::Later);
             }
-            if page.len() < PAGE as usize {
+            if rows.len() < PAGE as usize && !self.next_pass(index) {
                 break;
             }
-            let cursor = self.core.stores.get(index).map(|store| store.cursor.clone()).unwrap_or_default();
-            rows = self.core.reader.read(Read::Rows(changes.clone(), cursor, PAGE))?;
+            rows = self.rows(index, &changes)?;
         }
         let Some(store) = self.core.stores.get_mut(index) else { return Ok(Walk::Done) };
         if std::mem::take(&mut store.walk_again) {
@@ -165,6 +174,86 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         }
         store.done = true;
         Ok(Walk::Done)
+    }
+
+    /// The next rows of the pass that is under way.
+    fn rows(&mut self, index: usize, changes: &Changes) -> Result<Vec<Row>, Missing> {
+        let Some(store) = self.core.stores.get(index) else { return Ok(Vec::new()) };
+        let inclusive = store.filter.as_ref().filter(|filter| filter.inclusive);
+        if let Some(luid) = inclusive.and_then(|filter| filter.record.as_ref()?.single_luid()) {
+            let luid = luid.to_owned();
+            return self.single(index, &luid);
+        }
+        let (peer, generation) = (changes.peer.clone(), changes.generation);
+        let read = match store.live {
+            true => Read::Live(peer, generation, store.cursor.clone(), PAGE),
+            false => Read::Rows(changes.clone(), store.cursor.clone(), PAGE),
+        };
+        match self.core.reader.read(read)? {
+            Value::Rows(rows) => Ok(rows.clone()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The one item that the peer asks for.
+    fn single(&mut self, index: usize, luid: &str) -> Result<Vec<Row>, Missing> {
+        let Some(key) = self.core.stores.get(index).map(|store| self.core.store_key(&store.name)) else {
+            return Ok(Vec::new());
+        };
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(Vec::new()) };
+        let entry = match idmap::Luid::try_from(luid) {
+            Ok(luid) => lookup.by_luid(&mut self.core.reader, &luid)?,
+            Err(_) => None,
+        };
+        let Some(entry) = entry else { return Ok(Vec::new()) };
+        let item = self.core.item(&key, &entry.guid)?;
+        let row = |item| Row { item, entry: Some(entry) };
+        Ok(item.filter(|item| !item.deleted).map(row).into_iter().collect())
+    }
+
+    /// Goes on to the next pass over a datastore, if there is one.
+    fn next_pass(&mut self, index: usize) -> bool {
+        let Some(store) = self.core.stores.get_mut(index) else { return false };
+        let inclusive = store.filter.as_ref().is_some_and(|filter| filter.inclusive);
+        if store.all && !store.live && !inclusive {
+            store.live = true;
+        } else if store.containers == Containers::Wait {
+            // What was in them has gone before.
+            store.live = false;
+            store.containers = Containers::Now;
+        } else {
+            return false;
+        }
+        store.cursor = Default::default();
+        true
+    }
+
+    /// What becomes of an item under the peer's filter.
+    fn judge(&mut self, index: usize, item: &Item, entry: Option<&Entry>) -> Result<Judged, Missing> {
+        let (Some(store), Some(config)) = (self.core.stores.get(index), self.core.config(index)) else {
+            return Ok(Judged::Stays);
+        };
+        let seen = entry.is_some_and(|entry| entry.seen_rev >= item.rev);
+        let Some(filter) = store.filter.clone() else {
+            return Ok(if seen { Judged::Stays } else { Judged::Goes });
+        };
+        let key = self.core.store_key(&store.name);
+        let mut body = None;
+        if filter.needs_body(&*config.collection) {
+            let read = Read::Body(key, item.guid.clone());
+            if let Value::Body(found) = self.core.reader.read(read)? {
+                body = found.clone();
+            }
+        }
+        let luid = entry.and_then(Entry::luid).map(|luid| luid.as_str());
+        let fits = filter.fits(&*config.collection, item, body.as_ref(), luid);
+        Ok(match (fits, filter.inclusive, entry) {
+            (true, true, _) => Judged::Goes,
+            (true, false, _) if !seen => Judged::Goes,
+            // spec: session facts section 6: what falls outside is deleted on the device
+            (false, false, Some(entry)) if entry.luid().is_some() => Judged::Leaves,
+            _ => Judged::Stays,
+        })
     }
 
     /// Only the other side sends: of a client's an empty `Sync` is awaited all the same.
@@ -191,7 +280,12 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
                     self.pass(index, row);
                     return if missing { Err(Missing) } else { Ok(false) };
                 }
-                Ok(Went::Sent | Went::Skipped) => self.pass(index, row),
+                Ok(Went::Sent) => {
+                    let store = u8::try_from(index).unwrap_or(u8::MAX);
+                    self.awaited.insert((store, row.item.guid.clone(), row.item.rev));
+                    self.pass(index, row);
+                }
+                Ok(Went::Skipped) => self.pass(index, row),
             }
             if missing {
                 // Only gathering now: as much as may fit into this message, so that few rounds are needed.
@@ -217,18 +311,95 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         let key = self.core.store_key(&store.name);
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(Went::Skipped) };
         let entry = lookup.with_row(&item.guid, row.entry.as_ref());
-        let seen = entry.as_ref().is_some_and(|entry| entry.seen_rev >= item.rev);
         let awaited = (u8::try_from(index).unwrap_or(u8::MAX), item.guid.clone(), item.rev);
-        if seen || self.core.batch.touches(&key, &item.guid) || self.awaited.contains(&awaited) {
+        let containers = store.containers;
+        if self.core.batch.touches(&key, &item.guid) || self.awaited.contains(&awaited) {
             return Ok(Went::Skipped);
         }
         if item.deleted {
-            return Ok(self.delete(index, item, entry.as_ref(), gathering));
+            let seen = entry.as_ref().is_some_and(|entry| entry.seen_rev >= item.rev);
+            let config = self.core.config(index);
+            let container = config.is_some_and(|config| config.collection.is_container(&item.value));
+            if container && entry.is_some() && containers != Containers::Now && !gathering {
+                if let Some(store) = self.core.stores.get_mut(index) {
+                    store.containers = Containers::Wait;
+                }
+                return Ok(Went::Skipped);
+            }
+            return Ok(match seen {
+                true => Went::Skipped,
+                false => self.delete(index, item, entry.as_ref(), Kind::Delete, gathering),
+            });
         }
-        self.put(index, item, entry.as_ref(), gathering)
+        if containers == Containers::Now {
+            return Ok(Went::Skipped);
+        }
+        match self.judge(index, item, entry.as_ref())? {
+            Judged::Stays => Ok(Went::Skipped),
+            Judged::Leaves => Ok(self.delete(index, item, entry.as_ref(), Kind::SoftDelete, gathering)),
+            Judged::Goes => {
+                let parent = self.parent_first(index, &key, item, gathering)?;
+                match parent {
+                    Went::Sent | Went::Skipped => self.put(index, item, entry.as_ref(), gathering),
+                    full => Ok(full),
+                }
+            }
+        }
     }
 
-    fn delete(&mut self, index: usize, item: &Item, entry: Option<&Entry>, gathering: bool) -> Went {
+    /// Sends the containers of an item that the peer does not know, outermost first.
+    // spec: session facts section 4: parents before children
+    fn parent_first(
+        &mut self,
+        index: usize,
+        key: &super::store::StoreKey,
+        item: &Item,
+        gathering: bool,
+    ) -> Result<Went, Missing> {
+        if self.core.side == Side::Server && self.ex.version() < Version::V1_2 {
+            return Ok(Went::Skipped);
+        }
+        let mut chain = Vec::new();
+        let mut at = item.value.parent.clone();
+        while let Some(guid) = at.take().filter(|_| chain.len() < MAX_DEPTH) {
+            let Some(lookup) = self.core.lookups.get_mut(index) else { break };
+            let entry = lookup.by_guid(&mut self.core.reader, &guid)?;
+            let known = entry.is_some_and(|entry| entry.luid().is_some() || entry.seen_rev > 0)
+                || self.announced.contains(&(index, guid.clone()))
+                || self.awaited.iter().any(|(_, awaited, _)| *awaited == guid);
+            if known || chain.iter().any(|above: &Item| above.guid == guid) {
+                break;
+            }
+            let Some(parent) = self.core.item(key, &guid)?.filter(|parent| !parent.deleted) else { break };
+            at = parent.value.parent.clone();
+            chain.push(parent);
+        }
+        while let Some(parent) = chain.pop() {
+            let Some(lookup) = self.core.lookups.get_mut(index) else { break };
+            let entry = lookup.by_guid(&mut self.core.reader, &parent.guid)?;
+            match self.put(index, &parent, entry.as_ref(), gathering)? {
+                Went::Sent => {
+                    self.announced.insert((index, parent.guid.clone()));
+                    let store = u8::try_from(index).unwrap_or(u8::MAX);
+                    self.awaited.insert((store, parent.guid.clone(), parent.rev));
+                }
+                Went::Skipped => {
+                    self.announced.insert((index, parent.guid.clone()));
+                }
+                full => return Ok(full),
+            }
+        }
+        Ok(Went::Skipped)
+    }
+
+    fn delete(
+        &mut self,
+        index: usize,
+        item: &Item,
+        entry: Option<&Entry>,
+        kind: Kind,
+        gathering: bool,
+    ) -> Went {
         let Some(entry) = entry else { return Went::Skipped };
         let mut object = syncml::Item::default();
         match (self.core.side, entry.luid()) {
@@ -246,13 +417,14 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
             return Went::Sent;
         }
         let mut change = Change::default();
+        change.sft_del = kind == Kind::SoftDelete;
         change.items.push(object);
         if !self.open_sync(index, None) {
             return Went::Full;
         }
-        match self.ex.send(Command::Delete(change), tag(index, item, Kind::Delete)) {
+        match self.ex.send(Command::Delete(change), tag(index, item, kind)) {
             Ok(()) => {
-                self.went(index, Kind::Delete);
+                self.went(index, kind);
                 Went::Sent
             }
             Err(_) => Went::Full,
@@ -272,13 +444,12 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         let name = store.name.clone();
         let caps = self.caps.get(index).cloned().unwrap_or_default();
         let has_it = entry.is_some_and(|e| self.core.side == Side::Client || e.luid().is_some());
-        let projection = Projection {
-            item,
-            fields_only: has_it && entry.is_some_and(|entry| entry.seen_rev >= item.body_rev),
-            accepts: &caps.accepts,
-            version: self.ex.version(),
-            encoding: self.ex.encoding(),
-        };
+        let filter = store.filter.clone();
+        let asked = filter.as_ref().is_some_and(|filter| filter.inclusive);
+        let fields_only = has_it && !asked && entry.is_some_and(|entry| entry.seen_rev >= item.body_rev);
+        let (version, encoding) = (self.ex.version(), self.ex.encoding());
+        let projection = Projection::new(item, fields_only, &caps.accepts, version, encoding)
+            .with_fields(filter.as_ref().and_then(|filter| filter.fields.as_deref()));
         let mut body = None;
         if config.collection.needs_body(&projection) {
             let read = Read::Body(self.core.store_key(&name), item.guid.clone());
@@ -295,6 +466,16 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
             return Ok(self.skip(&name, &item.guid, reason));
         }
         let kind = if has_it { Kind::Replace } else { Kind::Add };
+        if kind == Kind::Add
+            && let Some(reason) = self.no_room(index, wire.data.len() as u64)
+        {
+            // The rest is kept for later.
+            if let Some(store) = self.core.stores.get_mut(index) {
+                store.not_taken(item.rev);
+            }
+            return Ok(self.skip(&name, &item.guid, reason));
+        }
+        let size = wire.data.len() as u64;
         let Some((mut head, records)) = self.address(index, item, entry, kind, &caps)? else {
             return Ok(self.skip(&name, &item.guid, "the peer takes no id long enough".into()));
         };
@@ -315,6 +496,13 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
                     self.core.batch.map(lookup, records, Seen::AsRecorded);
                 }
                 self.went(index, kind);
+                if kind == Kind::Add
+                    && let Some((mem, ids)) =
+                        self.core.stores.get_mut(index).and_then(|store| store.free.as_mut())
+                {
+                    *mem = mem.saturating_sub(size);
+                    *ids = ids.saturating_sub(1);
+                }
             }
             Went::Full if !self.sent_any && self.ex.version() < Version::V1_1 && self.ex.is_roomy() => {
                 return Ok(self.skip(&name, &item.guid, "it fits into no message of the peer".into()));
@@ -322,6 +510,18 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
             _ => {}
         }
         Ok(went)
+    }
+
+    /// Why a new item of so many octets has no room at the peer.
+    // spec: session facts section 4, Sync/Meta/Mem
+    fn no_room(&self, index: usize, size: u64) -> Option<String> {
+        let store = self.core.stores.get(index)?;
+        match store.free {
+            _ if store.full => Some("the peer is full".into()),
+            Some((_, 0)) => Some("the peer takes no more items".into()),
+            Some((mem, _)) if mem < size => Some(format!("{size} octets, the peer has room for {mem}")),
+            _ => None,
+        }
     }
 
     fn object(&mut self, index: usize, kind: Kind, head: ObjectHead, data: &Bytes, tag: Vec<u8>) -> Went {
@@ -392,7 +592,13 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         }
         let Some(store) = self.core.stores.get_mut(index) else { return false };
         self.ex.close_sync();
-        if self.ex.open_sync(&store.theirs, &store.ours, number_of_changes).is_err() {
+        let opened = match store.room {
+            Some(room) if !store.opened => {
+                self.ex.open_sync_with_room(&store.theirs, &store.ours, number_of_changes, room)
+            }
+            _ => self.ex.open_sync(&store.theirs, &store.ours, number_of_changes),
+        };
+        if opened.is_err() {
             return false;
         }
         store.opened = true;

@@ -1,6 +1,7 @@
 //! What a session of the engine remembers of each datastore.
 
 use super::core::Side;
+use super::filter::Filter;
 use super::event::{Counts, Mode, WhySlow};
 use super::store::{Changes, Cursor, MatchKey, Peer, PeerKey, SyncPoint};
 use idmap::Guid;
@@ -54,6 +55,24 @@ pub(crate) struct StoreSync {
     pub(crate) resume: Resume,
     /// The mode that our Alert names, where it is not `mode`.
     pub(crate) said: Option<Mode>,
+    /// It was said that much is deleted.
+    pub(crate) warned: bool,
+    /// What the peer wants of it.
+    pub(crate) filter: Option<Filter>,
+    /// What we want of the peer.
+    pub(crate) asks: Option<Box<syncml::Filter>>,
+    /// The filter is another than last time: also what did not change is looked at.
+    pub(crate) all: bool,
+    /// That walk is under way.
+    pub(crate) live: bool,
+    /// Containers that are gone: they go last, when what was in them is gone.
+    pub(crate) containers: Containers,
+    /// What the peer has room for: octets, and items.
+    pub(crate) free: Option<(u64, u64)>,
+    /// What we say that we have room for.
+    pub(crate) room: Option<(u64, u64)>,
+    /// The peer has no more room for new items.
+    pub(crate) full: bool,
     /// An item that stopped half-way is to go again.
     pub(crate) retry: Retry,
     /// Its sync point is stored.
@@ -74,6 +93,18 @@ pub(crate) enum Resume {
     Asked,
     Accepted,
     Refused,
+}
+
+/// Where the deletion of containers stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Containers {
+    /// None is gone.
+    #[default]
+    No,
+    /// Some wait for the end of the walk.
+    Wait,
+    /// Now they go.
+    Now,
 }
 
 /// Whether the walk is gone through once more.
@@ -119,6 +150,15 @@ impl StoreSync {
             frontiers: Vec::new(),
             resume: Resume::No,
             said: None,
+            warned: false,
+            filter: None,
+            asks: None,
+            all: false,
+            live: false,
+            containers: Containers::No,
+            free: None,
+            room: None,
+            full: false,
             retry: Retry::No,
             completed: false,
             untaken: None,
@@ -197,7 +237,8 @@ impl StoreSync {
     /// What is stored when the session ended well.
     pub(crate) fn completed(&self, side: Side) -> Option<Peer> {
         // What did not go in a one-way sync is still to go.
-        let upto = if self.sends(side) { self.upto? } else { self.since };
+        let partly = self.filter.as_ref().is_some_and(|filter| filter.inclusive);
+        let upto = if self.sends(side) && !partly { self.upto? } else { self.since };
         let rev = self.untaken.map_or(upto, |rev| upto.min(rev.saturating_sub(1)));
         let point = SyncPoint { theirs: self.their_next.clone()?, ours: self.our_next.clone(), rev };
         // An older point is of an older generation when all went anew.
@@ -207,7 +248,7 @@ impl StoreSync {
             started: self.base.started.max(self.generation),
             committed: Some(point),
             previous,
-            filter: self.base.filter,
+            filter: if partly { self.base.filter } else { self.filter.as_ref().map(Filter::digest) },
         })
     }
 }
@@ -229,6 +270,8 @@ pub(crate) enum Kind {
     Add,
     Replace,
     Delete,
+    /// It leaves the device, not the set.
+    SoftDelete,
 }
 
 impl Kind {
@@ -236,7 +279,7 @@ impl Kind {
         match self {
             Kind::Add => CommandName::Add,
             Kind::Replace => CommandName::Replace,
-            Kind::Delete => CommandName::Delete,
+            Kind::Delete | Kind::SoftDelete => CommandName::Delete,
         }
     }
 }

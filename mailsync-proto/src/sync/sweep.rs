@@ -5,10 +5,17 @@ use super::core::{Core, Side};
 use super::event::Event;
 use super::store::{Changes, Item, Read, StoreKey, Value, Write};
 use super::turn::Missing;
+use idmap::Guid;
 use syncml::StatusCode;
 
 /// Rows looked at in one turn.
 const PAGE: u32 = 2_000;
+
+/// Deletions that nobody is told of.
+const MANY: u64 = 20;
+
+/// How long what was deleted is kept, in seconds: 30 days.
+const KEPT: u64 = 30 * 86_400;
 
 impl Core<'_, '_> {
     /// Removes what a refresh has not confirmed, of every datastore; true when nothing is left to remove.
@@ -41,6 +48,7 @@ impl Core<'_, '_> {
                 Ok(Err(_)) => {}
                 Ok(Ok(effects)) => {
                     effects.into_iter().for_each(|write| self.batch.push(write));
+                    self.set_aside(&key, &row.item.guid, false);
                     self.batch.delete(&key, &row.item.guid, row.item.rev);
                     if let Some(store) = self.stores.get_mut(index) {
                         store.received.deleted = store.received.deleted.saturating_add(1);
@@ -57,6 +65,40 @@ impl Core<'_, '_> {
             None => None,
         };
         Ok(store.sweep.is_none())
+    }
+
+    /// Keeps a copy of what a peer deletes here: for good if it asked for that, else for a while.
+    // threat: S11
+    pub(crate) fn set_aside(&mut self, key: &StoreKey, guid: &Guid, archive: bool) {
+        if self.side == Side::Server {
+            let until = (!archive).then(|| self.at.now.saturating_add(KEPT));
+            self.batch.keep(key, guid, until);
+        }
+    }
+
+    /// Says so when a peer has deleted suspiciously much.
+    // threat: S11
+    pub(crate) fn guard(&mut self) -> Result<(), Missing> {
+        for index in 0..self.stores.len() {
+            let Some(store) = self.stores.get(index) else { continue };
+            let (name, deleted) = (store.name.clone(), u64::from(store.received.deleted));
+            let emptied = store.mode.empties(self.side) && store.received.added == 0 && deleted > 0;
+            if store.warned || (deleted <= MANY && !emptied) {
+                continue;
+            }
+            let key = self.store_key(&name);
+            // No generation is this one, so everything is news.
+            let all = Changes { peer: self.peer_key(&name), generation: u32::MAX, since: 0, upto: u64::MAX };
+            let Value::Count(before) = self.reader.read(Read::Count(all))? else { continue };
+            let left = before.saturating_sub(self.batch.deleted(&key));
+            if emptied || deleted >= left {
+                self.events.push(Event::MassDelete { store: name, deleted, left });
+                if let Some(store) = self.stores.get_mut(index) {
+                    store.warned = true;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What a deletion sets off, or the status that refuses it.

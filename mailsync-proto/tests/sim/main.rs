@@ -1,11 +1,13 @@
 //! Both engines on memory stores, in one thread: whole sessions, cut, lost and repeated at every place.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod commands;
 mod crash;
 mod login;
 mod mail;
 mod modes;
 mod notes;
+mod raw;
 mod resume;
 mod sizes;
 mod world;

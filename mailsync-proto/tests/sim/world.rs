@@ -86,6 +86,8 @@ pub struct World {
     pub log: RefCell<Vec<Said>>,
     /// The transport's headers of the request and of its answer.
     pub macs: RefCell<(Option<String>, Option<String>)>,
+    /// What the server told its host.
+    pub server_events: RefCell<Vec<Event>>,
 }
 
 /// A message that left one side.
@@ -143,7 +145,8 @@ impl World {
         store.add_user(USER, &auth::verifier(USER, PASSWORD));
         let clock = Cell::new(1_000_000);
         let (messages, largest, log) = (Cell::new(0), Cell::new((0, 0)), RefCell::default());
-        World { server: Server { config, store }, clock, messages, largest, log, macs: RefCell::default() }
+        let (server_events, macs) = (RefCell::default(), RefCell::default());
+        World { server: Server { config, store }, clock, messages, largest, log, server_events, macs }
     }
 
     /// A moment that never comes again.
@@ -324,6 +327,7 @@ impl World {
                         let value = turn.session.as_ref().and_then(|session| session.value.as_ref());
                         self.macs.borrow_mut().1 =
                             value.and_then(|value| server::mac(&self.server.config, value, &turn.message));
+                        self.server_events.borrow_mut().extend(turn.events);
                         return Some(turn.message);
                     }
                     Err(StoreError::Stale(_)) => {}
@@ -375,7 +379,7 @@ impl Client {
         };
         let plans = stores_
             .iter()
-            .map(|name| Plan { name: (*name).into(), remote: format!("./{name}").into(), mode: Mode::TwoWay })
+            .map(|name| Plan::new(name, &format!("./{name}"), Mode::TwoWay))
             .collect();
         Client { config, store: MemoryStore::default(), plans }
     }

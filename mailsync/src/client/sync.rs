@@ -146,7 +146,7 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
     let plans: Vec<Plan> = options
         .stores
         .iter()
-        .map(|store| Plan { name: (&*store.local).into(), remote: (&*store.remote).into(), mode: options.mode })
+        .map(|store| Plan::new(&store.local, &store.remote, options.mode))
         .collect();
     let mut report = Report::new(options.stores.iter().map(|s| StoreReport::new(&s.local)).collect());
     let recorder = match &options.record {

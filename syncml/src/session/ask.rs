@@ -1,6 +1,8 @@
 //! What a caller of [`Exchange`](super::Exchange) is asked.
 
-use crate::model::{AlertCode, Anchor, Chal, CommandName, DevInf, Exec, Item, MapItem, Search, StatusCode};
+use crate::model::{
+    AlertCode, Anchor, Chal, CommandName, DevInf, Exec, Item, MapItem, Mem, Search, StatusCode,
+};
 use bytes::Bytes;
 
 /// A command in the peer's message, to be answered once.
@@ -101,6 +103,8 @@ pub enum Ask<'m> {
         source: &'m str,
         /// How many changes will come: a hint.
         number_of_changes: Option<u32>,
+        /// What the peer has room for.
+        mem: Option<&'m Mem>,
     },
     /// A change.
     Change {

@@ -25,10 +25,9 @@ impl<'m> Exchange<'m> {
         let data = item.data.as_ref().and_then(Data::as_bytes);
         let meta = Metas { item: item.meta.as_deref(), command: change.meta.as_deref() };
         if let Some(open) = &self.link.incoming {
-            let restarted =
-                self.link.more.half.as_ref().is_some_and(|half| half.fresh) && meta.size().is_some();
-            if restarted {
-                // It was resumed, but the peer sends it from its beginning.
+            let fresh = self.link.more.half.as_ref().is_some_and(|half| half.fresh);
+            if fresh && (meta.size().is_some() || !open.continued_by(&name, item)) {
+                // It was resumed, but the peer sends it from its beginning, or does not know of it.
                 self.link.incoming = None;
                 return Some(Ask::ChunksDropped);
             }

@@ -274,7 +274,9 @@ impl<'m> Exchange<'m> {
     pub(crate) fn finish(mut self, last: bool) -> Result<(Link, Bytes, bool), SessionError> {
         self.writer.close_sync();
         let suspended = self.link.more.suspended;
-        let is_final = suspended || (last && self.link.owed.is_empty() && self.link.outgoing.is_none());
+        // What an earlier session left half-way goes on with the changes, not before.
+        let under_way = self.link.outgoing.is_some() && self.link.package != Package::Alerts;
+        let is_final = suspended || (last && self.link.owed.is_empty() && !under_way);
         if self.spoke || self.heard || self.busy || is_final {
             self.link.idle = 0;
         } else {

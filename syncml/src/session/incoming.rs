@@ -32,7 +32,8 @@ impl<'m> Exchange<'m> {
                 self.sync_target = target.into();
                 let slot =
                     self.slot(command, sync.target.as_ref(), sync.source.as_ref(), sync.no_resp, false);
-                Some(Ask::Sync { slot, target, source, number_of_changes: sync.number_of_changes })
+                let mem = sync.meta.as_ref().and_then(|meta| meta.mem.as_deref());
+                Some(Ask::Sync { slot, target, source, number_of_changes: sync.number_of_changes, mem })
             }
             Command::Sequence(nest) => {
                 self.status(command, nest.no_resp, StatusCode::OK);

@@ -5,7 +5,7 @@ use super::link::{MAX_SENT, Sent};
 use super::object::{ObjectHead, OutgoingObject};
 use crate::EncodeError;
 use crate::model::{
-    Alert, AlertCode, Change, Command, CommandName, Data, DevInf, Get, Item, Meta, Results, Source, Sync,
+    Alert, AlertCode, Change, Command, CommandName, Data, DevInf, Get, Item, Mem, Meta, Results, Source, Sync,
     Target,
 };
 use bytes::Bytes;
@@ -112,10 +112,38 @@ impl<'m> Exchange<'m> {
         source: &str,
         number_of_changes: Option<u32>,
     ) -> Result<(), Full> {
+        self.start_sync(target, source, number_of_changes, None)
+    }
+
+    /// As [`Exchange::open_sync`], and says what this side has room for: octets, and items.
+    ///
+    /// # Errors
+    /// [`Full`] when it does not fit.
+    // spec: session facts section 4, Sync/Meta/Mem
+    pub fn open_sync_with_room(
+        &mut self,
+        target: &str,
+        source: &str,
+        number_of_changes: Option<u32>,
+        (free_mem, free_id): (u64, u64),
+    ) -> Result<(), Full> {
+        let mem = Mem { free_mem, free_id, ..Mem::default() };
+        let meta = Meta { mem: Some(Box::new(mem)), ..Meta::default() };
+        self.start_sync(target, source, number_of_changes, Some(Box::new(meta)))
+    }
+
+    fn start_sync(
+        &mut self,
+        target: &str,
+        source: &str,
+        number_of_changes: Option<u32>,
+        meta: Option<Box<Meta>>,
+    ) -> Result<(), Full> {
         if !self.can_send() {
             return Err(Full);
         }
         let sync = Sync {
+            meta,
             cmd_id: self.next_cmd,
             target: Some(Target::new(target)),
             source: Some(Source::new(source)),

@@ -72,6 +72,17 @@ pub struct Plan {
     /// How. A first sync compares everything, unless it is a refresh; who asked for one way only then sends, or
     /// takes, nothing all the same.
     pub mode: Mode,
+    /// Which items we want, and what of them; needs 1.2.
+    pub filter: Option<Box<syncml::Filter>>,
+    /// What we have room for: octets, and items.
+    pub free: Option<(u64, u64)>,
+}
+
+impl Plan {
+    /// A datastore, all of it.
+    pub fn new(name: &str, remote: &str, mode: Mode) -> Self {
+        Plan { name: name.into(), remote: remote.into(), mode, filter: None, free: None }
+    }
 }
 
 /// Where the next message goes.
@@ -203,6 +214,8 @@ fn begin_store(core: &mut Core<'_, '_>, plan: &Plan, left: Option<StoreSync>) ->
     let ours = format!("./{}", plan.name);
     let mut store = StoreSync::new(&plan.name, &ours, &plan.remote, peer.clone(), our_next.into());
     store.wanted = plan.mode;
+    store.asks = plan.filter.clone();
+    store.room = plan.free;
     if let Some(point) = &peer.committed {
         store.go_on(plan.mode, point);
     }
@@ -416,7 +429,7 @@ impl<'a, 'f> Run<'a, 'f> {
                 let _ = ex.results(asked, devinf);
                 Ok(())
             }
-            Ask::Sync { slot, target, source, number_of_changes } => {
+            Ask::Sync { slot, target, source, number_of_changes, .. } => {
                 self.current = self.find(target, source);
                 let store =
                     self.current.and_then(|index| self.core.stores.get(index)).filter(|s| s.is_active());
@@ -617,6 +630,7 @@ impl<'a, 'f> Run<'a, 'f> {
             }
             Package::Maps if ex.peer_final() => {
                 let swept = self.core.sweep()?;
+                self.core.guard()?;
                 Ok(self.say_maps(ex, |_| true)? && swept)
             }
             Package::Maps | Package::Over => Ok(false),

@@ -3,7 +3,7 @@
 use super::super::collection::{Absorbed, Context, Incoming, Stop};
 use super::super::core::Side;
 use super::super::event::Event;
-use super::super::store::{Item, Seen, StoreKey};
+use super::super::store::{Item, ItemValue, Seen, StoreKey};
 use super::super::turn::Missing;
 use super::Run;
 use idmap::{Entry, Guid, Luid, Record, State, TempId, Wire};
@@ -40,7 +40,7 @@ impl Run<'_, '_> {
     }
 
     fn apply(&mut self, index: usize, received: &Received) -> Result<StatusCode, Missing> {
-        if matches!(received.cmd, CommandName::Copy | CommandName::Move) {
+        if received.cmd == CommandName::Copy {
             return Ok(StatusCode::NOT_SUPPORTED);
         }
         let Some(store) = self.core.stores.get(index) else { return Ok(StatusCode::NOT_FOUND) };
@@ -54,8 +54,14 @@ impl Run<'_, '_> {
             _ => None,
         };
         let Some(guid) = guid else { return Ok(StatusCode::NOT_FOUND) };
+        if received.cmd == CommandName::Move {
+            return self.relocate(index, &key, &guid, received);
+        }
         if received.cmd == CommandName::Delete {
-            return self.delete(index, &key, &guid);
+            let code = self.delete(index, &key, &guid, received.soft_delete)?;
+            // spec: session facts section 4: what is deleted here is kept nowhere
+            let unkept = received.archive && code == StatusCode::OK;
+            return Ok(if unkept { StatusCode::DELETED_WITHOUT_ARCHIVE } else { code });
         }
         self.replace(index, &key, &guid, received)
     }
@@ -230,13 +236,69 @@ impl Run<'_, '_> {
         waits && changed && !touched
     }
 
-    fn delete(&mut self, index: usize, key: &StoreKey, guid: &Guid) -> Result<StatusCode, Missing> {
+    /// The server puts an item into another container.
+    fn relocate(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        guid: &Guid,
+        received: &Received,
+    ) -> Result<StatusCode, Missing> {
+        let item = self.core.item(key, guid);
+        let parent = self.named_parent(index, received);
+        let (Some(item), parent) = (item?.filter(|item| !item.deleted), parent?) else {
+            return Ok(StatusCode::MOVE_FAILED);
+        };
+        let root = received.target_parent.as_deref().or(received.source_parent.as_deref()) == Some("/");
+        let there = match &parent {
+            Some(parent) => self.core.item(key, parent)?.is_some_and(|parent| !parent.deleted),
+            None => root,
+        };
+        if !there {
+            return Ok(StatusCode::MOVE_FAILED);
+        }
+        let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+        let Some(entry) = lookup.by_guid(&mut self.core.reader, guid)? else {
+            return Ok(StatusCode::MOVE_FAILED);
+        };
+        let pending = item.rev > entry.seen_rev;
+        let value = ItemValue { parent, ..item.value };
+        self.core.batch.put(key, guid, Some(item.rev), value, None);
+        if !pending {
+            let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
+            self.core.batch.map(lookup, vec![Record::Put(entry)], Seen::ThisCommit);
+        }
+        Ok(StatusCode::OK)
+    }
+
+    /// The container that the server names by our id, or by its own while our Map has not reached it.
+    fn named_parent(&mut self, index: usize, received: &Received) -> Result<Option<Guid>, Missing> {
+        match (&received.target_parent, &received.source_parent) {
+            (Some(luid), _) => Ok(Guid::try_from(&**luid).ok()),
+            (None, Some(wire)) => self.by_wire(index, wire),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn delete(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        guid: &Guid,
+        soft: bool,
+    ) -> Result<StatusCode, Missing> {
         let item = self.core.item(key, guid)?;
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
         let entry = lookup.by_guid(&mut self.core.reader, guid)?;
         let (view, generation) = (lookup.view().clone(), lookup.generation);
         if self.is_kept(index, item.as_ref().filter(|item| !item.deleted), entry.as_ref()) {
             return Ok(StatusCode::CONFLICT);
+        }
+        let changed = item.as_ref().is_some_and(|item| {
+            !item.deleted && entry.as_ref().is_some_and(|entry| item.rev > entry.seen_rev)
+        });
+        if soft && changed && !self.core.batch.touches(key, guid) {
+            return Ok(StatusCode::SOFT_DELETE_CONFLICT);
         }
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
         let records = idmap::forget(&view, generation, guid);
@@ -263,12 +325,7 @@ impl Run<'_, '_> {
             Ok(data) => data,
             Err(code) => return Ok(Err(code)),
         };
-        // The server names the folder by our id, or by its own while our Map has not reached it.
-        let parent = match (&received.target_parent, &received.source_parent) {
-            (Some(luid), _) => Guid::try_from(&**luid).ok(),
-            (None, Some(wire)) => self.by_wire(index, wire)?,
-            (None, None) => None,
-        };
+        let parent = self.named_parent(index, received)?;
         let incoming = Incoming {
             media_type: &received.media_type,
             data: &data,

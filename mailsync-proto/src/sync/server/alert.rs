@@ -1,7 +1,8 @@
 //! Packages 1 and 2: which datastores are synced, how, and from which sync point.
 
-use super::super::core::Side;
+use super::super::core::{Side, StoreConfig};
 use super::super::event::{Event, Mode, WhySlow};
+use super::super::filter::{Filter, FilterError};
 use super::super::state::{StoreSync, Tag};
 use super::super::store::{Peer, Read, SyncPoint, Value};
 use super::super::turn::Missing;
@@ -18,6 +19,7 @@ impl Run<'_, '_> {
         code: AlertCode,
         (target, source): (&str, &str),
         anchor: Option<&Anchor>,
+        item: &Item,
     ) -> Result<(), Missing> {
         let Some(config) = self.config.stores.iter().find(|store| store.is_named(target)) else {
             ex.answer_alert(slot, StatusCode::NOT_FOUND, anchor);
@@ -44,6 +46,19 @@ impl Run<'_, '_> {
         let our_next = format!("{}-{}", self.core.at.now, self.core.ids.short());
         let mut store = StoreSync::new(&config.name, target, source, peer.clone(), our_next.into());
         store.wanted = wanted;
+        match self.filter(config, target, item) {
+            Ok(filter) => store.filter = filter,
+            Err(error) => {
+                ex.answer_alert(slot, error.status(), anchor);
+                self.core.events.push(Event::Oddity(format!("{}: {error}", config.name)));
+                self.refused(target, error.status());
+                return Ok(());
+            }
+        }
+        let digest = store.filter.as_ref().map(Filter::digest);
+        let inclusive = store.filter.as_ref().is_some_and(|filter| filter.inclusive);
+        store.all = inclusive || digest != peer.filter || (wanted.is_anew() && digest.is_some());
+        store.live = inclusive;
         store.their_next = anchor.map(|anchor| anchor.next.clone());
         let last = anchor.and_then(|anchor| anchor.last.as_deref()).unwrap_or_default();
         let point = sync_point(&peer, last);
@@ -70,6 +85,22 @@ impl Run<'_, '_> {
         ex.answer_alert(slot, status, anchor);
         self.core.events.push(Event::Alerted { store: config.name.clone(), mode, why_slow });
         Ok(())
+    }
+
+    /// What the client wants of a datastore: by a filter, or as it was said before there were filters.
+    fn filter(
+        &self,
+        config: &StoreConfig,
+        target: &str,
+        item: &Item,
+    ) -> Result<Option<Filter>, FilterError> {
+        if let Some(filter) = item.target.as_ref().and_then(|target| target.filter.as_deref()) {
+            return Filter::parse(filter, &*config.collection).map(Some);
+        }
+        match target.split_once('?') {
+            Some((_, part)) => Filter::legacy(part, self.core.at.now, &*config.collection),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn refused(&mut self, store: &str, code: StatusCode) {
@@ -122,7 +153,9 @@ pub(in crate::sync) fn alert_command(code: AlertCode, store: &StoreSync) -> Comm
     let mut meta = Meta::default();
     meta.anchor = Some(Box::new(anchor));
     let mut item = Item::default();
-    item.target = Some(Target::new(&store.theirs));
+    let mut target = Target::new(&store.theirs);
+    target.filter = store.asks.clone();
+    item.target = Some(target);
     item.source = Some(Source::new(&store.ours));
     item.meta = Some(Box::new(meta));
     let mut alert = Alert::default();

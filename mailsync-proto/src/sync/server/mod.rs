@@ -1,6 +1,7 @@
 //! The server's turn: one message of a client in, one answer out.
 
 mod alert;
+mod commands;
 mod receive;
 mod resume;
 
@@ -16,8 +17,8 @@ use super::turn::{Missing, Moment, Step, Turn};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use syncml::session::{
-    Arrival, Ask, Load, LoginCheck, LoginState, Opening, Package, PendingLogin, ServerConfig, ServerExchange,
-    ServerSession, SessionError,
+    Arrival, Ask, Load, LoginCheck, LoginState, Opening, Package, PendingLogin, Received, ServerConfig,
+    ServerExchange, ServerSession, SessionError, Slot,
 };
 use syncml::{DecodeError, DevInf, Encoding, Limits, Message, Quirks};
 
@@ -188,7 +189,7 @@ fn take(
         Opened::Missing => Ok(Step::Need(core.reader.missed())),
         Opened::Again(answer) => Ok(Step::Again(answer)),
         Opened::Run { ex, state, version } => {
-            let run = Run { config, core, state, current: None, get: Vec::new() };
+            let run = Run { config, core, state, current: None, get: Vec::new(), deferred: Vec::new() };
             run.answer(*ex, version, suspend)
         }
     }
@@ -361,6 +362,8 @@ struct Run<'a, 'f> {
     /// The datastore of which changes are being read.
     current: Option<usize>,
     get: Vec<(u32, u32)>,
+    /// Containers to be deleted, until it is known whether what is in them goes, too.
+    deferred: Vec<(Slot, usize, Received)>,
 }
 
 impl<'a, 'f> Run<'a, 'f> {
@@ -379,6 +382,7 @@ impl<'a, 'f> Run<'a, 'f> {
             // A command that misses rows is skipped; the turn runs again with them.
             let _ = self.ask(&mut ex, ask);
         }
+        let _ = self.delete_deferred(&mut ex);
         if ex.is_open() {
             let _ = self.leave_earlier(&mut ex);
         }
@@ -403,8 +407,8 @@ impl<'a, 'f> Run<'a, 'f> {
 
     fn ask(&mut self, ex: &mut ServerExchange<'_>, ask: Ask<'_>) -> Result<(), Missing> {
         match ask {
-            Ask::Alert { slot, code, target, source, anchor, .. } => {
-                self.alert(ex, &slot, code, (target, source), anchor)
+            Ask::Alert { slot, code, target, source, anchor, item } => {
+                self.alert(ex, &slot, code, (target, source), anchor, item)
             }
             Ask::DevInf(devinf) => self.take_devinf(devinf),
             Ask::GetDevInf(slot) => {
@@ -412,8 +416,12 @@ impl<'a, 'f> Run<'a, 'f> {
                 self.get.push(ex.reference(&slot));
                 Ok(())
             }
-            Ask::Sync { slot, target, source, number_of_changes } => {
+            Ask::Sync { slot, target, source, number_of_changes, mem } => {
                 self.sync(ex, &slot, target, source, number_of_changes);
+                let current = self.current.and_then(|index| self.core.stores.get_mut(index));
+                if let (Some(store), Some(mem)) = (current, mem) {
+                    store.free = Some((mem.free_mem, mem.free_id));
+                }
                 Ok(())
             }
             Ask::Change { slot, received } => self.change(ex, &slot, &received),
@@ -436,6 +444,7 @@ impl<'a, 'f> Run<'a, 'f> {
                 Ok(())
             }
             Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
+            Ask::Search { slot, search } => self.search(ex, &slot, search),
             Ask::Suspend => {
                 self.core.events.push(Event::Suspended);
                 Ok(())
@@ -504,6 +513,7 @@ impl<'a, 'f> Run<'a, 'f> {
                 if !self.core.sweep()? {
                     return Ok(false);
                 }
+                self.core.guard()?;
                 let caps = self.caps()?;
                 let all = Sender::new(&mut self.core, ex, &caps).send()?;
                 if all {

@@ -3,8 +3,8 @@
 use super::super::collection::{Absorbed, Context, Incoming, Stop};
 use super::super::core::Side;
 use super::super::event::{ConflictRule, Event, Mode};
-use super::super::state::Tag;
-use super::super::store::{Direction, Item, ItemValue, Seen, StoreKey, Write};
+use super::super::state::{Resume, StoreSync, Tag};
+use super::super::store::{Direction, Item, ItemValue, Read, Seen, StoreKey, Value, Write};
 use super::super::turn::Missing;
 use super::Run;
 use bytes::Bytes;
@@ -13,18 +13,18 @@ use syncml::session::{Package, Received, ServerExchange, Slot};
 use syncml::{CommandName, MapItem, StatusCode};
 
 /// An item that came, and where it belongs.
-struct Arrival<'r> {
-    index: usize,
-    key: StoreKey,
-    luid: Luid,
-    cmd: CommandName,
-    media_type: &'r str,
-    data: Bytes,
-    parent: Option<Guid>,
+pub(super) struct Arrival<'r> {
+    pub(super) index: usize,
+    pub(super) key: StoreKey,
+    pub(super) luid: Luid,
+    pub(super) cmd: CommandName,
+    pub(super) media_type: &'r str,
+    pub(super) data: Bytes,
+    pub(super) parent: Option<Guid>,
 }
 
 impl Run<'_, '_> {
-    fn find(&self, target: &str) -> Option<usize> {
+    pub(super) fn find(&self, target: &str) -> Option<usize> {
         let config = self.config.stores.iter().find(|store| store.is_named(target))?;
         self.core.stores.iter().position(|store| store.name == config.name)
     }
@@ -39,6 +39,13 @@ impl Run<'_, '_> {
         changes: Option<u32>,
     ) {
         if ex.package() == Package::Alerts {
+            // What is in the first package was chosen before it was known how to sync.
+            let other = |store: &StoreSync| store.resume == Resume::No && store.mode != store.wanted;
+            if self.core.stores.iter().any(|store| store.is_active() && other(store)) {
+                self.current = None;
+                ex.answer(slot, StatusCode::REFRESH_REQUIRED);
+                return;
+            }
             ex.combine();
         }
         self.current = self.find(target);
@@ -68,32 +75,49 @@ impl Run<'_, '_> {
             return Ok(());
         };
         self.core.surplus = ex.take_surplus();
+        if received.cmd == CommandName::Delete && self.core.before_atomic.is_none() && self.is_filled(index, received)? {
+            self.deferred.push((slot.clone(), index, received.clone()));
+            return Ok(());
+        }
         let taken = self.core.stores.get(index).map(|store| (store.takes(Side::Server), store));
         let code = match taken {
             Some((false, store)) => store.not_taking(Side::Server),
             _ => self.apply(index, received)?,
         };
+        self.done(ex, slot, index, received, code);
+        Ok(())
+    }
+
+    /// A change has its status.
+    pub(super) fn done(
+        &mut self,
+        ex: &mut ServerExchange<'_>,
+        slot: &Slot,
+        index: usize,
+        received: &Received,
+        code: StatusCode,
+    ) {
         ex.answer(slot, code);
-        let Some(store) = self.core.stores.get_mut(index) else { return Ok(()) };
+        let Some(store) = self.core.stores.get_mut(index) else { return };
         if code.is_success() {
             store.received.count(&received.cmd);
         }
         let event = Event::Received { store: store.name.clone(), cmd: received.cmd.clone(), code: code.0 };
         self.core.events.push(event);
-        Ok(())
     }
 
-    fn apply(&mut self, index: usize, received: &Received) -> Result<StatusCode, Missing> {
-        if matches!(received.cmd, CommandName::Copy | CommandName::Move) {
-            return Ok(StatusCode::NOT_SUPPORTED);
-        }
+    pub(super) fn apply(&mut self, index: usize, received: &Received) -> Result<StatusCode, Missing> {
         // Client to server: the LUID is the source. Some clients name it as target.
         let luid = received.source.as_deref().or(received.target.as_deref()).unwrap_or_default();
         let Ok(luid) = Luid::try_from(luid) else { return Ok(StatusCode::BAD_REQUEST) };
         let Some(store) = self.core.stores.get(index) else { return Ok(StatusCode::NOT_FOUND) };
         let key = self.core.store_key(&store.name);
-        if received.cmd == CommandName::Delete {
-            return self.delete(index, &key, &luid);
+        match received.cmd {
+            CommandName::Delete if received.soft_delete => return self.soft_delete(index, &key, &luid),
+            CommandName::Delete => return self.delete(index, &key, &luid, received.archive),
+            CommandName::Copy => return self.copy(index, &key, &luid, received),
+            CommandName::Move => return self.relocate(index, &key, &luid, received),
+            _ => {}
         }
         let data = match self.core.payload(&received.payload, received.format.as_deref())? {
             Ok(data) => data,
@@ -105,7 +129,7 @@ impl Run<'_, '_> {
     }
 
     /// The folder of an item: its LUID as the client says it, or our own id.
-    fn parent(&mut self, index: usize, received: &Received) -> Result<Option<Guid>, Missing> {
+    pub(super) fn parent(&mut self, index: usize, received: &Received) -> Result<Option<Guid>, Missing> {
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(None) };
         if let Some(luid) = received.source_parent.as_deref().and_then(|text| Luid::try_from(text).ok()) {
             let entry = lookup.by_luid(&mut self.core.reader, &luid)?;
@@ -171,7 +195,7 @@ impl Run<'_, '_> {
     }
 
     /// Binds an item to the client's LUID, if the map allows it.
-    fn bind(
+    pub(super) fn bind(
         &mut self,
         arrival: &Arrival<'_>,
         guid: &Guid,
@@ -271,7 +295,7 @@ impl Run<'_, '_> {
     }
 
     /// A new state of an item that the client has mapped.
-    fn replace(&mut self, arrival: &Arrival<'_>, entry: &Entry, item: &Item) -> Result<StatusCode, Missing> {
+    pub(super) fn replace(&mut self, arrival: &Arrival<'_>, entry: &Entry, item: &Item) -> Result<StatusCode, Missing> {
         let absorbed = match self.absorb(arrival, &item.guid, Some(item))? {
             Ok(absorbed) => absorbed,
             Err(code) => return Ok(code),
@@ -338,13 +362,14 @@ impl Run<'_, '_> {
         let rule = self.core.config(arrival.index).map_or(ConflictRule::ServerWins, |config| config.conflict);
         let code = match rule {
             ConflictRule::ServerWins => StatusCode::CONFLICT_SERVER_WON,
+            ConflictRule::Merge if self.merge_bodies(arrival, item, &absorbed)? => StatusCode::CONFLICT_MERGED,
             ConflictRule::ClientWins => {
                 let body = absorbed.body;
                 self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, body);
                 self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
                 StatusCode::CONFLICT_CLIENT_WON
             }
-            ConflictRule::KeepBoth => {
+            ConflictRule::KeepBoth | ConflictRule::Merge => {
                 // The client's version becomes an item of its own under the client's LUID; ours is new to it.
                 let guid = self.core.ids.guid();
                 if let Some(lookup) = self.core.lookups.get_mut(arrival.index) {
@@ -359,7 +384,36 @@ impl Run<'_, '_> {
         Ok(code)
     }
 
-    fn delete(&mut self, index: usize, key: &StoreKey, luid: &Luid) -> Result<StatusCode, Missing> {
+    /// Both bodies in one, if the collection can.
+    fn merge_bodies(
+        &mut self,
+        arrival: &Arrival<'_>,
+        item: &Item,
+        absorbed: &Absorbed,
+    ) -> Result<bool, Missing> {
+        let read = Read::Body(arrival.key.clone(), item.guid.clone());
+        let Value::Body(Some(ours)) = self.core.reader.read(read)? else { return Ok(false) };
+        let (Some(config), Some(theirs)) = (self.core.config(arrival.index), &absorbed.body) else {
+            return Ok(false);
+        };
+        let merged = config.collection.merge_bodies((&item.value, ours), (&absorbed.value, theirs));
+        let Some((value, body)) = merged else { return Ok(false) };
+        let taken = body == *theirs && self.same_state(arrival.index, &value, &absorbed.value);
+        self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), value, Some(body));
+        if taken {
+            self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
+        }
+        self.walk_again(arrival.index, !taken);
+        Ok(true)
+    }
+
+    fn delete(
+        &mut self,
+        index: usize,
+        key: &StoreKey,
+        luid: &Luid,
+        archive: bool,
+    ) -> Result<StatusCode, Missing> {
         let Some(lookup) = self.core.lookups.get_mut(index) else { return Ok(StatusCode::NOT_FOUND) };
         let Some(entry) = lookup.by_luid(&mut self.core.reader, luid)? else {
             return Ok(StatusCode::NOT_DELETED);
@@ -384,13 +438,17 @@ impl Run<'_, '_> {
             self.core.events.push(Event::Conflict { store, guid: item.guid, code: code.0 });
             return Ok(code);
         }
+        if self.core.before_atomic.is_some() && self.has_content(key, &item)? {
+            return Ok(StatusCode::NOT_EMPTY);
+        }
         effects.into_iter().for_each(|write| self.core.batch.push(write));
+        self.core.set_aside(key, &item.guid, archive);
         self.core.batch.delete(key, &item.guid, item.rev);
         Ok(StatusCode::OK)
     }
 
     /// Reads an item by its collection; the inner error is a status.
-    fn absorb(
+    pub(super) fn absorb(
         &mut self,
         arrival: &Arrival<'_>,
         guid: &Guid,
@@ -439,7 +497,7 @@ impl Run<'_, '_> {
     }
 
     /// This turn made a change that the client must still get.
-    fn walk_again(&mut self, index: usize, needed: bool) {
+    pub(super) fn walk_again(&mut self, index: usize, needed: bool) {
         if let Some(store) = self.core.stores.get_mut(index) {
             store.walk_again |= needed;
         }
