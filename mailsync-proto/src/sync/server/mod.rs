@@ -304,6 +304,9 @@ fn login<'m>(
     core.device = device.clone();
     let Ok(login) = known(core) else { return Ok(Opened::Missing) };
     let kept = login.kept.clone();
+    // A first message that comes again is known by its token, which is made of it. Both rows in one round.
+    let token = super::ids::token_of(&config.nonce_key, &inbound_digest);
+    let again = core.reader.read(Read::Session(token.clone()));
     // spec: threats S1: a client that does not heed RespURI shows its credentials in every message
     if let Some(token) = kept.session.as_ref().filter(|_| pending.has_credentials()) {
         let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
@@ -325,10 +328,8 @@ fn login<'m>(
             }
         }
     }
-    // A first message that comes again is known by its token, which is made of it.
-    let token = super::ids::token_of(&config.nonce_key, &inbound_digest);
-    let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
-    core.token = match row {
+    let Ok(again) = again else { return Ok(Opened::Missing) };
+    core.token = match again {
         Value::Session(Some(row)) => {
             let session = ServerSession::from_bytes(&State::from_bytes(&row.value)?.session)?;
             if session.is_repeat(&inbound_digest) {
