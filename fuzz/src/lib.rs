@@ -14,6 +14,8 @@ pub mod cross;
 pub mod dict;
 #[cfg(feature = "sessions")]
 pub mod email;
+#[cfg(feature = "sessions")]
+pub mod filter;
 pub mod mutate;
 #[cfg(feature = "sessions")]
 pub mod operations;
@@ -121,6 +123,8 @@ pub const TARGETS: &[Target] = &[
     session_value::SESSION_VALUE,
     #[cfg(feature = "sessions")]
     email::EMAIL,
+    #[cfg(feature = "sessions")]
+    filter::FILTER,
 ];
 
 /// The target of this name.

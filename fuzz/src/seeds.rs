@@ -32,6 +32,7 @@ pub fn write() -> io::Result<()> {
     sessions()?;
     operations()?;
     mail()?;
+    filters()?;
     models()
 }
 
@@ -187,6 +188,18 @@ fn operations() -> io::Result<()> {
         ("forgets", &[0, 9, 0, 9, 1, 8, 0, 40, 10, 0, 0, 0x80, 9, 3, 8, 1, 2, 10, 0, 0]),
     ];
     seeds.into_iter().try_for_each(|(name, octets)| seed("operations", name, octets))
+}
+
+fn filters() -> io::Result<()> {
+    let seeds = [
+        ("time", "modified&GE;20070808T000000Z"),
+        ("since", "SINCE&EQ;20070808T000000Z&AND;BEFORE&EQ;20070908T000000Z"),
+        ("funambol", "&LUID&iEQ;41"),
+        ("groups", "(FROM&iCON;bob&OR;TO&CON;a%20b)&AND;size&LT;9&AND;x&NE;&NULL;"),
+        ("synthesis", "/dr(-7,0)/li(2000)/na/fi(SUBJECT&CON;x)"),
+        ("nokia", "MINDT=20070808T000000Z&MAXDT=20070908T000000Z"),
+    ];
+    seeds.into_iter().try_for_each(|(name, text)| seed("filter", name, text.as_bytes()))
 }
 
 fn mail() -> io::Result<()> {

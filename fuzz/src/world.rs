@@ -228,8 +228,7 @@ impl Device {
             quirks: Quirks::default(),
             server_login: None,
         };
-        let plan =
-            |name: &str| Plan::new(name, &format!("./{name}"), Mode::TwoWay);
+        let plan = |name: &str| Plan::new(name, &format!("./{name}"), Mode::TwoWay);
         let plans = vec![plan("mail"), plan("notes")];
         let device = Device { config, store: MemoryStore::default(), plans };
         write(&device.store, provision(&key("", "mail")));

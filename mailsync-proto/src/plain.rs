@@ -69,7 +69,8 @@ impl Collection for PlainCollection {
             && let Some(name) = &self.property
         {
             store.filter_rx = vec![CtType::new(crate::sync::filter::GRAMMAR, "1.0")];
-            store.filter_caps = self.types.first().cloned().into_iter().map(|ct_type| cap(ct_type, name)).collect();
+            store.filter_caps =
+                self.types.first().cloned().into_iter().map(|ct_type| cap(ct_type, name)).collect();
             store.ct_caps = self
                 .types
                 .iter()

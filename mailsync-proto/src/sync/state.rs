@@ -1,8 +1,8 @@
 //! What a session of the engine remembers of each datastore.
 
 use super::core::Side;
-use super::filter::Filter;
 use super::event::{Counts, Mode, WhySlow};
+use super::filter::Filter;
 use super::store::{Changes, Cursor, MatchKey, Peer, PeerKey, SyncPoint};
 use idmap::Guid;
 use serde::{Deserialize, Serialize};

@@ -64,8 +64,10 @@ fn threat_s11_what_a_device_deletes_is_kept_for_a_while_or_for_good() {
     assert_eq!(codes(&answer), [(1, 200), (2, 200), (3, 200)]);
     assert_eq!(texts(&world), set(&["three"]));
     let kept = world.server.store.kept(&World::key("notes"));
-    let kept: Vec<(&[u8], Option<u64>)> =
-        kept.iter().map(|(_, body, until)| (body.as_deref().unwrap(), until.map(|until| until / 86_400))).collect();
+    let kept: Vec<(&[u8], Option<u64>)> = kept
+        .iter()
+        .map(|(_, body, until)| (body.as_deref().unwrap(), until.map(|until| until / 86_400)))
+        .collect();
     let until = Some(world.clock.get() / 86_400 + 30);
     assert_eq!(kept, [(&b"one"[..], None), (&b"two"[..], until)]);
 }
@@ -88,7 +90,8 @@ fn a_copy_is_an_item_of_its_own() {
     assert_eq!(world.items("notes").len(), 5);
     // The one without an id is offered to the device, at the latest with the next message.
     let after = raw.say("<Alert><CmdID>1</CmdID><Data>222</Data></Alert>");
-    let offered = says(&answer).into_iter().chain(says(&after)).filter(|said| said.starts_with("Add")).count();
+    let offered =
+        says(&answer).into_iter().chain(says(&after)).filter(|said| said.starts_with("Add")).count();
     assert_eq!(offered, 1, "{:?} {:?}", says(&answer), says(&after));
     // The other is bound: a change of it is a change.
     let change = change("Replace", 2, "c9", "copied, changed");
@@ -176,7 +179,8 @@ fn an_exclusive_filter_is_what_the_device_holds() {
     let answer = two_way(&world, 2, &red, "", "");
     assert_eq!(says(&answer), ["Add s2", "SftDel m-s3"]);
     // Another filter: what did not change is looked at, too.
-    let answer = two_way(&world, 3, &filter("body&amp;CON;blue", "<FilterType>EXCLUSIVE</FilterType>"), "", "");
+    let answer =
+        two_way(&world, 3, &filter("body&amp;CON;blue", "<FilterType>EXCLUSIVE</FilterType>"), "", "");
     assert_eq!(says(&answer), ["SftDel m-s1", "SftDel m-s2", "Add s3"]);
     // No filter: everything.
     let answer = two_way(&world, 4, "", "", "");
@@ -223,7 +227,12 @@ fn what_is_no_filter_is_refused_by_its_status() {
         (good.replace("CON", "XXX"), 422),
         (filter("size&amp;GT;1", ""), 406),
         (filter("body&amp;CON;x", "<FilterType>OTHER</FilterType>"), 422),
-        (format!("<Filter><Meta/><Field><Item><Data><Property xmlns='syncml:devinf'><PropName>body</PropName></Property></Data></Item></Field></Filter>"), 406),
+        (
+            format!(
+                "<Filter><Meta/><Field><Item><Data><Property xmlns='syncml:devinf'><PropName>body</PropName></Property></Data></Item></Field></Filter>"
+            ),
+            406,
+        ),
     ] {
         let mut raw = Raw::new(&world, 2);
         let answer = raw.alert("notes", 200, "1", "2", &bad);

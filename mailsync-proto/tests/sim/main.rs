@@ -4,8 +4,11 @@
 mod commands;
 mod crash;
 mod login;
+mod hierarchy;
 mod mail;
+mod model;
 mod modes;
+mod network;
 mod notes;
 mod raw;
 mod resume;

@@ -21,7 +21,13 @@ pub fn equal(world: &World, client: &Client) {
         assert_eq!(ours.get(body), Some(count), "of the client's {:?}, {} octets", begins(body), body.len());
     }
     for (body, count) in &ours {
-        assert_eq!(server.get(body), Some(count), "of the server's {:?}, {} octets", begins(body), body.len());
+        assert_eq!(
+            server.get(body),
+            Some(count),
+            "of the server's {:?}, {} octets",
+            begins(body),
+            body.len()
+        );
     }
 }
 

@@ -31,8 +31,7 @@ impl<'w> Raw<'w> {
             self.session, self.message
         );
         let answer = self.world.answer(&self.url, Encoding::Xml, &Bytes::from(text)).expect("an answer");
-        let message =
-            syncml::decode(Encoding::Xml, &answer, &Limits::default(), &Quirks::default()).unwrap();
+        let message = syncml::decode(Encoding::Xml, &answer, &Limits::default(), &Quirks::default()).unwrap();
         if let Some(url) = &message.hdr.resp_uri {
             self.url = url.to_string();
         }
@@ -150,7 +149,5 @@ pub fn change(name: &str, id: u32, luid: &str, text: &str) -> String {
 }
 
 pub fn delete(id: u32, luid: &str, flag: &str) -> String {
-    format!(
-        "<Delete><CmdID>{id}</CmdID>{flag}<Item><Source><LocURI>{luid}</LocURI></Source></Item></Delete>"
-    )
+    format!("<Delete><CmdID>{id}</CmdID>{flag}<Item><Source><LocURI>{luid}</LocURI></Source></Item></Delete>")
 }

@@ -40,7 +40,8 @@ fn heard(encoding: Encoding, said: &Said) -> Heard {
                         let source = item.source.as_ref().map(|source| source.loc_uri.to_string());
                         let target = item.target.as_ref().map(|target| target.loc_uri.to_string());
                         let id = source.or(target).unwrap_or_default();
-                        let octets = item.data.as_ref().and_then(|data| data.as_bytes()).map_or(0, |d| d.len());
+                        let octets =
+                            item.data.as_ref().and_then(|data| data.as_bytes()).map_or(0, |d| d.len());
                         items.push((change.cmd_id, command.name(), id, octets, item.more_data));
                     }
                 }

@@ -290,6 +290,24 @@ impl World {
         answer
     }
 
+    /// The server's answer; none when it makes nothing of the message.
+    pub fn try_answer(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
+        let inbound = Inbound::decode(&self.server.config, encoding, body).ok()?;
+        let token = url.split_once("?s=").map(|(_, token)| token);
+        let route = Route { token, url: URL, basic_allowed: true };
+        let at = self.moment();
+        let turn =
+            run(&self.server.store, |found| server::turn(&self.server.config, at, &route, &inbound, found));
+        match turn {
+            Ok(Outcome::Again(answer)) => Some(answer),
+            Ok(Outcome::Done(turn)) => commit(&self.server.store, &turn).ok().map(|()| turn.message),
+            Err(error) => {
+                let _: server::TurnError = error;
+                None
+            }
+        }
+    }
+
     fn said(&self, by_client: bool, body: &Bytes, taken: bool) {
         self.log.borrow_mut().push(Said { by_client, body: body.clone(), taken });
     }
@@ -377,10 +395,7 @@ impl Client {
             quirks: Quirks::default(),
             server_login: None,
         };
-        let plans = stores_
-            .iter()
-            .map(|name| Plan::new(name, &format!("./{name}"), Mode::TwoWay))
-            .collect();
+        let plans = stores_.iter().map(|name| Plan::new(name, &format!("./{name}"), Mode::TwoWay)).collect();
         Client { config, store: MemoryStore::default(), plans }
     }
 
@@ -410,7 +425,7 @@ impl Client {
     }
 
     /// The first request of a new session.
-    fn start(&self, world: &World, events: &mut Vec<Event>) -> Option<(Box<str>, Bytes)> {
+    pub fn start(&self, world: &World, events: &mut Vec<Event>) -> Option<(Box<str>, Bytes)> {
         let at = world.moment();
         let step = run(&self.store, |found| client::start(&self.config, at, &self.plans, found));
         let Ok::<_, client::TurnError>(Outcome::Done(turn)) = step else { panic!("start") };
@@ -430,7 +445,7 @@ impl Client {
         }
     }
 
-    fn hop(&self, token: &str) -> client::NextHop {
+    pub fn hop(&self, token: &str) -> client::NextHop {
         match self.read(Read::Session(token.into())) {
             Value::Session(Some(row)) => client::next_hop(&self.config, &row.value, &row.answer).unwrap(),
             other => panic!("{other:?}"),
@@ -438,7 +453,7 @@ impl Client {
     }
 
     /// Takes an answer: the next request, or the end; none when the client died.
-    fn take(
+    pub fn take(
         &self,
         world: &World,
         token: &str,

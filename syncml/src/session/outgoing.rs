@@ -5,8 +5,8 @@ use super::link::{MAX_SENT, Sent};
 use super::object::{ObjectHead, OutgoingObject};
 use crate::EncodeError;
 use crate::model::{
-    Alert, AlertCode, Change, Command, CommandName, Data, DevInf, Get, Item, Mem, Meta, Results, Source, Sync,
-    Target,
+    Alert, AlertCode, Change, Command, CommandName, Data, DevInf, Get, Item, Mem, Meta, Results, Source,
+    Sync, Target,
 };
 use bytes::Bytes;
 

@@ -383,11 +383,7 @@ impl<'a, 'f> Run<'a, 'f> {
         let stopped = ex.is_suspended() && !self.peer_suspends;
         let over = ex.is_over();
         let stops = stopped || self.peer_suspends || (suspend && ex.suspend().is_ok());
-        let last = if over || stops {
-            Ok(true)
-        } else {
-            self.say(&mut ex)
-        };
+        let last = if over || stops { Ok(true) } else { self.say(&mut ex) };
         if self.core.reader.has_missed() {
             return Ok(Step::Need(self.core.reader.missed()));
         }

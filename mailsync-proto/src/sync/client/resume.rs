@@ -98,8 +98,13 @@ impl Run<'_, '_> {
     /// Everything begins anew in the way that the server's Alert says.
     fn resume_refused(&mut self, index: usize) {
         let Some(store) = self.core.stores.get(index) else { return };
-        let mut fresh =
-            StoreSync::new(&store.name, &store.ours, &store.theirs, store.base.clone(), store.our_next.clone());
+        let mut fresh = StoreSync::new(
+            &store.name,
+            &store.ours,
+            &store.theirs,
+            store.base.clone(),
+            store.our_next.clone(),
+        );
         fresh.wanted = store.wanted;
         fresh.alerted = true;
         fresh.resume = Resume::Refused;

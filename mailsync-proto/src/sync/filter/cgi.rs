@@ -111,7 +111,9 @@ impl Expr {
     /// The id that it asks for, if it is one comparison for a single item.
     pub fn single_luid(&self) -> Option<&str> {
         match self.steps.as_slice() {
-            [Step::Term(Term { name, op: Op::Equal, value: Some(value), .. })] if **name == *LUID => Some(value),
+            [Step::Term(Term { name, op: Op::Equal, value: Some(value), .. })] if **name == *LUID => {
+                Some(value)
+            }
             _ => None,
         }
     }
@@ -199,7 +201,11 @@ impl Parser<'_> {
             while self.eat("(") {
                 self.depth = self.depth.saturating_add(1);
                 if self.depth > MAX_DEPTH {
-                    return Err(FilterError::TooLong { what: "parentheses", limit: MAX_DEPTH, value: self.depth });
+                    return Err(FilterError::TooLong {
+                        what: "parentheses",
+                        limit: MAX_DEPTH,
+                        value: self.depth,
+                    });
                 }
                 self.waiting.push(Waiting::Open);
                 self.blanks();
@@ -271,7 +277,8 @@ impl Parser<'_> {
         let rest = self.rest();
         let word = rest.strip_prefix('&').and_then(|rest| rest.split_once(';')).map(|(word, _)| word);
         let word = word.ok_or_else(|| self.wrong("expected an operator"))?;
-        let known = |word: &str| OPS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, op)| *op);
+        let known =
+            |word: &str| OPS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)).map(|(_, op)| *op);
         let blind = word.strip_prefix('i').and_then(known).map(|op| (op, true));
         let found = blind.or_else(|| known(word).map(|op| (op, false)));
         let found = found.ok_or_else(|| self.wrong("unknown operator"))?;
@@ -340,7 +347,8 @@ fn unescape(raw: &str) -> Option<String> {
     while let Some((first, tail)) = rest.split_first() {
         if *first == b'%' {
             let (pair, after) = tail.split_at_checked(2)?;
-            let digits = std::str::from_utf8(pair).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            let digits =
+                std::str::from_utf8(pair).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
             out.push(u8::from_str_radix(digits, 16).ok()?);
             rest = after;
         } else {

@@ -34,7 +34,8 @@ impl Options {
     pub fn parse(part: &str) -> Result<Self, FilterError> {
         let mut options = Options::default();
         let by_slash = part.starts_with('/');
-        let parts = part.split(if by_slash { '/' } else { '&' }).map(str::trim).filter(|part| !part.is_empty());
+        let parts =
+            part.split(if by_slash { '/' } else { '&' }).map(str::trim).filter(|part| !part.is_empty());
         for (n, part) in parts.enumerate() {
             if n >= MAX_OPTIONS {
                 return Err(FilterError::TooLong { what: "options", limit: MAX_OPTIONS, value: n });
@@ -55,7 +56,9 @@ impl Options {
             return Ok(());
         }
         let (name, inner) = match part.split_once('(') {
-            Some((name, rest)) => (name, rest.strip_suffix(')').ok_or_else(|| wrong("a parenthesis is open"))?),
+            Some((name, rest)) => {
+                (name, rest.strip_suffix(')').ok_or_else(|| wrong("a parenthesis is open"))?)
+            }
             None => (part, ""),
         };
         match name.to_ascii_lowercase().as_str() {

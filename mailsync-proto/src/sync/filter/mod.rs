@@ -100,7 +100,8 @@ impl Filter {
                 if let Some(other) = grammar.filter(|grammar| !grammar.trim().eq_ignore_ascii_case(GRAMMAR)) {
                     return Err(FilterError::Unknown(short(other)));
                 }
-                let text = record.item.data.as_ref().and_then(Data::as_bytes).map(|data| std::str::from_utf8(data));
+                let text =
+                    record.item.data.as_ref().and_then(Data::as_bytes).map(|data| std::str::from_utf8(data));
                 match text {
                     None => None,
                     Some(Ok(text)) if text.trim().is_empty() => None,

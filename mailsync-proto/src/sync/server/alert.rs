@@ -88,12 +88,7 @@ impl Run<'_, '_> {
     }
 
     /// What the client wants of a datastore: by a filter, or as it was said before there were filters.
-    fn filter(
-        &self,
-        config: &StoreConfig,
-        target: &str,
-        item: &Item,
-    ) -> Result<Option<Filter>, FilterError> {
+    fn filter(&self, config: &StoreConfig, target: &str, item: &Item) -> Result<Option<Filter>, FilterError> {
         if let Some(filter) = item.target.as_ref().and_then(|target| target.filter.as_deref()) {
             return Filter::parse(filter, &*config.collection).map(Some);
         }

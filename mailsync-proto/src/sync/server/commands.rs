@@ -131,8 +131,15 @@ impl Run<'_, '_> {
         }
         let Some(Wire { media_type, data }) = wire else { return Ok(StatusCode::MOVE_FAILED) };
         let cmd = CommandName::Replace;
-        let arrival =
-            Arrival { index, key: key.clone(), luid: luid.clone(), cmd, media_type: &media_type, data, parent };
+        let arrival = Arrival {
+            index,
+            key: key.clone(),
+            luid: luid.clone(),
+            cmd,
+            media_type: &media_type,
+            data,
+            parent,
+        };
         let code = self.replace(&arrival, &entry, &item)?;
         let conflict = matches!(code, StatusCode::CONFLICT_SERVER_WON | StatusCode::CONFLICT);
         Ok(if code.is_error() && !conflict { StatusCode::MOVE_FAILED } else { code })
@@ -202,7 +209,8 @@ impl Run<'_, '_> {
         search: &Search,
     ) -> Result<(), Missing> {
         let target = search.target.as_ref().map(|target| &*target.loc_uri);
-        let target = target.or_else(|| search.sources.first().map(|source| &*source.loc_uri)).unwrap_or_default();
+        let target =
+            target.or_else(|| search.sources.first().map(|source| &*source.loc_uri)).unwrap_or_default();
         let Some(config) = self.config.stores.iter().find(|store| store.is_named(target)) else {
             ex.answer(slot, StatusCode::NOT_FOUND);
             return Ok(());
@@ -213,7 +221,8 @@ impl Run<'_, '_> {
             return Ok(());
         }
         let text = search.data.as_ref().and_then(Data::as_bytes).cloned().unwrap_or_else(Bytes::new);
-        let Some(expr) = std::str::from_utf8(&text).ok().and_then(|text| Expr::parse(text.trim()).ok()) else {
+        let Some(expr) = std::str::from_utf8(&text).ok().and_then(|text| Expr::parse(text.trim()).ok())
+        else {
             ex.answer(slot, StatusCode::BAD_FILTER);
             return Ok(());
         };
@@ -244,7 +253,9 @@ impl Run<'_, '_> {
                 }
             }
             let luid = row.entry.as_ref().and_then(Entry::luid).map(|luid| luid.as_str());
-            if !missing && found.len() < FOUND && filter.fits(&*config.collection, &row.item, body.as_ref(), luid)
+            if !missing
+                && found.len() < FOUND
+                && filter.fits(&*config.collection, &row.item, body.as_ref(), luid)
             {
                 let mut item = syncml::Item::default();
                 match luid {

@@ -295,7 +295,12 @@ impl Run<'_, '_> {
     }
 
     /// A new state of an item that the client has mapped.
-    pub(super) fn replace(&mut self, arrival: &Arrival<'_>, entry: &Entry, item: &Item) -> Result<StatusCode, Missing> {
+    pub(super) fn replace(
+        &mut self,
+        arrival: &Arrival<'_>,
+        entry: &Entry,
+        item: &Item,
+    ) -> Result<StatusCode, Missing> {
         let absorbed = match self.absorb(arrival, &item.guid, Some(item))? {
             Ok(absorbed) => absorbed,
             Err(code) => return Ok(code),
@@ -362,7 +367,9 @@ impl Run<'_, '_> {
         let rule = self.core.config(arrival.index).map_or(ConflictRule::ServerWins, |config| config.conflict);
         let code = match rule {
             ConflictRule::ServerWins => StatusCode::CONFLICT_SERVER_WON,
-            ConflictRule::Merge if self.merge_bodies(arrival, item, &absorbed)? => StatusCode::CONFLICT_MERGED,
+            ConflictRule::Merge if self.merge_bodies(arrival, item, &absorbed)? => {
+                StatusCode::CONFLICT_MERGED
+            }
             ConflictRule::ClientWins => {
                 let body = absorbed.body;
                 self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, body);

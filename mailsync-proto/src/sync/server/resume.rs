@@ -13,7 +13,8 @@ impl Run<'_, '_> {
     /// What the device's last session left, if it is still there.
     fn earlier(&mut self) -> Result<Option<(State, ServerSession)>, Missing> {
         let Some(token) = self.state.earlier.clone() else { return Ok(None) };
-        let Value::Session(Some(SessionRow { value, .. })) = self.core.reader.read(Read::Session(token))? else {
+        let Value::Session(Some(SessionRow { value, .. })) = self.core.reader.read(Read::Session(token))?
+        else {
             return Ok(None);
         };
         // One of an older program is of no use.
