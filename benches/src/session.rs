@@ -58,6 +58,7 @@ impl Pair {
             stores: stores.clone(),
             identity: identity("server", "server"),
             nonce_key: [9; 32],
+            devices: Vec::new(),
             limits: Limits::default(),
             quirks: Quirks::default(),
         };

@@ -136,6 +136,7 @@ impl World {
             stores: stores(),
             identity: identity("server", "server"),
             nonce_key: [9; 32],
+            devices: Vec::new(),
             limits: Limits::default(),
             quirks: Quirks::default(),
         };

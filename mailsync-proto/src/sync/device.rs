@@ -27,8 +27,7 @@ struct Row {
     quirks: DeviceQuirks,
 }
 
-const NONE: DeviceQuirks =
-    DeviceQuirks { devinf_path_as_asked: false, devinf_without_caps: false };
+const NONE: DeviceQuirks = DeviceQuirks { devinf_path_as_asked: false, devinf_without_caps: false };
 
 // spec: SyncML facts §3, §5.1, §5.2; session facts §5
 const ROWS: [Row; 4] = [
@@ -49,6 +48,9 @@ const ROWS: [Row; 4] = [
 ];
 
 impl DeviceQuirks {
+    /// For whoever takes only small messages.
+    pub(crate) const SMALL: DeviceQuirks = DeviceQuirks { devinf_without_caps: true, ..NONE };
+
     /// What is known of a device by what it says of itself: the name of its row and what to do.
     pub fn of(devinf: &DevInf) -> (&'static str, DeviceQuirks) {
         let lower = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().trim().to_lowercase();
@@ -106,7 +108,10 @@ mod tests {
         assert_eq!(DeviceQuirks::of(&devinf("Sony Ericsson", "K700i")).0, "sony-ericsson");
         assert_eq!(DeviceQuirks::of(&devinf("", "")), ("", NONE));
         for name in DeviceQuirks::names() {
-            assert_eq!(DeviceQuirks::named(name), Some(DeviceQuirks::of(&devinf(name.split('-').next().unwrap(), "")).1));
+            assert_eq!(
+                DeviceQuirks::named(name),
+                Some(DeviceQuirks::of(&devinf(name.split('-').next().unwrap(), "")).1)
+            );
         }
         assert_eq!(DeviceQuirks::named("siemens"), None);
     }

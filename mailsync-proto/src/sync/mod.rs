@@ -13,12 +13,13 @@
 //! | `send` | the walk that sends our changes |
 //! | `state`, `lookup`, `batch`, `ids`, `core` | a turn at work |
 //! | `filter` | which items a peer wants, and what of them |
-//! | `devinf`, `event` | capabilities, and what the host is told |
+//! | `devinf`, `device`, `event` | capabilities, oddities of known devices, and what the host is told |
 
 mod batch;
 pub mod client;
 pub mod collection;
 mod core;
+pub mod device;
 pub mod devinf;
 pub mod event;
 pub mod filter;

@@ -138,6 +138,7 @@ impl World {
             stores: stores(),
             identity: identity("server", "server"),
             nonce_key: [9; 32],
+            devices: Vec::new(),
             limits: Limits::default(),
             quirks: Quirks::default(),
         };

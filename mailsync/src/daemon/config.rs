@@ -2,6 +2,7 @@
 
 use crate::exchange::config::Sms;
 use crate::time::Config as Time;
+use mailsync_proto::sync::device::DeviceQuirks;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,25 @@ pub struct Config {
     pub sms: Option<Sms>,
     /// Where the reference time comes from.
     pub time: Time,
+    /// Devices that need other than what they say of themselves.
+    pub device: Vec<Device>,
+}
+
+/// A device, or all whose ids begin so.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// How the id begins.
+    pub id: String,
+    /// The name of a row of known devices: `nokia`, ...
+    pub quirks: String,
+}
+
+impl Device {
+    /// As the engine knows it.
+    pub fn quirks(&self) -> (Box<str>, DeviceQuirks) {
+        (self.id.as_str().into(), DeviceQuirks::named(&self.quirks).unwrap_or_default())
+    }
 }
 
 /// The SyncML endpoint.
@@ -89,6 +109,7 @@ impl Default for Config {
             session: Session::default(),
             sms: None,
             time: Time::default(),
+            device: Vec::new(),
         }
     }
 }
@@ -162,6 +183,11 @@ impl Config {
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {
             return Err(format!("public_url: {url:?} is no http or https URL"));
+        }
+        if let Some(device) = self.device.iter().find(|device| DeviceQuirks::named(&device.quirks).is_none())
+        {
+            let known: Vec<&str> = DeviceQuirks::names().collect();
+            return Err(format!("device.quirks: {:?}, known are: {}", device.quirks, known.join(", ")));
         }
         let good = |octet: u8| octet.is_ascii_alphanumeric() || b".-".contains(&octet);
         if self.domain.is_empty() || !self.domain.bytes().all(good) {
@@ -271,6 +297,7 @@ mod tests {
             ("public_url = \"ftp://x\"", "public_url"),
             ("domain = \"a b\"", "domain"),
             ("[http]\nparallel = 0", "http.parallel"),
+            ("[[device]]\nid = \"IMEI:1\"\nquirks = \"toaster\"", "known are: nokia"),
             ("[sms]\nnumbers = [\"10086\"]", "smsc"),
             (
                 "[sms]\nnumbers = [\"Bank\"]\n[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"",

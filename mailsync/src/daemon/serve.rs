@@ -1,6 +1,6 @@
 //! The running server: its listeners, its workers, its end.
 
-use super::config::{Auth, Config, ConfigError, Network};
+use super::config::{Auth, Config, ConfigError, Device, Network};
 use super::delays::Delays;
 use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
@@ -328,6 +328,7 @@ fn engine(config: &Config, store: &SqliteStore) -> Result<Engine, ServeError> {
             dev_typ: "server".into(),
         },
         nonce_key,
+        devices: config.device.iter().map(Device::quirks).collect(),
         limits: syncml::Limits::default(),
         quirks: syncml::Quirks::default(),
     })

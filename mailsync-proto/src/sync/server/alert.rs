@@ -21,6 +21,8 @@ impl Run<'_, '_> {
         anchor: Option<&Anchor>,
         item: &Item,
     ) -> Result<(), Missing> {
+        // quirk: Sony Ericsson C510 leaves the Target empty (facts §3, traps).
+        let target = if target.is_empty() { source } else { target };
         let Some(config) = self.config.stores.iter().find(|store| store.is_named(target)) else {
             ex.answer_alert(slot, StatusCode::NOT_FOUND, anchor);
             self.refused(target, StatusCode::NOT_FOUND);

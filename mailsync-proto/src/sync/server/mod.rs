@@ -8,6 +8,7 @@ mod resume;
 pub(super) use alert::alert_command;
 
 use super::core::{Core, Side, StoreConfig};
+use super::device::DeviceQuirks;
 use super::devinf;
 use super::event::Event;
 use super::send::{Caps, Sender};
@@ -37,6 +38,8 @@ pub struct Config {
     pub limits: Limits,
     /// Which oddities are taken.
     pub quirks: Quirks,
+    /// Devices by how their ids begin, and what to do for them whatever they say of themselves.
+    pub devices: Vec<(Box<str>, DeviceQuirks)>,
 }
 
 /// A message that came, decoded.
@@ -492,14 +495,36 @@ impl<'a, 'f> Run<'a, 'f> {
         Ok(self.state.caps.clone())
     }
 
+    /// What is known of the client's kind: by configuration, else by what it says of itself.
+    fn quirks(&mut self) -> Result<DeviceQuirks, Missing> {
+        let named = self.config.devices.iter().find(|(id, _)| self.core.device.starts_with(&**id));
+        if let Some((_, quirks)) = named {
+            return Ok(*quirks);
+        }
+        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
+        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(DeviceQuirks::default()) };
+        let now = self.core.batch.writes().iter().rev().find_map(put_device);
+        let devinf = now.or(kept.as_ref()).and_then(|device| devinf::from_bytes(device.devinf.as_ref()?));
+        Ok(devinf.map_or_else(DeviceQuirks::default, |devinf| DeviceQuirks::of(&devinf).1))
+    }
+
     /// What we say of our own accord; true when our package is whole with it.
     fn say(&mut self, ex: &mut ServerExchange<'_>) -> Result<bool, Missing> {
         self.state.results_owed.append(&mut self.get);
+        let quirks =
+            if self.state.results_owed.is_empty() { DeviceQuirks::default() } else { self.quirks()? };
         while let Some(asked) = self.state.results_owed.first().copied() {
-            let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
-            // One that fits into no message is not sent: clients live without it.
-            if ex.results(asked, devinf).is_err() && !ex.is_roomy() {
-                return Ok(false);
+            let mut devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+            let paths: Vec<(&str, &str)> =
+                self.core.stores.iter().map(|store| (&*store.name, &*store.ours)).collect();
+            quirks.adapt(&mut devinf, &paths);
+            if ex.results(asked, devinf.clone()).is_err() {
+                if !ex.is_roomy() {
+                    return Ok(false);
+                }
+                // Small phones: what fits into no message goes without its capabilities, or not at all.
+                DeviceQuirks::SMALL.adapt(&mut devinf, &[]);
+                let _ = ex.results(asked, devinf);
             }
             self.state.results_owed.remove(0);
         }

@@ -48,7 +48,8 @@ impl Run<'_, '_> {
             }
             ex.combine();
         }
-        self.current = self.find(target);
+        // quirk: Sony Ericsson C510 leaves the Target empty (facts §3, traps).
+        self.current = self.find(if target.is_empty() { source } else { target });
         let active = self.current.and_then(|index| self.core.stores.get_mut(index)).filter(|s| s.is_active());
         let Some(store) = active else {
             ex.answer(slot, StatusCode::NOT_FOUND);
