@@ -86,3 +86,19 @@ fn the_runner_finds_a_planted_bug_and_shortens_it() {
     assert_eq!(input, b"<Final/>");
     assert!(report.executions > 0);
 }
+
+/// `docs/threats.md`: a row of the codec has a test and a seed by its name.
+#[test]
+fn every_threat_to_the_codec_has_a_test_and_a_seed() {
+    let tests = std::fs::read_to_string(run::folder().join("../syncml/tests/threats.rs")).unwrap();
+    let rows = (1..=8).map(|n| ("wbxml", format!("w{n}"))).chain((1..=4).map(|n| ("xml", format!("x{n}"))));
+    for (target, row) in rows {
+        assert!(tests.contains(&format!("fn threat_{row}_")), "no test of {row}");
+        let seeds = run::corpus(target).unwrap();
+        let named = seeds.iter().any(|(path, _)| {
+            let name = path.file_name().unwrap().to_string_lossy();
+            name.starts_with(&format!("threat-{row}-"))
+        });
+        assert!(named, "no seed of {row} in corpus/{target}");
+    }
+}

@@ -27,7 +27,7 @@ fn nearly_strict() -> Quirks {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 2_000 }))]
 
     /// What we encode decodes to an equal message, and encodes to the same octets again.
     #[test]

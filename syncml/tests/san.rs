@@ -119,6 +119,8 @@ fn alert() -> impl Strategy<Value = ServerAlert> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
     #[test]
     fn an_alert_is_read_as_it_was_written(alert in alert()) {
         let octets = alert.encode(Some(&key())).unwrap();
