@@ -217,7 +217,7 @@ fn inner<'a>(
     let is_data = open.last().is_some_and(|open| open.tag == Some(Tag::Data) && !open.has_text);
     let std::borrow::Cow::Borrowed(bytes) = text.bytes else { return None };
     let quirks = Quirks::lenient();
-    let inner = crate::codec::build::devinf_spelling(encoding, bytes, &quirks).filter(|_| is_data)?;
+    let inner = crate::codec::build::finish::devinf_spelling(encoding, bytes, &quirks).filter(|_| is_data)?;
     let base = (bytes.as_ptr() as usize).saturating_sub(octets.as_ptr() as usize);
     tokenize(Document::DevInf, inner, bytes, limits, &quirks).ok().map(|tokens| (tokens, base))
 }

@@ -161,3 +161,48 @@ fn blank_status() -> Status {
     status.msg_ref = None;
     status
 }
+
+/// Does something with whichever structure a frame holds.
+macro_rules! on_content {
+    ($frame:expr, $c:ident => $do:expr, _ => $other:expr) => {
+        match $frame {
+            Frame::Hdr($c) => $do,
+            Frame::Target($c) => $do,
+            Frame::Source($c) => $do,
+            Frame::Parent($c) => $do,
+            Frame::Filter($c) => $do,
+            Frame::Field($c) => $do,
+            Frame::Record($c) => $do,
+            Frame::Cred($c) => $do,
+            Frame::Chal($c) => $do,
+            Frame::Meta($c) => $do,
+            Frame::Anchor($c) => $do,
+            Frame::Mem($c) => $do,
+            Frame::Item($c) => $do,
+            Frame::Change($c) => $do,
+            Frame::Alert($c) => $do,
+            Frame::Exec($c) => $do,
+            Frame::Get($c) => $do,
+            Frame::Results($c) => $do,
+            Frame::Map($c) => $do,
+            Frame::MapItem($c) => $do,
+            Frame::Search($c) => $do,
+            Frame::Status($c) => $do,
+            Frame::Sync($c) => $do,
+            Frame::Nest($c) => $do,
+            Frame::DevInf($c) => $do,
+            Frame::DataStore($c) => $do,
+            Frame::CtType($c) => $do,
+            Frame::DsMem($c) => $do,
+            Frame::SyncCap($c) => $do,
+            Frame::CtCap($c) => $do,
+            Frame::FlatCtCap($c) => $do,
+            Frame::Property($c) => $do,
+            Frame::PropParam($c) => $do,
+            Frame::FilterCap($c) => $do,
+            Frame::Ext($c) => $do,
+            Frame::Root | Frame::Body | Frame::Data(_) | Frame::Unknown(_) => $other,
+        }
+    };
+}
+pub(crate) use on_content;
