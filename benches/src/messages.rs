@@ -84,7 +84,7 @@ pub fn limits() -> Limits {
 
 fn message(
     items: impl Iterator<Item = (&'static str, Item)>,
-    command: impl Fn(Change) -> Command,
+    command: impl Fn(Box<Change>) -> Command,
 ) -> Message {
     let hdr = SyncHdr::new(
         Version::V1_2,
@@ -100,14 +100,14 @@ fn message(
     for (cmd_id, (kind, item)) in (2..).zip(items) {
         let mut meta = Meta::default();
         meta.type_ = Some(kind.into());
-        let mut change = Change::default();
+        let mut change = Box::<Change>::default();
         change.cmd_id = cmd_id;
         change.meta = Some(Box::new(meta));
         change.items = vec![item];
         sync.commands.push(command(change));
     }
     let mut message = Message::new(hdr);
-    message.commands.push(Command::Sync(sync));
+    message.commands.push(Command::Sync(sync.into()));
     message.is_final = true;
     message
 }

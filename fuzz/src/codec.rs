@@ -138,7 +138,7 @@ fn pull(encoding: Encoding, input: &Bytes, quirks: &Quirks) -> Result<Message, B
                     (none @ None, more) => *none = more,
                     _ => {}
                 }
-                message.commands.push(Command::Sync(sync));
+                message.commands.push(Command::Sync(sync.into()));
             }
             (event, open) => return Err(Broken(format!("{event:?} while {open:?} is open"))),
         }
@@ -284,7 +284,7 @@ fn devinf(data: &[u8]) -> Result<(), Broken> {
         put.items = vec![item.clone()];
         let hdr = SyncHdr::new(Version::V1_2, "1", 1, Peer::new("s"), Source::new("c"));
         let mut message = Message::new(hdr);
-        message.commands.push(Command::Put(put));
+        message.commands.push(Command::Put(put.into()));
         // XML cannot carry every octet.
         let Ok(octets) = encode(encoding, &message) else { continue };
         round_trip(encoding, &octets)?;

@@ -59,7 +59,7 @@ fn add(data: Bytes) -> Command {
     let mut change = Change::default();
     change.cmd_id = 2;
     change.items = vec![item];
-    Command::Add(change)
+    Command::Add(Box::new(change))
 }
 
 fn object(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
@@ -142,7 +142,7 @@ fn messages(encoding: Encoding, message: &Message, limit: usize) -> Result<(), B
 /// The commands in a row, each `Sync` as its head followed by what is in it; one that goes on is named once.
 fn flat(commands: Vec<Command>) -> Vec<Command> {
     let mut row = Vec::new();
-    let mut open: Option<Sync> = None;
+    let mut open: Option<Box<Sync>> = None;
     for command in commands {
         let Command::Sync(mut sync) = command else {
             open = None;

@@ -52,7 +52,7 @@ impl Question<'_> {
         item.target = Some(Target::new(&format!("./devinf{}", self.version.ver_dtd().replace('.', ""))));
         get.items.push(item);
         let mut message = Message::new(hdr);
-        message.commands.push(Command::Get(get));
+        message.commands.push(Command::Get(Box::new(get)));
         message.is_final = true;
         syncml::encode(self.encoding, &message)
     }
@@ -157,7 +157,7 @@ mod tests {
         chal.meta.format = Some("b64".into());
         chal.meta.next_nonce = Some(Bytes::from_static(b"n"));
         status.chal = Some(Box::new(chal));
-        message.commands.push(Command::Status(status));
+        message.commands.push(Command::Status(Box::new(status)));
         let bytes = syncml::encode(Encoding::Wbxml, &message).unwrap();
         let finding = Finding::read(Encoding::Wbxml, &bytes).unwrap();
         assert_eq!(finding.login, Some(StatusCode::MISSING_CREDENTIALS));

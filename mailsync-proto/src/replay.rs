@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use syncml::session::auth::{Scheme, credentials};
 use syncml::session::resolve_resp_uri;
 use syncml::{
-    Alert, AlertCode, Command, CommandName, Data, DecodeError, EncodeError, Encoding, Item, Limits,
-    Map, MapItem, Message, Meta, Quirks, Source, Status, StatusCode, SyncHdr, Target,
+    Alert, AlertCode, Command, CommandName, Data, DecodeError, EncodeError, Encoding, Item, Limits, Map,
+    MapItem, Message, Meta, Quirks, Source, Status, StatusCode, SyncHdr, Target,
 };
 
 /// One request of a recording, and what it was answered with.
@@ -225,7 +225,7 @@ impl Replay {
         self.unmapped.clear();
         let next = u32::try_from(commands.len()).unwrap_or(u32::MAX).saturating_add(1);
         if self.answer.as_ref().is_some_and(|answer| !answer.is_final) {
-            commands.push(Command::Alert(Alert::new(next, AlertCode::NEXT_MESSAGE)));
+            commands.push(Command::Alert(Box::new(Alert::new(next, AlertCode::NEXT_MESSAGE))));
         }
         message.commands = commands;
         message.is_final = true;
@@ -261,7 +261,7 @@ impl Replay {
             let asks = answer.commands.iter().any(|command| !matches!(command, Command::Status(_)));
             if asks || !answer.is_final {
                 let status = Status::new(ids.next(), of, 0, CommandName::SyncHdr, StatusCode::OK);
-                out.push(Command::Status(status));
+                out.push(Command::Status(Box::new(status)));
             }
             let mut open: Vec<&Command> = answer.commands.iter().rev().collect();
             while let Some(command) = open.pop() {
@@ -274,7 +274,7 @@ impl Replay {
                 if let Command::Alert(alert) = command {
                     status.items = alert.items.iter().filter_map(echo).collect();
                 }
-                out.push(Command::Status(status));
+                out.push(Command::Status(Box::new(status)));
                 if let Command::Sync(sync) = command {
                     open.extend(sync.commands.iter().rev());
                 }
@@ -302,7 +302,7 @@ impl Replay {
                 }
             }
         }
-        maps.into_iter().map(Command::Map).collect()
+        maps.into_iter().map(|map| Command::Map(Box::new(map))).collect()
     }
 
     /// The LUID that the recorded client gave to an item of these octets.
@@ -345,7 +345,7 @@ fn highest(command: &Command) -> u32 {
 
 fn statuses(commands: &[Command]) -> impl Iterator<Item = &Status> {
     commands.iter().filter_map(|command| match command {
-        Command::Status(status) => Some(status),
+        Command::Status(status) => Some(&**status),
         _ => None,
     })
 }

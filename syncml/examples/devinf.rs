@@ -42,7 +42,7 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Box<dyn std::error::Error>>
         put.items = vec![item.clone()];
         let hdr = SyncHdr::new(version, "1", 1, Target::new("http://s/sync"), Source::new("IMEI:1"));
         let mut message = Message::new(hdr);
-        message.commands = vec![Command::Put(put)];
+        message.commands = vec![Command::Put(Box::new(put))];
         let octets = encode(encoding, &message)?;
 
         // The server's side.

@@ -49,7 +49,13 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Box<dyn std::error::Error>>
     for (cmd_id, (name, reference)) in
         (1..).zip([(CommandName::SyncHdr, 0), (CommandName::Alert, 1), (CommandName::Replace, 2)])
     {
-        answer.commands.push(Command::Status(Status::new(cmd_id, 1, reference, name, StatusCode::OK)));
+        answer.commands.push(Command::Status(Box::new(Status::new(
+            cmd_id,
+            1,
+            reference,
+            name,
+            StatusCode::OK,
+        ))));
     }
     // A node is written by Replace, its format in Meta.
     let mut meta = Meta::default();
@@ -61,7 +67,7 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Box<dyn std::error::Error>>
     let mut replace = Change::default();
     replace.cmd_id = 4;
     replace.items = vec![item];
-    answer.commands.push(Command::Replace(replace));
+    answer.commands.push(Command::Replace(Box::new(replace)));
     answer.is_final = true;
     let octets = encode(Encoding::Wbxml, &answer)?;
     writeln!(out, "answered with {} commands in {} octets", answer.commands.len(), octets.len())?;

@@ -23,7 +23,7 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Box<dyn std::error::Error>>
         let mut writer = Writer::new(Encoding::Wbxml, Version::V1_2, MAX_MSG_SIZE);
         writer.header(&hdr(msg_id))?;
         let status = Status::new(1, msg_id, 0, CommandName::SyncHdr, StatusCode::OK);
-        writer.command(&Command::Status(status))?;
+        writer.command(&Command::Status(Box::new(status)))?;
         writer.open_sync(&sync())?;
 
         // A command goes in whole or not at all; a refused one leaves no trace.
@@ -79,5 +79,5 @@ fn add(object: &bytes::Bytes, sent: usize) -> Command {
     let mut add = Change::default();
     add.cmd_id = 3;
     add.items = vec![item];
-    Command::Add(add)
+    Command::Add(Box::new(add))
 }

@@ -22,9 +22,9 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Box<dyn std::error::Error>>
     let mut login = Status::new(1, 1, 0, CommandName::SyncHdr, StatusCode::AUTHENTICATED);
     login.target_ref = vec!["http://s/sync".into()];
     login.source_ref = vec!["IMEI:1".into()];
-    reply.commands.push(Command::Status(login));
+    reply.commands.push(Command::Status(Box::new(login)));
     let slow = Status::new(2, 1, 1, CommandName::Alert, StatusCode::REFRESH_REQUIRED);
-    reply.commands.push(Command::Status(slow));
+    reply.commands.push(Command::Status(Box::new(slow)));
 
     // The anchors do not match: ask for a slow sync of the datastore. Structures are open for new fields, so
     // they are made with `new` or `default` and then filled.
@@ -36,7 +36,7 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<(), Box<dyn std::error::Error>>
     item.meta = Some(Box::new(meta));
     let mut alert = Alert::new(3, AlertCode::SLOW);
     alert.items = vec![item];
-    reply.commands.push(Command::Alert(alert));
+    reply.commands.push(Command::Alert(Box::new(alert)));
     reply.is_final = true;
 
     // One model, two spellings.

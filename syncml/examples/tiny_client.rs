@@ -66,7 +66,7 @@ fn alert() -> Command {
     item.meta = Some(Box::new(meta));
     let mut alert = Alert::new(1, AlertCode::TWO_WAY);
     alert.items = vec![item];
-    Command::Alert(alert)
+    Command::Alert(Box::new(alert))
 }
 
 /// A server's answer: one status for the header and one for every command but statuses.
@@ -76,11 +76,11 @@ fn reply(config: &ClientConfig, request: &Message, header: Status) -> Message {
     let mut reply =
         Message::new(SyncHdr::new(Version::V1_2, "7", msg_id, Target::new(&config.device), source));
     let code = if header.data == StatusCode::AUTHENTICATED { StatusCode::OK } else { header.data };
-    reply.commands.push(Command::Status(header));
+    reply.commands.push(Command::Status(Box::new(header)));
     for command in &request.commands {
         if !matches!(command, Command::Status(_)) {
             let status = Status::new(2, msg_id, command.cmd_id(), command.name(), code);
-            reply.commands.push(Command::Status(status));
+            reply.commands.push(Command::Status(Box::new(status)));
         }
     }
     reply.is_final = true;

@@ -17,7 +17,7 @@
 //! let mut writer = Writer::new(Encoding::Wbxml, Version::V1_2, 5_000);
 //! writer.header(&SyncHdr::new(Version::V1_2, "1", 1, Target::new("IMEI:1"), Source::new("http://s/x")))?;
 //! let status = Status::new(1, 1, alert.cmd_id, CommandName::Alert, StatusCode::OK);
-//! writer.command(&Command::Status(status))?;
+//! writer.command(&Command::Status(status.into()))?;
 //! assert!(writer.finish(true).len() < 150);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

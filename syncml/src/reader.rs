@@ -94,14 +94,21 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the message is wrong up to there.
     pub fn header(&mut self) -> Result<SyncHdr, DecodeError> {
-        loop {
-            if let Some(hdr) = &self.builder.hdr {
-                return Ok(hdr.clone());
-            }
+        self.read_header()?;
+        self.builder.hdr.clone().ok_or_else(|| self.no_header())
+    }
+
+    fn read_header(&mut self) -> Result<(), DecodeError> {
+        while self.builder.hdr.is_none() {
             if self.step()?.is_none() && self.ended {
-                return Err(self.fail(DecodeErrorKind::Violation("SyncHdr is missing".into())));
+                return Err(self.no_header());
             }
         }
+        Ok(())
+    }
+
+    fn no_header(&mut self) -> DecodeError {
+        self.fail(DecodeErrorKind::Violation("SyncHdr is missing".into()))
     }
 
     /// The next command, or start or end of a `Sync`; `None` after the last.
@@ -110,18 +117,22 @@ impl<'a> Reader<'a> {
     /// When the message is wrong from there on. What came before is good.
     #[expect(clippy::should_implement_trait, reason = "an iterator over results would not end at an error")]
     pub fn next(&mut self) -> Result<Option<Event>, DecodeError> {
+        Ok(self.built()?.map(|built| match built {
+            Built::Command(command) => Event::Command(command),
+            Built::SyncStart(sync) => Event::SyncStart(*sync),
+            Built::SyncEnd(extra) => Event::SyncEnd { extra },
+        }))
+    }
+
+    /// What is finished next in the body.
+    fn built(&mut self) -> Result<Option<Built>, DecodeError> {
         loop {
             let built = match self.builder.pending.take() {
                 Some(built) => Some(built),
                 None => self.step()?,
             };
-            match built {
-                Some(Built::Command(command)) => return Ok(Some(Event::Command(command))),
-                Some(Built::SyncStart(sync)) => return Ok(Some(Event::SyncStart(sync))),
-                Some(Built::SyncEnd(extra)) => return Ok(Some(Event::SyncEnd { extra })),
-                Some(Built::Header) => {}
-                None if self.ended => return Ok(None),
-                None => {}
+            if built.is_some() || self.ended {
+                return Ok(built);
             }
         }
     }
@@ -159,6 +170,11 @@ impl<'a> Reader<'a> {
         let token = self.tokens.next()?;
         self.builder.set_table_budget(self.tokens.table_budget());
         let built = self.builder.token(token)?;
+        if self.builder.wants_text()
+            && let Some(text) = self.tokens.whole_text()
+        {
+            self.builder.whole_text(text)?;
+        }
         self.tokens.set_table_budget(self.builder.table_budget());
         self.ended = self.builder.ended();
         Ok(built)
@@ -248,7 +264,13 @@ pub(crate) fn read_devinf(
     let mut builder = Builder::new(encoding, input, limits, quirks);
     builder.expect_devinf();
     while !builder.ended() {
-        let step = tokens.next().and_then(|token| builder.token(token));
+        let mut step = tokens.next().and_then(|token| builder.token(token)).map(|_| ());
+        if step.is_ok()
+            && builder.wants_text()
+            && let Some(text) = tokens.whole_text()
+        {
+            step = builder.whole_text(text);
+        }
         if let Err(kind) = step {
             return Err(DecodeError { encoding, kind, offset: tokens.offset(), path: builder.path() });
         }
@@ -280,24 +302,28 @@ pub fn decode(
     quirks: &Quirks,
 ) -> Result<Message, DecodeError> {
     let mut reader = Reader::new(encoding, message, limits, quirks)?;
-    let mut decoded = Message::new(reader.header()?);
-    let mut sync: Option<Sync> = None;
-    while let Some(event) = reader.next()? {
-        match (event, &mut sync) {
-            (Event::Command(command), Some(sync)) => push_tight(&mut sync.commands, command),
-            (Event::Command(command), None) => push_tight(&mut decoded.commands, command),
-            (Event::SyncStart(head), _) => sync = Some(head),
-            (Event::SyncEnd { extra }, open) => {
+    reader.read_header()?;
+    let mut commands = Vec::new();
+    let mut sync: Option<Box<Sync>> = None;
+    while let Some(built) = reader.built()? {
+        match (built, &mut sync) {
+            (Built::Command(command), Some(sync)) => push_tight(&mut sync.commands, command),
+            (Built::Command(command), None) => push_tight(&mut commands, command),
+            (Built::SyncStart(head), _) => sync = Some(head),
+            (Built::SyncEnd(extra), open) => {
                 if let Some(mut sync) = open.take() {
                     sync.extra = join(sync.extra, extra);
-                    decoded.commands.push(Command::Sync(sync));
+                    push_tight(&mut commands, Command::Sync(sync));
                 }
             }
         }
     }
-    decoded.is_final = reader.is_final();
-    decoded.extra = reader.builder.extra.take();
-    Ok(decoded)
+    let hdr = reader.builder.hdr.take().ok_or_else(|| reader.no_header())?;
+    let mut message = Message::new(hdr);
+    message.commands = commands;
+    message.is_final = reader.is_final();
+    message.extra = reader.builder.extra.take();
+    Ok(message)
 }
 
 fn join(first: Extra, second: Extra) -> Extra {

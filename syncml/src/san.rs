@@ -248,7 +248,7 @@ impl ServerAlert {
                     let cmd_id = u32::try_from(message.commands.len()).unwrap_or(u32::MAX).saturating_add(1);
                     let mut alert = Alert::new(cmd_id, sync.code);
                     alert.items.push(item);
-                    message.commands.push(Command::Alert(alert));
+                    message.commands.push(Command::Alert(Box::new(alert)));
                 }
             }
         }
@@ -289,9 +289,8 @@ impl ServerAlert {
             Version::V1_2 => 12,
         };
         for command in &message.commands {
-            let Command::Alert(Alert { code: Some(code @ AlertCode(206..=210)), items, .. }) = command else {
-                return None;
-            };
+            let Command::Alert(asked) = command else { return None };
+            let Alert { code: Some(code @ AlertCode(206..=210)), items, .. } = &**asked else { return None };
             for item in items {
                 let name = item.meta.as_ref().and_then(|meta| meta.type_.as_deref()).unwrap_or_default();
                 let content_type = content_type_number(name).unwrap_or(0);

@@ -9,6 +9,9 @@ pub(crate) struct Entry {
     pub(crate) page: Page,
     pub(crate) token: u8,
     pub(crate) since: Version,
+    /// `<Name>` and `</Name>`.
+    #[cfg(feature = "xml")]
+    pub(crate) tags: (&'static str, &'static str),
 }
 
 macro_rules! elements {
@@ -20,6 +23,8 @@ macro_rules! elements {
 
         const ENTRIES: &[Entry] = &[ $( $( Entry {
             tag: Tag::$tag, name: $name, page: Page::$page, token: $token, since: Version::$since,
+            #[cfg(feature = "xml")]
+            tags: (concat!("<", $name, ">"), concat!("</", $name, ">")),
         }, )* )* ];
 
         impl Tag {
@@ -108,8 +113,7 @@ impl Tag {
     /// The element with this token.
     #[cfg(feature = "wbxml")]
     pub(crate) fn by_token(page: Page, token: u8) -> Option<Tag> {
-        let row = index(BY_TOKEN.get(slot(page)?)?.get(usize::from(token & 0x3F))?)?;
-        ENTRIES.get(row).map(|entry| entry.tag)
+        *BY_TOKEN.get(slot(page)?)?.get(usize::from(token & 0x3F))?
     }
 
     /// The element with this name; case counts, as in every implementation met.
@@ -134,7 +138,7 @@ const SLOTS: usize = 256;
 const NONE: u8 = u8::MAX;
 
 #[cfg(feature = "wbxml")]
-static BY_TOKEN: [[u8; 64]; 3] = by_token();
+static BY_TOKEN: [[Option<Tag>; 64]; 3] = by_token();
 static BY_NAME: [[u8; SLOTS]; 3] = by_name();
 
 const fn slot(page: Page) -> Option<usize> {
@@ -164,14 +168,14 @@ const fn hash(name: &[u8]) -> usize {
 }
 
 #[cfg(feature = "wbxml")]
-const fn by_token() -> [[u8; 64]; 3] {
-    let mut table = [[NONE; 64]; 3];
+const fn by_token() -> [[Option<Tag>; 64]; 3] {
+    let mut table = [[None; 64]; 3];
     let mut row = 0;
     while row < ENTRIES.len() {
         if let Some(page) = slot(ENTRIES[row].page) {
             let cell = &mut table[page][ENTRIES[row].token as usize];
-            if *cell == NONE {
-                *cell = row as u8;
+            if cell.is_none() {
+                *cell = Some(ENTRIES[row].tag);
             }
         }
         row += 1;

@@ -19,7 +19,7 @@ use bytes::Bytes;
 /// let mut writer = Writer::new(Encoding::Wbxml, Version::V1_2, 1_000);
 /// writer.header(&SyncHdr::new(Version::V1_2, "1", 1, Target::new("http://s/x"), Source::new("IMEI:1")))?;
 /// let alert = Alert::new(1, AlertCode::NEXT_MESSAGE);
-/// writer.command(&Command::Alert(alert))?;
+/// writer.command(&Command::Alert(alert.into()))?;
 /// assert!(writer.left() > 800);
 /// let message = writer.finish(true);
 /// assert!(message.len() < 100);

@@ -448,7 +448,7 @@ fn nothing_of_an_unproved_server_is_executed() {
     let (client, request) = hello(client.receive(&pair.client, &pair.read(&answer), None).unwrap());
     let (answer, _) = pair.serve(&mut session, &request, None);
     let mut message = pair.read(&answer);
-    message.commands.push(syncml::Command::Alert(syncml::Alert::new(9, syncml::AlertCode::SLOW)));
+    message.commands.push(syncml::Command::Alert(Box::new(syncml::Alert::new(9, syncml::AlertCode::SLOW))));
     let known = verifier("srv", "server's");
     let check = ServerCheck {
         name: "srv",

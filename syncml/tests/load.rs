@@ -75,7 +75,7 @@ fn a_busy_server_takes_changes_and_sends_its_own_later() {
     let mut refused = false;
     let answer = peer.say(&(sync(&item("Add", 2, "a")) + "<Final/>"), |ex, ask| {
         take(ex, ask);
-        refused |= ex.send(Command::Alert(Alert::new(0, AlertCode::TWO_WAY)), vec![1]).is_err();
+        refused |= ex.send(Command::Alert(Box::new(Alert::new(0, AlertCode::TWO_WAY))), vec![1]).is_err();
     });
     assert_eq!((codes(&answer)[0].1, answers(&answer)), (101, vec![200, 200]));
     assert!(refused && !answer.is_final);

@@ -79,7 +79,7 @@ impl End {
             item.meta = Some(Box::new(meta));
             let mut alert = Alert::new(0, AlertCode::SLOW);
             alert.items.push(item);
-            self.alerted = ex.send(Command::Alert(alert), b"alert".to_vec()).is_ok();
+            self.alerted = ex.send(Command::Alert(Box::new(alert)), b"alert".to_vec()).is_ok();
         }
         self.alerted
     }

@@ -93,7 +93,7 @@ fn the_message_form_of_1_1() {
     }
     // Any other message is no alert.
     let mut other = message.clone();
-    other.commands.push(syncml::Command::Alert(syncml::Alert::new(9, AlertCode::TWO_WAY)));
+    other.commands.push(syncml::Command::Alert(syncml::Alert::new(9, AlertCode::TWO_WAY).into()));
     assert_eq!(ServerAlert::from_message(&other), None);
     other.commands.clear();
     assert_eq!(ServerAlert::from_message(&other), None);
@@ -222,7 +222,7 @@ fn threat_n1_alerts_that_set_nothing_off_are_counted() {
     cred.data = Bytes::from_static(b"c3J2Ondyb25n");
     message.hdr.cred = Some(Box::new(cred));
     assert_eq!(take(&message), Dropped::Digest);
-    message.commands.push(syncml::Command::Alert(syncml::Alert::new(9, AlertCode::TWO_WAY)));
+    message.commands.push(syncml::Command::Alert(Box::new(syncml::Alert::new(9, AlertCode::TWO_WAY))));
     assert_eq!(take(&message), Dropped::NotAnAlert);
     // "srv:secret" in basic.
     message.commands.pop();
@@ -240,7 +240,9 @@ fn a_session_id_is_known_in_hex_and_in_decimal() {
         assert!(!alert.is_session(text), "{text}");
     }
     let mut message = alert.to_message(Version::V1_1, "/", &[]);
-    message.commands.push(syncml::Command::Alert(syncml::Alert::new(1, AlertCode::TWO_WAY_BY_SERVER)));
+    message
+        .commands
+        .push(syncml::Command::Alert(Box::new(syncml::Alert::new(1, AlertCode::TWO_WAY_BY_SERVER))));
     message.hdr.session_id = "AB".into();
     assert_eq!(ServerAlert::from_message(&message).unwrap().session_id, 0xAB);
     message.hdr.session_id = "Funambol-1234567890".into();

@@ -19,7 +19,7 @@ fn hdr() -> SyncHdr {
 }
 
 fn status(cmd_id: u32) -> Command {
-    Command::Status(Status::new(cmd_id, 1, cmd_id, CommandName::Replace, StatusCode::OK))
+    Command::Status(Status::new(cmd_id, 1, cmd_id, CommandName::Replace, StatusCode::OK).into())
 }
 
 fn add(cmd_id: u32, data: &[u8]) -> Command {
@@ -29,7 +29,7 @@ fn add(cmd_id: u32, data: &[u8]) -> Command {
     let mut change = Change::default();
     change.cmd_id = cmd_id;
     change.items = vec![item];
-    Command::Add(change)
+    Command::Add(change.into())
 }
 
 fn sync() -> Sync {
@@ -51,8 +51,11 @@ fn what_is_written_in_steps_equals_the_whole() {
         let mut whole = Message::new(hdr());
         let mut inner = sync();
         inner.commands = vec![add(2, b"a < b"), status(3)];
-        whole.commands =
-            vec![status(1), Command::Sync(inner), Command::Alert(Alert::new(9, AlertCode::NEXT_MESSAGE))];
+        whole.commands = vec![
+            status(1),
+            Command::Sync(inner.into()),
+            Command::Alert(Alert::new(9, AlertCode::NEXT_MESSAGE).into()),
+        ];
         whole.is_final = true;
 
         let mut writer = Writer::new(encoding, Version::V1_2, 10_000);

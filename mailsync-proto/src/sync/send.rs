@@ -422,7 +422,7 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         if !self.open_sync(index, None) {
             return Went::Full;
         }
-        match self.ex.send(Command::Delete(change), tag(index, item, kind)) {
+        match self.ex.send(Command::Delete(Box::new(change)), tag(index, item, kind)) {
             Ok(()) => {
                 self.went(index, kind);
                 Went::Sent

@@ -3,8 +3,8 @@
 
 mod commands;
 mod crash;
-mod login;
 mod hierarchy;
+mod login;
 mod mail;
 mod model;
 mod modes;

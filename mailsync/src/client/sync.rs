@@ -143,11 +143,8 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         progress.scanned(&store.local, &found);
     }
     let http = Http::new(options.ca.as_deref(), config.limits.message_bytes)?;
-    let plans: Vec<Plan> = options
-        .stores
-        .iter()
-        .map(|store| Plan::new(&store.local, &store.remote, options.mode))
-        .collect();
+    let plans: Vec<Plan> =
+        options.stores.iter().map(|store| Plan::new(&store.local, &store.remote, options.mode)).collect();
     let mut report = Report::new(options.stores.iter().map(|s| StoreReport::new(&s.local)).collect());
     let recorder = match &options.record {
         Some(path) => {

@@ -11,11 +11,14 @@ use bytes::Bytes;
 
 /// A structure with a content model. The commands inside `Sync` and `Nest` are the builder's.
 pub(crate) trait Content {
+    /// Octets that it takes, what it owns left out.
+    const SIZE: usize;
+
     /// The child's shape, if it is one.
     fn child(tag: Tag) -> Option<Shape>;
     /// The first mandatory child whose bit is not set.
     fn missing(seen: u64) -> Option<Tag>;
-    fn text(&mut self, tag: Tag, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
+    fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
     fn attach(&mut self, tag: Tag, frame: Frame);
     /// Where unknown children are kept, if they can be.
     fn extra_mut(&mut self) -> Option<&mut Extra>;
@@ -54,6 +57,8 @@ macro_rules! content {
         $type:ident { $( $tag:ident: $($field:ident).+ $(via $via:ident)? ),* $(,)? } $(+ $extra:ident)?
     )*) => { $(
         impl Content for $type {
+            const SIZE: usize = size_of::<$type>();
+
             fn child(tag: Tag) -> Option<Shape> {
                 let mut position = 0_u8;
                 $(
@@ -78,7 +83,7 @@ macro_rules! content {
                 None
             }
 
-            fn text(&mut self, tag: Tag, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
+            fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
                 match tag {
                     $( Tag::$tag => <content!(@via $($via)?) as Via<_>>::text(&mut self.$($field).+, text, input), )*
                     _ => Err(Bad("not a child")),
@@ -195,6 +200,8 @@ content! {
 
 /// Large structures are boxed while they are open.
 impl<T: Content> Content for Box<T> {
+    const SIZE: usize = T::SIZE;
+
     fn child(tag: Tag) -> Option<Shape> {
         T::child(tag)
     }
@@ -203,7 +210,7 @@ impl<T: Content> Content for Box<T> {
         T::missing(seen)
     }
 
-    fn text(&mut self, tag: Tag, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
+    fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
         (**self).text(tag, text, input)
     }
 
@@ -226,6 +233,8 @@ impl<T: Content> Content for Box<T> {
 
 /// Before 1.2 position alone groups the entries of a `CTCap`.
 impl Content for FlatCtCap {
+    const SIZE: usize = size_of::<FlatCtCap>();
+
     fn child(tag: Tag) -> Option<Shape> {
         let known = matches!(
             tag,
@@ -246,7 +255,7 @@ impl Content for FlatCtCap {
         None
     }
 
-    fn text(&mut self, tag: Tag, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
+    fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
         let mut value = Box::<str>::default();
         value.text(text, input)?;
         let entry = match tag {
@@ -311,19 +320,19 @@ fn open_command<'c, S: Sink>(
     sink: &mut S,
 ) -> Result<Option<&'c [Command]>, EncodeError> {
     match command {
-        Command::Add(c) => emit(c, Tag::Add, sink)?,
-        Command::Copy(c) => emit(c, Tag::Copy, sink)?,
-        Command::Delete(c) => emit(c, Tag::Delete, sink)?,
-        Command::Move(c) => emit(c, Tag::Move, sink)?,
-        Command::Replace(c) => emit(c, Tag::Replace, sink)?,
-        Command::Alert(c) => emit(c, Tag::Alert, sink)?,
-        Command::Exec(c) => emit(c, Tag::Exec, sink)?,
-        Command::Get(c) => emit(c, Tag::Get, sink)?,
-        Command::Put(c) => emit(c, Tag::Put, sink)?,
-        Command::Map(c) => emit(c, Tag::Map, sink)?,
-        Command::Results(c) => emit(c, Tag::Results, sink)?,
-        Command::Search(c) => emit(c, Tag::Search, sink)?,
-        Command::Status(c) => emit(c, Tag::Status, sink)?,
+        Command::Add(c) => emit(&**c, Tag::Add, sink)?,
+        Command::Copy(c) => emit(&**c, Tag::Copy, sink)?,
+        Command::Delete(c) => emit(&**c, Tag::Delete, sink)?,
+        Command::Move(c) => emit(&**c, Tag::Move, sink)?,
+        Command::Replace(c) => emit(&**c, Tag::Replace, sink)?,
+        Command::Alert(c) => emit(&**c, Tag::Alert, sink)?,
+        Command::Exec(c) => emit(&**c, Tag::Exec, sink)?,
+        Command::Get(c) => emit(&**c, Tag::Get, sink)?,
+        Command::Put(c) => emit(&**c, Tag::Put, sink)?,
+        Command::Map(c) => emit(&**c, Tag::Map, sink)?,
+        Command::Results(c) => emit(&**c, Tag::Results, sink)?,
+        Command::Search(c) => emit(&**c, Tag::Search, sink)?,
+        Command::Status(c) => emit(&**c, Tag::Status, sink)?,
         Command::Unknown(element) => sink.element(element)?,
         Command::Atomic(c) => {
             sink.open(Tag::Atomic);

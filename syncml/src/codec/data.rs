@@ -23,12 +23,12 @@ pub(crate) enum DataBuild {
 }
 
 impl DataBuild {
-    /// The frame for a child that can be typed, if it is one and nothing stands in its way.
-    pub(crate) fn typed_child(&self, tag: Tag) -> Option<Frame> {
+    /// What makes the frame for a child that can be typed, if it is one and nothing stands in its way.
+    pub(crate) fn typed_child(&self, tag: Tag) -> Option<fn() -> Frame> {
         match (self, tag) {
-            (DataBuild::Empty, Tag::Anchor) => Some(Anchor::blank()),
-            (DataBuild::Empty, Tag::DevInf) => Some(Frame::DevInf(Box::default())),
-            (DataBuild::Empty | DataBuild::Properties(_), Tag::Property) => Some(Property::blank()),
+            (DataBuild::Empty, Tag::Anchor) => Some(Anchor::blank),
+            (DataBuild::Empty, Tag::DevInf) => Some(|| Frame::DevInf(Box::default())),
+            (DataBuild::Empty | DataBuild::Properties(_), Tag::Property) => Some(Property::blank),
             _ => None,
         }
     }
@@ -39,22 +39,22 @@ impl DataBuild {
             Frame::Anchor(anchor) if matches!(self, DataBuild::Empty) => *self = DataBuild::Anchor(anchor),
             Frame::DevInf(devinf) if matches!(self, DataBuild::Empty) => *self = DataBuild::DevInf(devinf),
             Frame::Property(property) => match self {
-                DataBuild::Properties(all) => push_tight(all, property),
-                _ => *self = DataBuild::Properties(vec![property]),
+                DataBuild::Properties(all) => push_tight(all, *property),
+                _ => *self = DataBuild::Properties(vec![*property]),
             },
-            Frame::Unknown(element) => self.add(Node::Element(element)),
+            Frame::Unknown(element) => self.add(Node::Element(*element)),
             _ => {}
         }
     }
 
     /// Takes text that stood before a child, between two, or after the last. White space around typed markup
     /// is only layout.
-    pub(crate) fn text(&mut self, text: Gathered<'_>, input: &Bytes, beside_typed: bool) {
+    pub(crate) fn text(&mut self, mut text: Gathered<'_>, input: &Bytes, beside_typed: bool) {
         let octets = text.as_slice();
         let layout =
             is_blank(octets) && (beside_typed || !matches!(self, DataBuild::Markup(_) | DataBuild::Empty));
         if !layout && !octets.is_empty() {
-            self.add(Node::Text(text.into_bytes(input)));
+            self.add(Node::Text(text.take_bytes(input)));
         }
     }
 

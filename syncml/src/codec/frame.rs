@@ -4,162 +4,51 @@ use super::data::DataBuild;
 use crate::model::*;
 use crate::tables::Tag;
 
-/// Something that is open, filled child by child.
+/// Something that is open, filled child by child. The large ones are boxed: a frame moves at every start and end.
 #[derive(Debug)]
 pub(crate) enum Frame {
     /// `SyncML`.
     Root,
     /// `SyncBody`.
     Body,
-    Hdr(SyncHdr),
+    Hdr(Box<SyncHdr>),
     Target(Target),
     Source(Source),
     Parent(Parent),
-    Filter(Filter),
-    Field(Field),
-    Record(Record),
+    Filter(Box<Filter>),
+    Field(Box<Field>),
+    Record(Box<Record>),
     Cred(Cred),
-    Chal(Chal),
-    Meta(Meta),
+    Chal(Box<Chal>),
+    Meta(Box<Meta>),
     Anchor(Anchor),
     Mem(Mem),
-    Item(Item),
+    Item(Box<Item>),
     Data(DataBuild),
-    Change(Change),
-    Alert(Alert),
-    Exec(Exec),
-    Get(Get),
-    Results(Results),
-    Map(Map),
-    MapItem(MapItem),
-    Search(Search),
-    Status(Status),
-    Sync(Sync),
-    Nest(Nest),
+    Change(Box<Change>),
+    Alert(Box<Alert>),
+    Exec(Box<Exec>),
+    Get(Box<Get>),
+    Results(Box<Results>),
+    Map(Box<Map>),
+    MapItem(Box<MapItem>),
+    Search(Box<Search>),
+    Status(Box<Status>),
+    Sync(Box<Sync>),
+    Nest(Box<Nest>),
     DevInf(Box<DevInf>),
     DataStore(Box<DataStore>),
     CtType(CtType),
     DsMem(DsMem),
     SyncCap(SyncCap),
-    CtCap(CtCap),
+    CtCap(Box<CtCap>),
     FlatCtCap(FlatCtCap),
-    Property(Property),
-    PropParam(PropParam),
-    FilterCap(FilterCap),
+    Property(Box<Property>),
+    PropParam(Box<PropParam>),
+    FilterCap(Box<FilterCap>),
     Ext(Ext),
     /// An element kept as it came.
-    Unknown(Element),
-}
-
-/// `SourceParent` and `TargetParent`: a `LocURI` alone.
-#[derive(Debug, Default)]
-pub(crate) struct Parent {
-    pub(crate) loc_uri: Box<str>,
-}
-
-/// A structure of the model that a frame can hold.
-pub(crate) trait Framed: Sized {
-    fn blank() -> Frame;
-    fn from_frame(frame: Frame) -> Option<Self>;
-}
-
-macro_rules! framed {
-    ($( $type:ident = $variant:ident $blank:expr ),* $(,)?) => { $(
-        impl Framed for $type {
-            fn blank() -> Frame { Frame::$variant($blank) }
-            fn from_frame(frame: Frame) -> Option<Self> {
-                match frame { Frame::$variant(value) => Some(value), _ => None }
-            }
-        }
-    )* };
-}
-
-framed! {
-    Target = Target Target::default(), Source = Source Source::default(), Parent = Parent Parent::default(),
-    Filter = Filter Filter::default(), Field = Field Field::default(), Record = Record Record::default(),
-    Cred = Cred Cred::default(), Chal = Chal Chal::default(), Meta = Meta Meta::default(),
-    Anchor = Anchor Anchor::default(), Mem = Mem Mem::default(), Item = Item Item::default(),
-    MapItem = MapItem MapItem::default(), CtType = CtType CtType::default(), DsMem = DsMem DsMem::default(),
-    SyncCap = SyncCap SyncCap::default(), CtCap = CtCap CtCap::default(),
-    FlatCtCap = FlatCtCap FlatCtCap::default(), Property = Property Property::default(),
-    PropParam = PropParam PropParam::default(), FilterCap = FilterCap FilterCap::default(),
-    Ext = Ext Ext::default(),
-}
-
-impl Framed for DataStore {
-    fn blank() -> Frame {
-        Frame::DataStore(Box::default())
-    }
-
-    fn from_frame(frame: Frame) -> Option<Self> {
-        match frame {
-            Frame::DataStore(value) => Some(*value),
-            _ => None,
-        }
-    }
-}
-
-/// The frame that a command's start tag opens.
-pub(crate) fn command_frame(tag: Tag) -> Option<Frame> {
-    Some(match tag {
-        Tag::Add | Tag::Copy | Tag::Delete | Tag::Move | Tag::Replace => Frame::Change(Change::default()),
-        Tag::Alert => Frame::Alert(Alert::default()),
-        Tag::Atomic | Tag::Sequence => Frame::Nest(Nest::default()),
-        Tag::Exec => Frame::Exec(Exec::default()),
-        Tag::Get | Tag::Put => Frame::Get(Get::default()),
-        Tag::Map => Frame::Map(Map::default()),
-        Tag::Results => Frame::Results(Results::default()),
-        Tag::Search => Frame::Search(Search::default()),
-        Tag::Status => Frame::Status(blank_status()),
-        Tag::Sync => Frame::Sync(Sync::default()),
-        _ => return None,
-    })
-}
-
-/// The command that a finished frame is, or the frame again.
-#[expect(clippy::result_large_err, reason = "the frame goes on to its parent")]
-pub(crate) fn into_command(tag: Tag, frame: Frame) -> Result<Command, Frame> {
-    Ok(match (tag, frame) {
-        (Tag::Add, Frame::Change(c)) => Command::Add(c),
-        (Tag::Copy, Frame::Change(c)) => Command::Copy(c),
-        (Tag::Delete, Frame::Change(c)) => Command::Delete(c),
-        (Tag::Move, Frame::Change(c)) => Command::Move(c),
-        (Tag::Replace, Frame::Change(c)) => Command::Replace(c),
-        (_, Frame::Alert(c)) => Command::Alert(c),
-        (Tag::Atomic, Frame::Nest(c)) => Command::Atomic(c),
-        (Tag::Sequence, Frame::Nest(c)) => Command::Sequence(c),
-        (_, Frame::Exec(c)) => Command::Exec(c),
-        (Tag::Get, Frame::Get(c)) => Command::Get(c),
-        (Tag::Put, Frame::Get(c)) => Command::Put(c),
-        (_, Frame::Map(c)) => Command::Map(c),
-        (_, Frame::Results(c)) => Command::Results(c),
-        (_, Frame::Search(c)) => Command::Search(c),
-        (_, Frame::Status(c)) => Command::Status(c),
-        (_, Frame::Sync(c)) => Command::Sync(c),
-        (_, frame) => return Err(frame),
-    })
-}
-
-pub(crate) fn blank_hdr() -> SyncHdr {
-    SyncHdr {
-        ver_dtd: Box::default(),
-        ver_proto: Box::default(),
-        session_id: Box::default(),
-        msg_id: 0,
-        target: Target::default(),
-        source: Source::default(),
-        resp_uri: None,
-        no_resp: false,
-        cred: None,
-        meta: None,
-        extra: None,
-    }
-}
-
-fn blank_status() -> Status {
-    let mut status = Status::new(0, 0, 0, CommandName::SyncHdr, StatusCode(0));
-    status.msg_ref = None;
-    status
+    Unknown(Box<Element>),
 }
 
 /// Does something with whichever structure a frame holds.
@@ -206,3 +95,134 @@ macro_rules! on_content {
     };
 }
 pub(crate) use on_content;
+
+/// `SourceParent` and `TargetParent`: a `LocURI` alone.
+#[derive(Debug, Default)]
+pub(crate) struct Parent {
+    pub(crate) loc_uri: Box<str>,
+}
+
+/// A structure of the model that a frame can hold.
+pub(crate) trait Framed: Sized {
+    fn blank() -> Frame;
+    fn from_frame(frame: Frame) -> Option<Self>;
+
+    /// Without a copy where the frame holds a box.
+    fn boxed_from_frame(frame: Frame) -> Option<Box<Self>> {
+        Self::from_frame(frame).map(Box::new)
+    }
+}
+
+macro_rules! framed {
+    ($( $type:ident ),* ; boxed $( $boxed:ident ),* $(,)?) => {
+        $(
+            impl Framed for $type {
+                fn blank() -> Frame { Frame::$type(Default::default()) }
+                fn from_frame(frame: Frame) -> Option<Self> {
+                    match frame { Frame::$type(value) => Some(value), _ => None }
+                }
+            }
+        )*
+        $(
+            impl Framed for $boxed {
+                fn blank() -> Frame { Frame::$boxed(Default::default()) }
+                fn from_frame(frame: Frame) -> Option<Self> {
+                    match frame { Frame::$boxed(value) => Some(*value), _ => None }
+                }
+                fn boxed_from_frame(frame: Frame) -> Option<Box<Self>> {
+                    match frame { Frame::$boxed(value) => Some(value), _ => None }
+                }
+            }
+        )*
+    };
+}
+
+framed! {
+    Target, Source, Parent, Cred, Anchor, Mem, CtType, DsMem, SyncCap, FlatCtCap, Ext;
+    boxed Filter, Field, Record, Chal, Meta, Item, MapItem, DataStore, CtCap, Property, PropParam, FilterCap,
+}
+
+/// Whether a start tag opens a command.
+pub(crate) fn is_command(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag::Add
+            | Tag::Alert
+            | Tag::Atomic
+            | Tag::Copy
+            | Tag::Delete
+            | Tag::Exec
+            | Tag::Get
+            | Tag::Map
+            | Tag::Move
+            | Tag::Put
+            | Tag::Replace
+            | Tag::Results
+            | Tag::Search
+            | Tag::Sequence
+            | Tag::Status
+            | Tag::Sync
+    )
+}
+
+/// The frame that a command's start tag opens.
+pub(crate) fn command_frame(tag: Tag) -> Option<Frame> {
+    Some(match tag {
+        Tag::Add | Tag::Copy | Tag::Delete | Tag::Move | Tag::Replace => Frame::Change(Box::default()),
+        Tag::Alert => Frame::Alert(Box::default()),
+        Tag::Atomic | Tag::Sequence => Frame::Nest(Box::default()),
+        Tag::Exec => Frame::Exec(Box::default()),
+        Tag::Get | Tag::Put => Frame::Get(Box::default()),
+        Tag::Map => Frame::Map(Box::default()),
+        Tag::Results => Frame::Results(Box::default()),
+        Tag::Search => Frame::Search(Box::default()),
+        Tag::Status => Frame::Status(Box::new(blank_status())),
+        Tag::Sync => Frame::Sync(Box::default()),
+        _ => return None,
+    })
+}
+
+/// The command that a finished frame is, or the frame again.
+pub(crate) fn into_command(tag: Tag, frame: Frame) -> Result<Command, Frame> {
+    Ok(match (tag, frame) {
+        (Tag::Add, Frame::Change(c)) => Command::Add(c),
+        (Tag::Copy, Frame::Change(c)) => Command::Copy(c),
+        (Tag::Delete, Frame::Change(c)) => Command::Delete(c),
+        (Tag::Move, Frame::Change(c)) => Command::Move(c),
+        (Tag::Replace, Frame::Change(c)) => Command::Replace(c),
+        (_, Frame::Alert(c)) => Command::Alert(c),
+        (Tag::Atomic, Frame::Nest(c)) => Command::Atomic(c),
+        (Tag::Sequence, Frame::Nest(c)) => Command::Sequence(c),
+        (_, Frame::Exec(c)) => Command::Exec(c),
+        (Tag::Get, Frame::Get(c)) => Command::Get(c),
+        (Tag::Put, Frame::Get(c)) => Command::Put(c),
+        (_, Frame::Map(c)) => Command::Map(c),
+        (_, Frame::Results(c)) => Command::Results(c),
+        (_, Frame::Search(c)) => Command::Search(c),
+        (_, Frame::Status(c)) => Command::Status(c),
+        (_, Frame::Sync(c)) => Command::Sync(c),
+        (_, frame) => return Err(frame),
+    })
+}
+
+pub(crate) fn blank_hdr() -> SyncHdr {
+    SyncHdr {
+        ver_dtd: Box::default(),
+        ver_proto: Box::default(),
+        session_id: Box::default(),
+        msg_id: 0,
+        target: Target::default(),
+        source: Source::default(),
+        resp_uri: None,
+        no_resp: false,
+        cred: None,
+        meta: None,
+        extra: None,
+    }
+}
+
+fn blank_status() -> Status {
+    let mut status = Status::new(0, 0, 0, CommandName::SyncHdr, StatusCode(0));
+    status.msg_ref = None;
+    status
+}

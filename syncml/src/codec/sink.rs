@@ -172,19 +172,29 @@ pub(crate) struct Out {
 
 impl Out {
     pub(crate) fn new(ceiling: usize) -> Self {
-        Out { buf: Vec::new(), ceiling, over: 0 }
+        Out { buf: Vec::with_capacity(ceiling.min(512)), ceiling, over: 0 }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        if self.over == 0 && self.ceiling.saturating_sub(self.buf.len()) >= bytes.len() {
+        if self.has_room(bytes.len()) {
             self.buf.extend_from_slice(bytes);
         } else {
             self.over = self.over.saturating_add(bytes.len());
         }
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self, byte: u8) {
-        self.push(&[byte]);
+        if self.has_room(1) {
+            self.buf.push(byte);
+        } else {
+            self.over = self.over.saturating_add(1);
+        }
+    }
+
+    fn has_room(&self, octets: usize) -> bool {
+        self.over == 0 && self.ceiling.saturating_sub(self.buf.len()) >= octets
     }
 
     /// Octets written, those above the ceiling included.

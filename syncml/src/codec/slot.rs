@@ -42,7 +42,7 @@ pub(crate) trait Slot {
     const MANY: bool = false;
     const REQUIRED: bool = false;
 
-    fn text(&mut self, _: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+    fn text(&mut self, _: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
         Err(Bad("text where elements belong"))
     }
 
@@ -58,7 +58,7 @@ pub(crate) trait Via<F> {
     const MANY: bool;
     const REQUIRED: bool;
 
-    fn text(field: &mut F, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
+    fn text(field: &mut F, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
     fn attach(field: &mut F, frame: Frame);
     fn emit<S: Sink>(field: &F, tag: Tag, sink: &mut S) -> Result<(), EncodeError>;
 }
@@ -71,7 +71,7 @@ impl<F: Slot> Via<F> for Plain {
     const MANY: bool = F::MANY;
     const REQUIRED: bool = F::REQUIRED;
 
-    fn text(field: &mut F, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
+    fn text(field: &mut F, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
         field.text(text, input)
     }
 
@@ -99,12 +99,18 @@ fn str_of<'t>(text: &'t Gathered<'_>) -> Result<&'t str, Bad> {
 }
 
 fn number(text: &Gathered<'_>) -> Result<u64, Bad> {
-    let digits = str_of(text)?.trim_matches([' ', '\t', '\r', '\n']);
-    let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-    if !all_digits {
+    let digits = text.as_slice().trim_ascii();
+    if digits.is_empty() {
         return Err(Bad("not a number"));
     }
-    digits.parse().map_err(|_| Bad("a number too large"))
+    digits.iter().try_fold(0_u64, |value, octet| {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            return Err(Bad("not a number"));
+        }
+        let value = value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit)));
+        value.ok_or(Bad("a number too large"))
+    })
 }
 
 fn narrow<N: TryFrom<u64>>(text: &Gathered<'_>) -> Result<N, Bad> {
@@ -114,8 +120,8 @@ fn narrow<N: TryFrom<u64>>(text: &Gathered<'_>) -> Result<N, Bad> {
 impl Slot for Box<str> {
     const REQUIRED: bool = true;
 
-    fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        *self = str_of(&text)?.into();
+    fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+        *self = str_of(text)?.into();
         Ok(())
     }
 
@@ -125,8 +131,8 @@ impl Slot for Box<str> {
 }
 
 impl Slot for Option<Box<str>> {
-    fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        *self = Some(str_of(&text)?.into());
+    fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+        *self = Some(str_of(text)?.into());
         Ok(())
     }
 
@@ -138,8 +144,8 @@ impl Slot for Option<Box<str>> {
 impl Slot for Vec<Box<str>> {
     const MANY: bool = true;
 
-    fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        push_tight(self, str_of(&text)?.into());
+    fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+        push_tight(self, str_of(text)?.into());
         Ok(())
     }
 
@@ -153,8 +159,8 @@ macro_rules! numbers {
         impl Slot for $type {
             const REQUIRED: bool = true;
 
-            fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-                *self = narrow(&text)?;
+            fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+                *self = narrow(text)?;
                 Ok(())
             }
 
@@ -164,8 +170,8 @@ macro_rules! numbers {
         }
 
         impl Slot for Option<$type> {
-            fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-                *self = Some(narrow(&text)?);
+            fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+                *self = Some(narrow(text)?);
                 Ok(())
             }
 
@@ -181,8 +187,8 @@ numbers!(u32, u64);
 impl Slot for Vec<u32> {
     const MANY: bool = true;
 
-    fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        push_tight(self, narrow(&text)?);
+    fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+        push_tight(self, narrow(text)?);
         Ok(())
     }
 
@@ -194,8 +200,8 @@ impl Slot for Vec<u32> {
 impl Slot for StatusCode {
     const REQUIRED: bool = true;
 
-    fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        *self = StatusCode(narrow(&text)?);
+    fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+        *self = StatusCode(narrow(text)?);
         Ok(())
     }
 
@@ -205,8 +211,8 @@ impl Slot for StatusCode {
 }
 
 impl Slot for Option<AlertCode> {
-    fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        *self = Some(AlertCode(narrow(&text)?));
+    fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+        *self = Some(AlertCode(narrow(text)?));
         Ok(())
     }
 
@@ -218,8 +224,8 @@ impl Slot for Option<AlertCode> {
 impl Slot for CommandName {
     const REQUIRED: bool = true;
 
-    fn text(&mut self, text: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
-        *self = CommandName::parse(str_of(&text)?);
+    fn text(&mut self, text: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+        *self = CommandName::parse(str_of(text)?);
         Ok(())
     }
 
@@ -231,7 +237,7 @@ impl Slot for CommandName {
 impl Slot for bool {
     const KIND: Kind = Kind::Flag;
 
-    fn text(&mut self, _: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+    fn text(&mut self, _: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
         *self = true;
         Ok(())
     }
@@ -248,8 +254,8 @@ impl Slot for bool {
 impl Slot for Bytes {
     const REQUIRED: bool = true;
 
-    fn text(&mut self, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
-        *self = text.into_bytes(input);
+    fn text(&mut self, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
+        *self = text.take_bytes(input);
         Ok(())
     }
 
@@ -310,8 +316,8 @@ macro_rules! structures {
             const KIND: Kind = Kind::Frame(<$type>::blank);
 
             fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::from_frame(frame) {
-                    *self = Some(Box::new(value));
+                if let Some(value) = <$type>::boxed_from_frame(frame) {
+                    *self = Some(value);
                 }
             }
 
@@ -350,7 +356,7 @@ impl Via<Option<Box<str>>> for InLocUri {
     const MANY: bool = false;
     const REQUIRED: bool = false;
 
-    fn text(_: &mut Option<Box<str>>, _: Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
+    fn text(_: &mut Option<Box<str>>, _: &mut Gathered<'_>, _: &Bytes) -> Result<(), Bad> {
         Err(Bad("text where elements belong"))
     }
 
@@ -388,10 +394,10 @@ impl Via<Option<Bytes>> for Base64 {
     const MANY: bool = false;
     const REQUIRED: bool = false;
 
-    fn text(field: &mut Option<Bytes>, text: Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
+    fn text(field: &mut Option<Bytes>, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
         // An opaque nonce is decided when `Format` is known, at the end of its `Meta`.
         let decoded = if text.opaque { None } else { from_base64(text.as_slice()) };
-        *field = Some(decoded.unwrap_or_else(|| text.into_bytes(input)));
+        *field = Some(decoded.unwrap_or_else(|| text.take_bytes(input)));
         Ok(())
     }
 

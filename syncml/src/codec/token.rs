@@ -55,6 +55,19 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// The whole text of the element that has just begun, and its end, where nothing else is in it. Otherwise takes
+    /// nothing.
+    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
+        match self {
+            #[cfg(feature = "xml")]
+            Tokens::Xml(tokens) => tokens.whole_text(),
+            #[cfg(feature = "wbxml")]
+            Tokens::Wbxml(tokens) => tokens.whole_text(),
+            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+            Tokens::None(_) => None,
+        }
+    }
+
     /// Octets that string tables may still give.
     pub(crate) fn table_budget(&self) -> usize {
         match self {
@@ -122,6 +135,10 @@ impl<'a> Gathered<'a> {
         };
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.pieces, Pieces::None)
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         match &self.pieces {
             Pieces::None => &[],
@@ -138,9 +155,9 @@ impl<'a> Gathered<'a> {
         }
     }
 
-    /// The octets; a slice of `input` where they came in one piece.
-    pub(crate) fn into_bytes(self, input: &Bytes) -> Bytes {
-        match self.pieces {
+    /// The octets, which are taken; a slice of `input` where they came in one piece.
+    pub(crate) fn take_bytes(&mut self, input: &Bytes) -> Bytes {
+        match std::mem::take(&mut self.pieces) {
             Pieces::None => Bytes::new(),
             Pieces::One(bytes) => share(input, bytes),
             Pieces::Joined(bytes) => Bytes::from(bytes),

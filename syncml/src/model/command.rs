@@ -2,45 +2,45 @@
 
 use super::{AlertCode, Cred, Data, Element, Extra, Item, Meta, Source, Status, Target};
 
-/// One command.
+/// One command; boxed, so that a list of many is small and one goes from hand to hand cheaply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Command {
     /// A new object.
-    Add(Change),
+    Add(Box<Change>),
     /// A signal: sync type, next message, suspend, ...
-    Alert(Alert),
+    Alert(Box<Alert>),
     /// All or nothing.
-    Atomic(Nest),
+    Atomic(Box<Nest>),
     /// A copy of an object of the receiver.
-    Copy(Change),
+    Copy(Box<Change>),
     /// An object is gone.
-    Delete(Change),
+    Delete(Box<Change>),
     /// Run something.
-    Exec(Exec),
+    Exec(Box<Exec>),
     /// Read something.
-    Get(Get),
+    Get(Box<Get>),
     /// LUIDs for GUIDs.
-    Map(Map),
+    Map(Box<Map>),
     /// Another place for an object (1.2).
-    Move(Change),
+    Move(Box<Change>),
     /// Something without being asked.
-    Put(Put),
+    Put(Box<Put>),
     /// An object as it is now.
-    Replace(Change),
+    Replace(Box<Change>),
     /// The answer to `Get` or `Search`.
-    Results(Results),
+    Results(Box<Results>),
     /// A query.
-    Search(Search),
+    Search(Box<Search>),
     /// In this order.
-    Sequence(Nest),
+    Sequence(Box<Nest>),
     /// The answer to a command.
-    Status(Status),
+    Status(Box<Status>),
     /// Changes of one datastore.
-    Sync(Sync),
+    Sync(Box<Sync>),
     /// A command that the tables do not know.
-    Unknown(Element),
+    Unknown(Box<Element>),
 }
 
 /// The name of a command, as `Cmd` in a [`Status`] spells it.

@@ -155,7 +155,8 @@ fn of_alert(alert: &ServerAlert) -> Option<Wanted> {
 fn of_message(message: &Message) -> Option<Wanted> {
     let mut syncs = Vec::new();
     for command in &message.commands {
-        let Command::Alert(Alert { code: Some(code), items, .. }) = command else { return None };
+        let Command::Alert(alert) = command else { return None };
+        let Alert { code: Some(code), items, .. } = &**alert else { return None };
         let mode = code.asked_for()?;
         for item in items {
             let content_type = item.meta.as_ref().and_then(|meta| meta.type_.clone());

@@ -126,7 +126,7 @@ impl<'m> Exchange<'m> {
             _ => None,
         });
         let Some(cmd_id) = cmd_id else { return };
-        let name = Command::Unknown(element.clone()).name();
+        let name = Command::Unknown(Box::new(element.clone())).name();
         let silent = self.silent || child("NoResp", 0x1D).is_some();
         let slot = Slot { cmd: name, cmd_id, target: None, source: None, many: false, silent };
         self.answer(&slot, code);
@@ -156,7 +156,7 @@ impl<'m> Exchange<'m> {
             return;
         }
         let (kept, echo) = (Owed::keep(&status, many), Echo::keep(&status));
-        if self.write(Command::Status(status)).is_err() {
+        if self.write(Command::Status(Box::new(status))).is_err() {
             self.owe(kept);
             self.link.more.echoes.extend(echo);
         }
@@ -177,7 +177,7 @@ impl<'m> Exchange<'m> {
         if let Some(echo) = echo.and_then(|at| self.link.more.echoes.get(at)) {
             echo.restore(&mut status);
         }
-        match (self.write(Command::Status(status)), echo) {
+        match (self.write(Command::Status(Box::new(status))), echo) {
             (Err(_), _) => self.owe(owed),
             (Ok(_), Some(at)) => {
                 self.link.more.echoes.remove(at);
@@ -209,7 +209,7 @@ impl<'m> Exchange<'m> {
     pub(super) fn write_late(&mut self) {
         while let Some(owed) = self.link.more.late.first() {
             let status = owed.status();
-            if self.write(Command::Status(status)).is_err() {
+            if self.write(Command::Status(Box::new(status))).is_err() {
                 return;
             }
             self.link.more.late.remove(0);

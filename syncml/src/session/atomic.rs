@@ -114,9 +114,9 @@ impl<'m> Exchange<'m> {
     }
 
     fn octets(&mut self, statuses: &[(Status, bool)]) -> usize {
-        let sizes = statuses
-            .iter()
-            .map(|(status, _)| self.writer.measure(&Command::Status(status.clone())).unwrap_or(usize::MAX));
+        let sizes = statuses.iter().map(|(status, _)| {
+            self.writer.measure(&Command::Status(Box::new(status.clone()))).unwrap_or(usize::MAX)
+        });
         sizes.fold(0, usize::saturating_add)
     }
 }

@@ -166,7 +166,7 @@ impl<'m> Exchange<'m> {
         let code = Some(AlertCode::NO_END_OF_DATA);
         let alert = Alert { code, items: vec![item], ..Alert::default() };
         // Without room the peer learns it from the missing status.
-        if self.write(Command::Alert(alert)).is_ok() {
+        if self.write(Command::Alert(Box::new(alert))).is_ok() {
             self.spoke = true;
         }
     }

@@ -50,7 +50,7 @@ impl<'m> Exchange<'m> {
             items: vec![self.devinf_item(devinf)],
             ..Results::default()
         };
-        self.write(Command::Results(results)).map_err(|_| Full)?;
+        self.write(Command::Results(Box::new(results))).map_err(|_| Full)?;
         self.spoke = true;
         Ok(())
     }
@@ -64,7 +64,7 @@ impl<'m> Exchange<'m> {
             return Err(Full);
         }
         let results = Results { msg_ref: Some(asked.0), cmd_ref: asked.1, items, ..Results::default() };
-        self.write(Command::Results(results)).map_err(|_| Full)?;
+        self.write(Command::Results(Box::new(results))).map_err(|_| Full)?;
         self.spoke = true;
         Ok(())
     }
@@ -76,7 +76,7 @@ impl<'m> Exchange<'m> {
     pub fn put_devinf(&mut self, devinf: DevInf) -> Result<(), Full> {
         let meta = Some(Box::new(self.devinf_meta()));
         let put = Get { meta, items: vec![self.devinf_item(devinf)], ..Get::default() };
-        self.send(Command::Put(put), Vec::new())
+        self.send(Command::Put(Box::new(put)), Vec::new())
     }
 
     /// Asks for the peer's device information.
@@ -87,7 +87,7 @@ impl<'m> Exchange<'m> {
         let meta = Some(Box::new(self.devinf_meta()));
         let target = Some(Target::new(self.link.version.devinf_uri()));
         let get = Get { meta, items: vec![Item { target, ..Item::default() }], ..Get::default() };
-        self.send(Command::Get(get), Vec::new())
+        self.send(Command::Get(Box::new(get)), Vec::new())
     }
 
     fn devinf_meta(&self) -> Meta {
@@ -253,7 +253,7 @@ impl<'m> Exchange<'m> {
     }
 
     fn object_command(&self, cmd: &CommandName, item: Item) -> Command {
-        let mut change = Change::default();
+        let mut change = Box::<Change>::default();
         change.items.push(item);
         match cmd {
             CommandName::Add => Command::Add(change),
@@ -296,7 +296,7 @@ impl<'m> Exchange<'m> {
         let code = if self.ask_for_result { AlertCode::RESULT } else { AlertCode::NEXT_MESSAGE };
         let code = Some(code);
         let alert = Alert { code, items: vec![item], ..Alert::default() };
-        let _ = self.write(Command::Alert(alert));
+        let _ = self.write(Command::Alert(Box::new(alert)));
     }
 }
 

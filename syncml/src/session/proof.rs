@@ -146,7 +146,7 @@ fn strength(scheme: Scheme) -> u8 {
 /// The peer's answer to our header.
 pub(crate) fn header_status(message: &Message) -> Option<&Status> {
     message.commands.iter().find_map(|command| match command {
-        Command::Status(status) if status.cmd_ref == 0 => Some(status),
+        Command::Status(status) if status.cmd_ref == 0 => Some(&**status),
         _ => None,
     })
 }

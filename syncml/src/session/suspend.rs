@@ -143,7 +143,7 @@ impl<'m> Exchange<'m> {
             ..Item::default()
         };
         let alert = Alert { code: Some(AlertCode::SUSPEND), items: vec![item], ..Alert::default() };
-        self.send(Command::Alert(alert), Vec::new())?;
+        self.send(Command::Alert(Box::new(alert)), Vec::new())?;
         self.link.more.suspended = true;
         Ok(())
     }

@@ -138,8 +138,8 @@ impl Lister {
             global::ENTITY => format!("ENTITY U+{:04X}", self.number(input)?),
             global::STR_I => {
                 let rest = input.get(self.at..).unwrap_or_default();
-                let (after, text) = nul_terminated(rest).ok_or("string without its NUL")?;
-                self.at = input.len().saturating_sub(after.len());
+                let text = nul_terminated(rest).ok_or("string without its NUL")?;
+                self.at = self.at.saturating_add(text.len()).saturating_add(1);
                 format!("STR_I \"{}\"", String::from_utf8_lossy(text).escape_debug())
             }
             global::STR_T => {
@@ -176,8 +176,8 @@ impl Lister {
             }
             global::EXT_I_0..=global::EXT_I_2 => {
                 let rest = input.get(self.at..).unwrap_or_default();
-                let (after, text) = nul_terminated(rest).ok_or("string without its NUL")?;
-                self.at = input.len().saturating_sub(after.len());
+                let text = nul_terminated(rest).ok_or("string without its NUL")?;
+                self.at = self.at.saturating_add(text.len()).saturating_add(1);
                 format!("EXT_I \"{}\"", text.escape_ascii())
             }
             global::EXT_T_0..=global::EXT_T_2 => format!("EXT_T {}", self.number(input)?),
@@ -227,12 +227,12 @@ impl Lister {
     fn number(&mut self, input: &[u8]) -> Result<u32> {
         let rest = input.get(self.at..).unwrap_or_default();
         match mb_u_int32(rest) {
-            Ok((after, value)) => {
-                self.at = input.len().saturating_sub(after.len());
+            Ok((value, len)) => {
+                self.at = self.at.saturating_add(len);
                 Ok(value)
             }
-            Err(nom::Err::Failure(BadNumber::TooLarge)) => Err("number of more than 32 bits".into()),
-            Err(_) => Err("number cut off".into()),
+            Err(BadNumber::TooLarge) => Err("number of more than 32 bits".into()),
+            Err(BadNumber::Truncated) => Err("number cut off".into()),
         }
     }
 

@@ -3,7 +3,6 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::model::{Page, Version};
-use nom::{IResult, Parser};
 
 /// Global tokens. spec: WBXML facts §4.
 pub(crate) mod global {
@@ -101,33 +100,22 @@ pub(crate) enum BadNumber {
     TooLarge,
 }
 
-impl<I> nom::error::ParseError<I> for BadNumber {
-    fn from_error_kind(_: I, _: nom::error::ErrorKind) -> Self {
-        BadNumber::Truncated
-    }
-
-    fn append(_: I, _: nom::error::ErrorKind, other: Self) -> Self {
-        other
-    }
-}
-
-/// A big-endian number in groups of seven bits.
-pub(crate) fn mb_u_int32(input: &[u8]) -> IResult<&[u8], u32, BadNumber> {
+/// The number at the start, big-endian in groups of seven bits, and how many octets it takes.
+#[inline]
+pub(crate) fn mb_u_int32(input: &[u8]) -> Result<(u32, usize), BadNumber> {
     let mut value = 0_u32;
-    let mut rest = input;
     // spec: WBXML facts §1: at most 5 octets and 2^32 - 1.
-    for _ in 0..5 {
-        let (after, octet) = nom::number::complete::u8.parse(rest)?;
-        rest = after;
+    for len in 1..=5_usize {
+        let octet = input.get(len.wrapping_sub(1)).ok_or(BadNumber::Truncated)?;
         value = value
             .checked_mul(128)
-            .and_then(|v| v.checked_add(u32::from(octet & 0x7F)))
-            .ok_or(nom::Err::Failure(BadNumber::TooLarge))?;
+            .and_then(|value| value.checked_add(u32::from(octet & 0x7F)))
+            .ok_or(BadNumber::TooLarge)?;
         if octet & 0x80 == 0 {
-            return Ok((rest, value));
+            return Ok((value, len));
         }
     }
-    Err(nom::Err::Failure(BadNumber::TooLarge))
+    Err(BadNumber::TooLarge)
 }
 
 /// A number in as few octets as it takes: the octets and how many.
@@ -151,11 +139,10 @@ pub(crate) fn mb_len(value: usize) -> usize {
     mb_octets(u32::try_from(value).unwrap_or(u32::MAX)).1
 }
 
-/// Text up to a NUL, which is eaten.
-pub(crate) fn nul_terminated(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (rest, text) =
-        nom::bytes::complete::take_until::<_, _, nom::error::Error<&[u8]>>("\0").parse(input).ok()?;
-    Some((rest.get(1..)?, text))
+/// Text up to a NUL.
+#[inline]
+pub(crate) fn nul_terminated(input: &[u8]) -> Option<&[u8]> {
+    input.get(..memchr::memchr(0, input)?)
 }
 
 #[cfg(test)]
@@ -177,17 +164,17 @@ mod tests {
         for (value, octets) in table {
             let (written, len) = mb_octets(value);
             assert_eq!(written.get(..len), Some(octets));
-            assert_eq!(mb_u_int32(octets), Ok((&[][..], value)));
+            assert_eq!(mb_u_int32(octets), Ok((value, octets.len())));
         }
         // Leading 0x80 octets are legal but useless.
-        assert_eq!(mb_u_int32(&[0x80, 0x80, 0x05]), Ok((&[][..], 5)));
+        assert_eq!(mb_u_int32(&[0x80, 0x80, 0x05]), Ok((5, 3)));
     }
 
     #[test]
     fn threat_w2_number_longer_than_five_octets_or_32_bits() {
-        let too_large = Err(nom::Err::Failure(BadNumber::TooLarge));
+        let too_large = Err(BadNumber::TooLarge);
         assert_eq!(mb_u_int32(&[0x90, 0x80, 0x80, 0x80, 0x03]), too_large);
         assert_eq!(mb_u_int32(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x01]), too_large);
-        assert_eq!(mb_u_int32(&[0x81]), Err(nom::Err::Error(BadNumber::Truncated)));
+        assert_eq!(mb_u_int32(&[0x81]), Err(BadNumber::Truncated));
     }
 }

@@ -22,7 +22,10 @@ pub(crate) struct Tokenizer<'a> {
     latin1: bool,
     doc: Doc,
     page: u8,
-    open: Vec<Scope>,
+    /// Vocabularies of the open elements.
+    open: Vec<Page>,
+    /// Foreign namespaces of open elements, with their depths.
+    foreign: Vec<(usize, Arc<str>)>,
     pending_end: bool,
     root_done: bool,
     name_bytes: usize,
@@ -30,13 +33,6 @@ pub(crate) struct Tokenizer<'a> {
     /// Octets that string tables may still give, over all documents of the message.
     pub(crate) table_budget: usize,
     quirks: Quirks,
-}
-
-/// What a literal child of an open element inherits.
-#[derive(Clone, Debug)]
-struct Scope {
-    page: Page,
-    namespace: Option<Arc<str>>,
 }
 
 /// The fields before the body.
@@ -107,12 +103,10 @@ pub(crate) fn is_devinf(input: &[u8]) -> bool {
 }
 
 fn number_at(input: &[u8], at: usize) -> Result<(u32, usize), Kind> {
-    let rest = input.get(at..).unwrap_or_default();
-    match mb_u_int32(rest) {
-        Ok((after, value)) => Ok((value, rest.len().saturating_sub(after.len()))),
-        Err(nom::Err::Failure(BadNumber::TooLarge)) => Err(malformed("number of more than 32 bits")),
-        Err(_) => Err(malformed("number cut off")),
-    }
+    mb_u_int32(input.get(at..).unwrap_or_default()).map_err(|bad| match bad {
+        BadNumber::TooLarge => malformed("number of more than 32 bits"),
+        BadNumber::Truncated => malformed("number cut off"),
+    })
 }
 
 /// Text of a string table; the last needs no NUL.
@@ -122,7 +116,7 @@ fn table_text(table: &[u8], index: u32) -> Option<&[u8]> {
         return None;
     }
     // quirk: Sony Ericsson, the table ends without NUL, WBXML facts §2.
-    Some(nul_terminated(rest).map_or(rest, |(_, text)| text))
+    Some(nul_terminated(rest).unwrap_or(rest))
 }
 
 impl<'a> Tokenizer<'a> {
@@ -152,7 +146,8 @@ impl<'a> Tokenizer<'a> {
             latin1,
             doc: head.doc().unwrap_or(default),
             page: 0,
-            open: Vec::new(),
+            open: Vec::with_capacity(16),
+            foreign: Vec::new(),
             pending_end: false,
             root_done: false,
             name_bytes: limits.name_bytes,
@@ -184,9 +179,11 @@ impl<'a> Tokenizer<'a> {
                     Err(malformed("octets after the end"))
                 };
             }
+            if !is_global(octet) {
+                return self.start(octet);
+            }
             // spec: threats W5.
-            let needs_open = !matches!(octet, global::PI) && is_content(octet);
-            if needs_open && self.open.is_empty() {
+            if is_content(octet) && self.open.is_empty() {
                 return Err(malformed("content outside any element"));
             }
             match octet {
@@ -216,7 +213,38 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
+    /// The text and the end that follow right on a start tag, where they are all there is in the element.
+    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
+        if self.pending_end || self.latin1 {
+            return None;
+        }
+        let rest = self.input.get(self.at..)?;
+        let (bytes, opaque, end) = match *rest.first()? {
+            global::STR_I => {
+                let text = nul_terminated(rest.get(1..)?)?;
+                (text, false, text.len().checked_add(2)?)
+            }
+            global::OPAQUE => {
+                let (len, len_len) = mb_u_int32(rest.get(1..)?).ok()?;
+                let from = len_len.checked_add(1)?;
+                let end = from.checked_add(usize::try_from(len).ok()?)?;
+                (rest.get(from..end)?, true, end)
+            }
+            _ => return None,
+        };
+        if *rest.get(end)? != global::END {
+            return None;
+        }
+        self.token_at = self.at.saturating_add(end);
+        self.at = self.token_at.saturating_add(1);
+        self.end();
+        Some(Text { bytes: Cow::Borrowed(bytes), opaque })
+    }
+
     fn end(&mut self) -> Token<'a> {
+        if self.foreign.last().is_some_and(|(depth, _)| *depth == self.open.len()) {
+            self.foreign.pop();
+        }
         self.open.pop();
         self.root_done = self.open.is_empty();
         Token::End
@@ -225,7 +253,6 @@ impl<'a> Tokenizer<'a> {
     fn start(&mut self, octet: u8) -> Result<Token<'a>, Kind> {
         let literal = octet & 0x3F == global::LITERAL;
         let page = self.doc.page(self.page);
-        let inherited = self.open.last().cloned();
         let text = if literal {
             let index = self.number()?;
             Some(self.name(index)?)
@@ -237,23 +264,33 @@ impl<'a> Tokenizer<'a> {
         self.pending_end = octet & global::HAS_CONTENT == 0;
         let Some(text) = text else {
             // A token says its vocabulary by its page, whatever `xmlns` says.
-            self.open.push(Scope { page, namespace: None });
+            self.open.push(page);
             return Ok(match Tag::by_token(page, octet) {
                 Some(tag) => Token::Known(tag, attributes),
                 None => unknown(page, None, Name::Token(octet & 0x3F), attributes),
             });
         };
-        let scope = match declared {
-            Some(uri) => scope_of(uri),
-            None => inherited.unwrap_or(Scope { page: self.doc.page(0), namespace: None }),
+        let (page, namespace) = match declared {
+            Some(uri) => scope_of(&uri),
+            None => self.inherited(),
         };
-        let known = if scope.namespace.is_none() { Tag::by_name(scope.page, text.as_bytes()) } else { None };
+        let known = if namespace.is_none() { Tag::by_name(page, text.as_bytes()) } else { None };
         let token = match known {
             Some(tag) => Token::Known(tag, attributes),
-            None => unknown(scope.page, scope.namespace.as_deref(), Name::Text(text.into()), attributes),
+            None => unknown(page, namespace.as_deref(), Name::Text(text.into()), attributes),
         };
-        self.open.push(scope);
+        self.open.push(page);
+        if let Some(uri) = namespace {
+            self.foreign.push((self.open.len(), uri));
+        }
         Ok(token)
+    }
+
+    /// What a literal child of the innermost open element belongs to.
+    fn inherited(&self) -> (Page, Option<Arc<str>>) {
+        let page = self.open.last().copied().unwrap_or(self.doc.page(0));
+        let foreign = self.foreign.last().filter(|(depth, _)| *depth == self.open.len());
+        (page, foreign.map(|(_, uri)| uri.clone()))
     }
 
     /// Attributes up to their END: those that are not `xmlns`, and `xmlns`.
@@ -383,8 +420,8 @@ impl<'a> Tokenizer<'a> {
 
     fn inline(&mut self) -> Result<&'a [u8], Kind> {
         let rest = self.input.get(self.at..).unwrap_or_default();
-        let (after, text) = nul_terminated(rest).ok_or_else(|| malformed("string without its NUL"))?;
-        self.at = self.input.len().saturating_sub(after.len());
+        let text = nul_terminated(rest).ok_or_else(|| malformed("string without its NUL"))?;
+        self.at = self.at.saturating_add(text.len()).saturating_add(1);
         Ok(text)
     }
 
@@ -424,10 +461,10 @@ fn unknown<'a>(page: Page, namespace: Option<&str>, name: Name, attributes: Attr
     }))
 }
 
-fn scope_of(uri: Box<str>) -> Scope {
-    match crate::codec::token::page_of_namespace(&uri) {
-        Some(page) => Scope { page, namespace: None },
-        None => Scope { page: Page::SyncMl, namespace: Some(uri.into()) },
+fn scope_of(uri: &str) -> (Page, Option<Arc<str>>) {
+    match crate::codec::token::page_of_namespace(uri) {
+        Some(page) => (page, None),
+        None => (Page::SyncMl, Some(uri.into())),
     }
 }
 
@@ -442,7 +479,12 @@ fn is_extension(octet: u8) -> bool {
     )
 }
 
-/// Tokens that are no start tag.
+/// Tokens that are no start tag, literals apart.
+fn is_global(octet: u8) -> bool {
+    octet & 0x3F < global::LITERAL
+}
+
+/// Global tokens that stand inside an element.
 fn is_content(octet: u8) -> bool {
     matches!(
         octet,

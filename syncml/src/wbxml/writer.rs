@@ -19,16 +19,12 @@ pub(crate) struct WbxmlSink {
     /// Where the table holds which name.
     names: BTreeMap<Box<str>, usize>,
     page: u8,
-    open: Vec<Scope>,
+    /// Vocabularies of the open elements.
+    open: Vec<Page>,
+    /// Foreign namespaces of open elements, with their depths.
+    foreign: Vec<(usize, Box<str>)>,
     /// Length right after the last start tag, while nothing followed.
     fresh: Option<usize>,
-}
-
-/// What a literal child of an open element inherits.
-#[derive(Clone, Debug, PartialEq)]
-struct Scope {
-    page: Page,
-    namespace: Option<Box<str>>,
 }
 
 /// Where a writer stood.
@@ -58,7 +54,8 @@ impl WbxmlSink {
             table,
             names: BTreeMap::new(),
             page: 0,
-            open: Vec::new(),
+            open: Vec::with_capacity(16),
+            foreign: Vec::new(),
             fresh: None,
         }
     }
@@ -90,6 +87,7 @@ impl WbxmlSink {
         }
         self.page = mark.page;
         self.open.truncate(mark.depth);
+        self.foreign.retain(|(depth, _)| *depth <= mark.depth);
         self.fresh = mark.fresh;
     }
 
@@ -152,11 +150,23 @@ impl WbxmlSink {
         self.switch(code);
         self.out.byte(token | global::HAS_CONTENT);
         self.fresh = Some(self.out.len());
-        self.open.push(Scope { page, namespace: None });
+        self.open.push(page);
+    }
+
+    fn pop(&mut self) {
+        if self.foreign.last().is_some_and(|(depth, _)| *depth == self.open.len()) {
+            self.foreign.pop();
+        }
+        self.open.pop();
+    }
+
+    /// The namespace that the innermost open element has, if it is none of ours.
+    fn foreign(&self) -> Option<&str> {
+        self.foreign.last().filter(|(depth, _)| *depth == self.open.len()).map(|(_, uri)| &**uri)
     }
 
     fn end(&mut self) {
-        self.open.pop();
+        self.pop();
         if self.fresh == Some(self.out.len()) {
             self.out.patch_last(|tag| tag & !global::HAS_CONTENT);
         } else {
@@ -169,7 +179,7 @@ impl WbxmlSink {
         if text.is_empty() {
             return;
         }
-        if text.contains('\0') {
+        if memchr::memchr(0, text.as_bytes()).is_some() {
             self.opaque(text.as_bytes());
         } else {
             self.out.byte(global::STR_I);
@@ -226,7 +236,7 @@ impl Sink for WbxmlSink {
         match self.doc.code(tag.page()) {
             Some(code) => self.token(tag.page(), code, tag.token()),
             // A DevInf document has no page for SyncML; the model puts nothing of it there.
-            None => self.open.push(Scope { page: tag.page(), namespace: None }),
+            None => self.open.push(tag.page()),
         }
     }
 
@@ -235,9 +245,21 @@ impl Sink for WbxmlSink {
     }
 
     fn text(&mut self, tag: Tag, text: &str) -> Result<(), EncodeError> {
-        self.open(tag);
-        self.string(text);
-        self.end();
+        let octets = text.as_bytes();
+        match self.doc.code(tag.page()) {
+            Some(code) if !octets.is_empty() && memchr::memchr(0, octets).is_none() => {
+                self.switch(code);
+                self.out.push(&[tag.token() | global::HAS_CONTENT, global::STR_I]);
+                self.out.push(octets);
+                self.out.push(&[0, global::END]);
+                self.fresh = None;
+            }
+            _ => {
+                self.open(tag);
+                self.string(text);
+                self.end();
+            }
+        }
         Ok(())
     }
 
@@ -280,12 +302,11 @@ impl Sink for WbxmlSink {
             (Some((code, token)), _) => {
                 self.switch(code);
                 self.out.byte(token | content | with_attributes(!element.attributes.is_empty()));
-                self.open.push(Scope { page: element.page, namespace: None });
+                self.open.push(element.page);
             }
             (None, Name::Text(name)) => {
-                let scope = Scope { page: element.page, namespace: foreign.map(Into::into) };
-                let outer = Scope { page: self.doc.page(0), namespace: None };
-                let declares = self.open.last().unwrap_or(&outer) != &scope;
+                let outer = self.open.last().copied().unwrap_or(self.doc.page(0));
+                let declares = outer != element.page || self.foreign() != foreign;
                 let attributes = declares || !element.attributes.is_empty();
                 let at = self.literal(name)?;
                 self.out.byte(global::LITERAL | content | with_attributes(attributes));
@@ -304,7 +325,10 @@ impl Sink for WbxmlSink {
                         self.out.byte(global::END);
                     }
                 }
-                self.open.push(scope);
+                self.open.push(element.page);
+                if let Some(uri) = foreign {
+                    self.foreign.push((self.open.len(), uri.into()));
+                }
             }
             (None, Name::Token(_)) => return Err(cannot("a token outside its document")),
         }
@@ -319,7 +343,7 @@ impl Sink for WbxmlSink {
     }
 
     fn close_element(&mut self, element: &Element) {
-        self.open.pop();
+        self.pop();
         if !element.children.is_empty() {
             self.out.byte(global::END);
         }

@@ -8,6 +8,27 @@ pub fn xml_can_carry(data: &[u8]) -> bool {
     std::str::from_utf8(data).is_ok_and(is_xml_text)
 }
 
+/// What a text may hold, seen at a glance: many octets at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Some octet is `<`, `&` or `>`.
+    pub(crate) is_special: bool,
+    /// Some octet may belong to a character that is none of XML's.
+    pub(crate) is_suspect: bool,
+}
+
+impl Look {
+    pub(crate) fn at(text: &[u8]) -> Look {
+        let (mut special, mut suspect) = (false, false);
+        // No way out inside, so that the compiler takes as many octets at once as the machine can.
+        for octet in text {
+            special |= matches!(octet, b'<' | b'>' | b'&');
+            suspect |= matches!(octet, 0x00..=0x08 | 0x0B | 0x0C | 0x0E..=0x1F | 0xEF);
+        }
+        Look { is_special: special, is_suspect: suspect }
+    }
+}
+
 /// Whether every character of the text is one of XML's.
 pub(crate) fn is_xml_text(text: &str) -> bool {
     let mut octets = text.as_bytes();
@@ -71,6 +92,17 @@ mod tests {
         {
             assert!(!xml_can_carry(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_glance_sees_what_a_look_at_every_octet_sees() {
+        for octet in 0..=u8::MAX {
+            let look = Look::at(&[b'a', octet, b'b']);
+            assert_eq!(look.is_special, first_special(&[octet]).is_some(), "{octet}");
+            let text = char::from(octet).to_string();
+            assert!(look.is_suspect || octet >= 0x80 || is_xml_text(&text), "{octet}");
+        }
+        assert!(Look::at("\u{FFFE}".as_bytes()).is_suspect);
     }
 
     #[test]

@@ -2,4 +2,5 @@
 
 pub(crate) mod chars;
 pub(crate) mod reader;
+mod scan;
 pub(crate) mod writer;

@@ -1,21 +1,21 @@
-//! XML, token by token, over quick-xml's raw events.
+//! XML, token by token, over raw markup.
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::chars::{is_xml_char, is_xml_name};
+use super::scan::{self, Markup, Scanner};
 use crate::codec::token::{Attributes, Text, Token, is_blank, page_of_namespace};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::{Element, Name, Page};
 use crate::quirks::Quirks;
 use crate::tables::Tag;
-use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Reads one document.
 pub(crate) struct Tokenizer<'a> {
-    reader: quick_xml::Reader<&'a [u8]>,
+    scanner: Scanner<'a>,
     offset: usize,
     depth: usize,
     declared: Vec<Declared>,
@@ -50,10 +50,6 @@ fn malformed(what: impl Into<String>) -> Kind {
     Kind::Malformed(what.into())
 }
 
-fn position(octets: u64) -> usize {
-    usize::try_from(octets).unwrap_or(usize::MAX)
-}
-
 impl<'a> Tokenizer<'a> {
     /// Starts a document. `default` is the vocabulary of elements without a namespace.
     pub(crate) fn new(
@@ -72,7 +68,7 @@ impl<'a> Tokenizer<'a> {
         let default =
             if quirks.missing_namespace { Namespace::Page(default) } else { Namespace::Foreign("".into()) };
         Ok(Tokenizer {
-            reader: quick_xml::Reader::from_reader(input),
+            scanner: Scanner::new(input),
             offset: 0,
             depth: 0,
             declared: Vec::new(),
@@ -96,64 +92,53 @@ impl<'a> Tokenizer<'a> {
             return Ok(self.end());
         }
         loop {
-            self.offset = position(self.reader.buffer_position());
+            self.offset = self.scanner.offset();
             if self.root_done && self.trailing_bytes {
                 return Ok(Token::Eof);
             }
-            let event = match self.reader.read_event() {
-                Ok(event) => event,
-                Err(error) => {
-                    self.offset = position(self.reader.error_position());
-                    return Err(malformed(error.to_string()));
+            match self.scanner.next().map_err(malformed)? {
+                Markup::Start { name, attributes, is_empty } => {
+                    self.pending_end = is_empty;
+                    return self.start(name, attributes);
                 }
-            };
-            match event {
-                Event::Start(start) => return self.start(&start),
-                Event::Empty(start) => {
-                    self.pending_end = true;
-                    return self.start(&start);
-                }
-                Event::End(_) => return Ok(self.end()),
-                Event::Text(text) => {
-                    if let Some(token) = self.text(text.into_inner())? {
-                        return Ok(token);
-                    }
-                }
-                Event::CData(text) => {
-                    if self.depth == 0 {
+                Markup::End => return Ok(self.end()),
+                Markup::Text(text) if self.depth > 0 => return Ok(token(Cow::Borrowed(text))),
+                Markup::Text(text) => {
+                    if !is_blank(text) {
                         return Err(malformed("text outside the root"));
                     }
-                    return Ok(Token::Text(Text { bytes: text.into_inner(), opaque: false }));
                 }
-                Event::GeneralRef(reference) => {
-                    let text = Cow::Owned(resolve(&reference)?);
-                    if let Some(token) = self.text(text)? {
-                        return Ok(token);
-                    }
+                Markup::CData(_) | Markup::Reference(_) if self.depth == 0 => {
+                    return Err(malformed("text outside the root"));
                 }
-                Event::Decl(decl) => self.declaration(&decl)?,
-                // spec: threats X1.
-                Event::DocType(text) => {
-                    if text.contains(&b'[') {
-                        return Err(malformed("document type with an internal subset"));
-                    }
-                    if self.depth > 0 || self.root_done {
-                        return Err(malformed("document type inside the document"));
-                    }
+                Markup::CData(text) => return Ok(token(Cow::Borrowed(text))),
+                Markup::Reference(name) => {
+                    let mut octets = [0; 4];
+                    return Ok(token(Cow::Owned(
+                        resolve(name)?.encode_utf8(&mut octets).as_bytes().to_vec(),
+                    )));
                 }
-                Event::Comment(_) | Event::PI(_) => {}
-                Event::Eof if self.root_done => return Ok(Token::Eof),
-                Event::Eof => return Err(malformed("cut off")),
+                Markup::Declaration(text) => self.declaration(text)?,
+                // spec: threats X1; one with an internal subset is refused by the scanner.
+                Markup::DocType if self.depth > 0 || self.root_done => {
+                    return Err(malformed("document type inside the document"));
+                }
+                Markup::DocType | Markup::Aside => {}
+                Markup::Eof if self.root_done => return Ok(Token::Eof),
+                Markup::Eof => return Err(malformed("cut off")),
             }
         }
     }
 
-    fn text(&self, bytes: Cow<'a, [u8]>) -> Result<Option<Token<'a>>, Kind> {
-        if self.depth > 0 {
-            return Ok(Some(Token::Text(Text { bytes, opaque: false })));
+    /// The text and the end that follow right on a start tag, where they are all there is in the element.
+    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
+        if self.pending_end {
+            return None;
         }
-        let bom = self.offset == 0 && *bytes == *b"\xEF\xBB\xBF";
-        if is_blank(&bytes) || bom { Ok(None) } else { Err(malformed("text outside the root")) }
+        let (text, end_at) = self.scanner.whole_text()?;
+        self.offset = end_at;
+        self.end();
+        Some(Text { bytes: Cow::Borrowed(text), opaque: false })
     }
 
     fn end(&mut self) -> Token<'a> {
@@ -173,14 +158,23 @@ impl<'a> Tokenizer<'a> {
         self.declared.iter().rev().find(|d| *d.prefix == *prefix).map(|d| d.namespace.clone())
     }
 
-    fn start(&mut self, start: &BytesStart<'a>) -> Result<Token<'a>, Kind> {
+    fn start(&mut self, full: &'a [u8], attributes: &'a [u8]) -> Result<Token<'a>, Kind> {
         if self.root_done {
             return Err(malformed("second root"));
         }
         self.depth = self.depth.saturating_add(1);
-        let attributes = if start.attributes_raw().is_empty() { None } else { self.attributes(start)? };
-        let full = start.name();
-        let full = full.as_ref();
+        let attributes = if attributes.is_empty() { None } else { self.attributes(attributes)? };
+        // No element of the tables has a colon in its name.
+        if let Namespace::Page(page) = self.default
+            && let Some(tag) = Tag::by_name(page, full)
+        {
+            return Ok(Token::Known(tag, attributes));
+        }
+        self.other(full, attributes)
+    }
+
+    /// An element with a prefix, or one that the tables do not know.
+    fn other(&self, full: &[u8], attributes: Attributes) -> Result<Token<'a>, Kind> {
         if full.len() > self.name_bytes {
             return Err(Kind::Limit { what: "name_bytes", value: full.len(), limit: self.name_bytes });
         }
@@ -220,23 +214,23 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// Takes in `xmlns`, returns the rest. A prefix of a kept attribute is declared beside it.
-    fn attributes(&mut self, start: &BytesStart<'a>) -> Result<Attributes, Kind> {
+    fn attributes(&mut self, tag: &'a [u8]) -> Result<Attributes, Kind> {
         let mut kept: Vec<(Box<str>, Box<str>)> = Vec::new();
-        for (count, attribute) in start.attributes().enumerate() {
-            let attribute = attribute.map_err(|error| malformed(error.to_string()))?;
-            if count >= self.attributes {
-                let value = count.saturating_add(1);
+        let mut keys: Vec<&[u8]> = Vec::new();
+        let mut attributes = scan::Attributes(tag);
+        while let Some((key, raw)) = attributes.next().map_err(malformed)? {
+            if keys.len() >= self.attributes {
+                let value = keys.len().saturating_add(1);
                 return Err(Kind::Limit { what: "attributes", value, limit: self.attributes });
             }
-            let key = attribute.key.as_ref();
             if key.len() > self.name_bytes {
                 return Err(Kind::Limit { what: "name_bytes", value: key.len(), limit: self.name_bytes });
             }
-            let value = std::str::from_utf8(&attribute.value)
-                .map_err(|_| malformed("attribute that is not UTF-8"))
-                .and_then(|raw| {
-                    quick_xml::escape::unescape(raw).map_err(|error| malformed(error.to_string()))
-                })?;
+            if keys.contains(&key) {
+                return Err(malformed("second attribute of one name"));
+            }
+            keys.push(key);
+            let value = unescaped(raw)?;
             if key == b"xmlns" {
                 self.declare(&[], &value);
             } else {
@@ -262,40 +256,72 @@ impl<'a> Tokenizer<'a> {
         self.declared.push(Declared { depth: self.depth, prefix: prefix.into(), namespace });
     }
 
-    fn declaration(&self, decl: &BytesDecl<'a>) -> Result<(), Kind> {
-        let known =
-            |name: &[u8]| name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"us-ascii");
-        match decl.encoding() {
-            Some(Ok(name)) if !known(&name) => Err(Kind::Unsupported(format!(
-                "character set {}",
-                String::from_utf8_lossy(&name).escape_debug()
-            ))),
-            Some(Err(error)) => Err(malformed(error.to_string())),
-            _ if self.depth > 0 || self.root_done => Err(malformed("declaration inside the document")),
-            _ => Ok(()),
+    fn declaration(&self, text: &[u8]) -> Result<(), Kind> {
+        let mut attributes = scan::Attributes(text);
+        while let Some((key, name)) = attributes.next().map_err(malformed)? {
+            if key != b"encoding" {
+                continue;
+            }
+            let known = name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"us-ascii");
+            if known {
+                break;
+            }
+            let name = String::from_utf8_lossy(name.get(..32).unwrap_or(name)).escape_debug().to_string();
+            return Err(Kind::Unsupported(format!("character set {name}")));
         }
+        if self.depth > 0 || self.root_done {
+            return Err(malformed("declaration inside the document"));
+        }
+        Ok(())
     }
 }
 
-/// spec: threats X1: the five named entities and numeric ones.
-fn resolve(reference: &BytesRef<'_>) -> Result<Vec<u8>, Kind> {
-    let c = match reference.resolve_char_ref() {
-        Ok(Some(c)) => Some(c).filter(|c| is_xml_char(*c)),
-        Ok(None) => match &**reference {
-            b"amp" => Some('&'),
-            b"lt" => Some('<'),
-            b"gt" => Some('>'),
-            b"quot" => Some('"'),
-            b"apos" => Some('\''),
-            _ => None,
-        },
-        Err(_) => None,
+fn token(bytes: Cow<'_, [u8]>) -> Token<'_> {
+    Token::Text(Text { bytes, opaque: false })
+}
+
+/// What stands between `&` and `;`. spec: threats X1: the five named entities and numeric ones.
+fn resolve(name: &[u8]) -> Result<char, Kind> {
+    let number = |digits: &[u8], radix| {
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+        u32::from_str_radix(digits, radix).ok().and_then(char::from_u32).filter(|c| is_xml_char(*c))
     };
-    c.map(|c| c.to_string().into_bytes()).ok_or_else(|| {
-        let name =
-            String::from_utf8_lossy(reference.get(..32).unwrap_or(reference)).escape_debug().to_string();
+    let c = match name {
+        b"amp" => Some('&'),
+        b"lt" => Some('<'),
+        b"gt" => Some('>'),
+        b"quot" => Some('"'),
+        b"apos" => Some('\''),
+        [b'#', b'x', digits @ ..] => number(digits, 16),
+        [b'#', digits @ ..] => number(digits, 10),
+        _ => None,
+    };
+    c.ok_or_else(|| {
+        let name = String::from_utf8_lossy(name.get(..32).unwrap_or(name)).escape_debug().to_string();
         malformed(format!("entity &{name};"))
     })
+}
+
+/// The text of an attribute.
+fn unescaped(raw: &[u8]) -> Result<Cow<'_, str>, Kind> {
+    let raw = std::str::from_utf8(raw).map_err(|_| malformed("attribute that is not UTF-8"))?;
+    let Some((mut text, mut rest)) = raw.split_once('&').map(|(text, rest)| (text.to_owned(), rest)) else {
+        return Ok(Cow::Borrowed(raw));
+    };
+    loop {
+        let (name, after) = rest.split_once(';').ok_or_else(|| malformed("reference without its `;`"))?;
+        text.push(resolve(name.as_bytes())?);
+        match after.split_once('&') {
+            Some((plain, next)) => {
+                text.push_str(plain);
+                rest = next;
+            }
+            None => {
+                text.push_str(after);
+                return Ok(Cow::Owned(text));
+            }
+        }
+    }
 }
 
 /// Whether the text looks like a DevInf document.

@@ -1,6 +1,6 @@
 //! XML, written element by element.
 
-use super::chars::{escaped, first_special, is_xml_name, is_xml_text};
+use super::chars::{Look, escaped, first_special, is_xml_name, is_xml_text};
 use crate::codec::sink::{Out, Sink, namespace};
 use crate::error::EncodeError;
 use crate::model::{DevInf, Element, Encoding, Name, Page, Version};
@@ -11,16 +11,12 @@ use crate::tables::Tag;
 pub(crate) struct XmlSink {
     out: Out,
     version: Version,
-    open: Vec<Scope>,
+    /// Vocabularies of the open elements.
+    open: Vec<Page>,
+    /// Foreign namespaces of open elements, with their depths.
+    foreign: Vec<(usize, Box<str>)>,
     /// Length right after the last start tag, while nothing followed.
     fresh: Option<usize>,
-}
-
-/// The namespace of an open element.
-#[derive(Clone, Debug, PartialEq)]
-struct Scope {
-    page: Page,
-    namespace: Option<Box<str>>,
 }
 
 /// Where a writer stood.
@@ -35,7 +31,7 @@ impl XmlSink {
     pub(crate) fn new(version: Version, ceiling: usize) -> Self {
         let mut out = Out::new(ceiling);
         out.push(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
-        XmlSink { out, version, open: Vec::new(), fresh: None }
+        XmlSink { out, version, open: Vec::with_capacity(16), foreign: Vec::new(), fresh: None }
     }
 
     /// Octets of the whole document so far.
@@ -54,6 +50,7 @@ impl XmlSink {
     pub(crate) fn roll_back(&mut self, mark: &Mark) {
         self.out.truncate(mark.len);
         self.open.truncate(mark.depth);
+        self.foreign.retain(|(depth, _)| *depth <= mark.depth);
         self.fresh = mark.fresh;
     }
 
@@ -61,39 +58,38 @@ impl XmlSink {
         self.out.into_vec()
     }
 
-    fn start(&mut self, name: &str, page: Page, foreign: Option<&str>) -> Result<(), EncodeError> {
-        self.fresh = None;
-        let inherited = self.open.last().is_some_and(|s| s.page == page && s.namespace.as_deref() == foreign);
-        self.out.byte(b'<');
-        self.out.push(name.as_bytes());
-        if !inherited {
-            let uri = match foreign {
-                Some(uri) => uri,
-                None => self.uri(page).ok_or(cannot("a code page"))?,
-            };
-            self.out.push(b" xmlns=\"");
-            self.escape(uri, true);
-            self.out.byte(b'"');
-        }
-        self.open.push(Scope { page, namespace: foreign.map(Into::into) });
-        Ok(())
+    /// The namespace that the innermost open element has, if it is none of ours.
+    fn foreign(&self) -> Option<&str> {
+        self.foreign.last().filter(|(depth, _)| *depth == self.open.len()).map(|(_, uri)| &**uri)
     }
 
-    fn finish_start(&mut self) {
-        self.out.byte(b'>');
+    /// Starts an element of the tables, whose start tag is `tag`.
+    fn start(&mut self, tag: &str, page: Page) {
+        if self.open.last() == Some(&page) && self.foreign().is_none() {
+            self.out.push(tag.as_bytes());
+        } else {
+            let uri = self.uri(page).unwrap_or_default();
+            self.out.push(tag.strip_suffix('>').unwrap_or(tag).as_bytes());
+            self.out.push(b" xmlns=\"");
+            self.out.push(uri.as_bytes());
+            self.out.push(b"\">");
+        }
+        self.open.push(page);
         self.fresh = Some(self.out.len());
     }
 
-    fn end(&mut self, name: &str) {
+    /// Ends the innermost open element, whose end tag is this.
+    fn end(&mut self, parts: &[&str]) {
+        if self.foreign.last().is_some_and(|(depth, _)| *depth == self.open.len()) {
+            self.foreign.pop();
+        }
         self.open.pop();
         if self.fresh == Some(self.out.len()) {
             // `<Meta>` with nothing in it becomes `<Meta/>`.
             self.out.truncate(self.out.len().saturating_sub(1));
             self.out.push(b"/>");
         } else {
-            self.out.push(b"</");
-            self.out.push(name.as_bytes());
-            self.out.byte(b'>');
+            parts.iter().for_each(|part| self.out.push(part.as_bytes()));
         }
         self.fresh = None;
     }
@@ -122,22 +118,23 @@ impl XmlSink {
     /// Octets as they are: plain, or as CDATA.
     fn data(&mut self, data: &[u8]) -> Result<(), EncodeError> {
         let text = std::str::from_utf8(data).map_err(|_| cannot("octets that are not UTF-8"))?;
-        if !is_xml_text(text) {
+        let look = Look::at(data);
+        if look.is_suspect && !is_xml_text(text) {
             return Err(cannot("control characters"));
         }
-        if first_special(data).is_none() {
+        if !look.is_special {
             self.out.push(data);
             return Ok(());
         }
         self.out.push(b"<![CDATA[");
-        let mut rest = text;
-        while let Some(at) = rest.find("]]>") {
-            let (before, after) = rest.split_at(at.saturating_add(2));
-            self.out.push(before.as_bytes());
+        let mut rest = data;
+        while let Some(at) = memchr::memmem::find(rest, b"]]>") {
+            let (before, after) = rest.split_at_checked(at.saturating_add(2)).unwrap_or((rest, &[]));
+            self.out.push(before);
             self.out.push(b"]]><![CDATA[");
             rest = after;
         }
-        self.out.push(rest.as_bytes());
+        self.out.push(rest);
         self.out.push(b"]]>");
         Ok(())
     }
@@ -179,21 +176,25 @@ fn cannot(what: &'static str) -> EncodeError {
 
 impl Sink for XmlSink {
     fn open(&mut self, tag: Tag) {
-        // Every vocabulary of the tables has a namespace.
-        let _ = self.start(tag.name(), tag.page(), None);
-        self.finish_start();
+        let entry = tag.entry();
+        self.start(entry.tags.0, entry.page);
     }
 
     fn close(&mut self, tag: Tag) {
-        self.end(tag.name());
+        self.end(&[tag.entry().tags.1]);
     }
 
     fn text(&mut self, tag: Tag, text: &str) -> Result<(), EncodeError> {
-        if !is_xml_text(text) {
+        let look = Look::at(text.as_bytes());
+        if look.is_suspect && !is_xml_text(text) {
             return Err(cannot("control characters"));
         }
         self.open(tag);
-        self.escape(text, false);
+        if look.is_special {
+            self.escape(text, false);
+        } else {
+            self.out.push(text.as_bytes());
+        }
         self.close(tag);
         Ok(())
     }
@@ -215,7 +216,20 @@ impl Sink for XmlSink {
             Name::Text(_) => return Err(cannot("a tag that is no name")),
             Name::Token(_) => return Err(cannot("a token without a name")),
         };
-        self.start(name, element.page, element.namespace.as_deref())?;
+        let foreign = element.namespace.as_deref();
+        let inherited = self.open.last() == Some(&element.page) && self.foreign() == foreign;
+        self.out.byte(b'<');
+        self.out.push(name.as_bytes());
+        if !inherited {
+            let uri = foreign.or(self.uri(element.page)).ok_or(cannot("a code page"))?;
+            self.out.push(b" xmlns=\"");
+            self.escape(uri, true);
+            self.out.byte(b'"');
+        }
+        self.open.push(element.page);
+        if let Some(uri) = foreign {
+            self.foreign.push((self.open.len(), uri.into()));
+        }
         for (key, value) in &element.attributes {
             if !is_xml_name(key) {
                 return Err(cannot("an attribute that is no name"));
@@ -229,13 +243,14 @@ impl Sink for XmlSink {
             self.escape(value, true);
             self.out.byte(b'"');
         }
-        self.finish_start();
+        self.out.byte(b'>');
+        self.fresh = Some(self.out.len());
         Ok(())
     }
 
     fn close_element(&mut self, element: &Element) {
         match &element.name {
-            Name::Text(name) => self.end(name),
+            Name::Text(name) => self.end(&["</", name, ">"]),
             Name::Token(_) => {}
         }
     }

@@ -154,7 +154,7 @@ pub fn read(bytes: &Bytes) -> Message {
 
 pub fn statuses(message: &Message) -> impl Iterator<Item = &Status> {
     message.commands.iter().filter_map(|command| match command {
-        Command::Status(status) => Some(status),
+        Command::Status(status) => Some(&**status),
         _ => None,
     })
 }

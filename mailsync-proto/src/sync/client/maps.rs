@@ -102,7 +102,7 @@ fn send_pairs(
         map.items = chosen.iter().map(|entry| pair(entry)).collect();
         let store = u8::try_from(index).unwrap_or(u8::MAX);
         let guids = chosen.iter().map(|entry| entry.guid.clone()).collect();
-        if ex.send(Command::Map(map), Tag::Maps { store, guids }.to_bytes()).is_ok() {
+        if ex.send(Command::Map(Box::new(map)), Tag::Maps { store, guids }.to_bytes()).is_ok() {
             return Some(count);
         }
         count /= 2;

@@ -158,5 +158,5 @@ pub(in crate::sync) fn alert_command(code: AlertCode, store: &StoreSync) -> Comm
     let mut alert = Alert::default();
     alert.code = Some(code);
     alert.items.push(item);
-    Command::Alert(alert)
+    Command::Alert(Box::new(alert))
 }

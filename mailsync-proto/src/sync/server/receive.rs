@@ -76,7 +76,10 @@ impl Run<'_, '_> {
             return Ok(());
         };
         self.core.surplus = ex.take_surplus();
-        if received.cmd == CommandName::Delete && self.core.before_atomic.is_none() && self.is_filled(index, received)? {
+        if received.cmd == CommandName::Delete
+            && self.core.before_atomic.is_none()
+            && self.is_filled(index, received)?
+        {
             self.deferred.push((slot.clone(), index, received.clone()));
             return Ok(());
         }

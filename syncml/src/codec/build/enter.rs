@@ -11,7 +11,7 @@ impl Builder<'_> {
         let Some(open) = self.stack.last() else {
             if self.is_devinf {
                 return (tag == Tag::DevInf && self.devinf.is_none())
-                    .then(|| Role::Typed(Frame::DevInf(Box::default())));
+                    .then_some(Role::Typed(|| Frame::DevInf(Box::default())));
             }
             return (tag == Tag::SyncMl && !self.body_seen && self.hdr.is_none()).then_some(Role::Root);
         };
@@ -21,18 +21,15 @@ impl Builder<'_> {
             (Frame::Root, Tag::SyncBody) => Some(Role::Body),
             (Frame::Root, _) => None,
             (Frame::Body, Tag::Final) => Some(Role::Final),
-            (Frame::Body, _) => command_frame(tag).map(Role::Command),
+            (Frame::Body, _) => is_command(tag).then_some(Role::Command),
             (Frame::Data(data), _) if is_blank(self.text.as_slice()) => {
                 data.typed_child(tag).map(Role::Typed)
             }
             (Frame::Meta(_), Tag::MetInf) if self.quirks.metinf_wrapper && !open.wrapper => {
                 Some(Role::Wrapper)
             }
-            (Frame::Sync(_) | Frame::Nest(_), _) => match command_frame(tag) {
-                Some(frame) => Some(Role::Command(frame)),
-                None if open.head_done => None,
-                None => on_content!(&open.frame, c => child_of(c, tag), _ => None).map(Role::Child),
-            },
+            (Frame::Sync(_) | Frame::Nest(_), _) if is_command(tag) => Some(Role::Command),
+            (Frame::Sync(_) | Frame::Nest(_), _) if open.head_done => None,
             (frame, _) => on_content!(frame, c => child_of(c, tag), _ => None).map(Role::Child),
         }
     }
@@ -60,7 +57,7 @@ impl Builder<'_> {
         match role {
             Role::Root => self.push(tag, Frame::Root, false)?,
             Role::Hdr if self.hdr.is_some() => return Err(violation("second SyncHdr")),
-            Role::Hdr => self.push(tag, Frame::Hdr(blank_hdr()), false)?,
+            Role::Hdr => self.push(tag, Frame::Hdr(Box::new(blank_hdr())), false)?,
             Role::Body if self.hdr.is_none() => return Err(violation("SyncBody before SyncHdr")),
             Role::Body if self.body_seen => return Err(violation("second SyncBody")),
             Role::Body => {
@@ -77,16 +74,18 @@ impl Builder<'_> {
                     open.wrapper = true;
                 }
             }
-            Role::Command(frame) => return self.enter_command(tag, frame),
-            Role::Typed(frame) => self.push(tag, frame, true)?,
+            Role::Command => return self.enter_command(tag),
+            Role::Typed(blank) => self.push(tag, blank(), true)?,
             Role::Child(shape) => self.enter_child(tag, shape)?,
         }
         Ok(None)
     }
 
-    pub(super) fn enter_command(&mut self, tag: Tag, frame: Frame) -> Result<Option<Built>> {
+    pub(super) fn enter_command(&mut self, tag: Tag) -> Result<Option<Built>> {
         let head = self.begin_commands()?;
-        self.push(tag, frame, true)?;
+        if let Some(frame) = command_frame(tag) {
+            self.push(tag, frame, true)?;
+        }
         Ok(head)
     }
 
@@ -112,7 +111,7 @@ impl Builder<'_> {
             // spec: threats X4.
             let again = !shape.many && open.seen & bit(tag) != 0;
             if again && odd {
-                return self.keep(Some(tag), known_element(tag));
+                return self.keep(Some(tag), Box::new(known_element(tag)));
             }
             if again {
                 return Err(violation(format!("second {}", tag.name())));
@@ -134,17 +133,24 @@ impl Builder<'_> {
     }
 
     pub(super) fn push(&mut self, tag: Tag, frame: Frame, repeated: bool) -> Result<()> {
-        let mut nth = 1;
-        if repeated && let Some(parent) = self.stack.last_mut() {
-            match parent.counts.iter_mut().find(|(other, _)| *other == tag) {
-                Some((_, count)) => {
-                    *count = count.saturating_add(1);
-                    nth = *count;
-                }
-                None => parent.counts.push((tag, 1)),
+        let nth = if repeated { self.count(tag) } else { 1 };
+        self.push_open(Some(tag), frame, nth)
+    }
+
+    /// The how many-th child of its name this is.
+    fn count(&mut self, tag: Tag) -> u32 {
+        let from = self.stack.last().map_or(0, |parent| parent.counts_from);
+        let counts = self.counts.get_mut(from..).unwrap_or_default();
+        match counts.iter_mut().find(|(other, _)| *other == tag) {
+            Some((_, count)) => {
+                *count = count.saturating_add(1);
+                *count
+            }
+            None => {
+                self.counts.push((tag, 1));
+                1
             }
         }
-        self.push_open(Some(tag), frame, nth)
     }
 
     pub(super) fn push_open(&mut self, tag: Option<Tag>, frame: Frame, nth: u32) -> Result<()> {
@@ -160,7 +166,7 @@ impl Builder<'_> {
             opaque_nonce: false,
             head_done: false,
             nth,
-            counts: Vec::new(),
+            counts_from: self.counts.len(),
         });
         Ok(())
     }
@@ -168,11 +174,11 @@ impl Builder<'_> {
     /// Accounts for memory before it is taken. spec: threats L2, L3.
     pub(super) fn charge(&mut self, octets: usize) -> Result<()> {
         self.taken = self.taken.saturating_add(octets);
-        limit("tree_slack_bytes", self.taken, self.allowed())
+        limit("tree_slack_bytes", self.taken, self.allowed)
     }
 
     /// Opens an element that is kept as it came.
-    pub(super) fn keep(&mut self, tag: Option<Tag>, element: Element) -> Result<()> {
+    pub(super) fn keep(&mut self, tag: Option<Tag>, element: Box<Element>) -> Result<()> {
         if self.stack.is_empty() {
             let wanted = if self.is_devinf { "DevInf" } else { "SyncML" };
             return Err(violation(format!("the root is not {wanted}")));
@@ -183,12 +189,17 @@ impl Builder<'_> {
 
     /// An element inside text: the text's element is kept as it came.
     pub(super) fn degrade_leaf(&mut self) -> Result<()> {
+        if self.leaf.is_none() {
+            return Ok(());
+        }
         match self.leaf.take() {
             Some(leaf) if !self.quirks.odd_values || leaf.tag == Tag::Final => {
                 self.leaf = Some(leaf);
                 Err(violation("an element where text belongs"))
             }
-            Some(leaf) => self.push_open(Some(leaf.tag), Frame::Unknown(known_element(leaf.tag)), 1),
+            Some(leaf) => {
+                self.push_open(Some(leaf.tag), Frame::Unknown(Box::new(known_element(leaf.tag))), 1)
+            }
             None => Ok(()),
         }
     }

@@ -8,14 +8,14 @@ use super::*;
 impl<'a> Builder<'a> {
     /// Hands gathered text to the innermost element, where that holds text among elements.
     pub(super) fn flush(&mut self, beside_typed: bool) -> Result<()> {
-        let text = std::mem::take(&mut self.text);
-        if text.as_slice().is_empty() {
+        if self.text.is_empty() {
             return Ok(());
         }
+        let mut text = std::mem::take(&mut self.text);
         self.charge(text.weight().saturating_add(listed(size_of::<Node>())))?;
         match self.stack.last_mut().map(|open| &mut open.frame) {
             Some(Frame::Unknown(element)) => {
-                push_tight(&mut element.children, Node::Text(text.into_bytes(self.input)));
+                push_tight(&mut element.children, Node::Text(text.take_bytes(self.input)));
             }
             Some(Frame::Data(data)) => data.text(text, self.input, beside_typed),
             _ => {}
@@ -23,7 +23,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    pub(super) fn end_leaf(&mut self, leaf: Leaf, text: Gathered<'a>) -> Result<()> {
+    pub(super) fn end_leaf(&mut self, leaf: Leaf, mut text: Gathered<'a>) -> Result<()> {
         let tag = leaf.tag;
         if leaf.is_flag && !is_blank(text.as_slice()) && !self.quirks.stray_text {
             return Err(violation(format!("text in {}", tag.name())));
@@ -38,25 +38,23 @@ impl<'a> Builder<'a> {
         };
         self.charge(text.weight().saturating_add(text.as_slice().len()).saturating_add(entry))?;
         let in_hdr = self.stack.len() == 2 && self.hdr.is_none();
-        let odd = self.keeps_odd(tag);
         let Some(open) = self.stack.last_mut() else { return Ok(()) };
         if tag == Tag::VerDtd && in_hdr {
             self.version = std::str::from_utf8(text.as_slice()).ok().and_then(Version::from_ver_dtd);
         }
         open.opaque_nonce |= tag == Tag::NextNonce && text.opaque;
-        let spare = odd.then(|| Bytes::copy_from_slice(text.as_slice()));
         let input = self.input;
-        let taken = on_content!(&mut open.frame, c => c.text(tag, text, input), _ => Ok(()));
-        match (taken, spare) {
-            (Ok(()), _) => Ok(()),
-            (Err(_), Some(text)) => {
+        let taken = on_content!(&mut open.frame, c => c.text(tag, &mut text, input), _ => Ok(()));
+        match taken {
+            Ok(()) => Ok(()),
+            Err(_) if self.keeps_odd(tag) => {
                 let mut element = known_element(tag);
                 if !text.is_empty() {
-                    element.children.push(Node::Text(text));
+                    element.children.push(Node::Text(Bytes::copy_from_slice(text.as_slice())));
                 }
                 self.attach_unknown(element)
             }
-            (Err(bad), None) => Err(violation(format!("{}: {}", tag.name(), bad.0))),
+            Err(bad) => Err(violation(format!("{}: {}", tag.name(), bad.0))),
         }
     }
 
@@ -102,8 +100,8 @@ impl<'a> Builder<'a> {
         }
         match (open.frame, open.tag) {
             (Frame::Hdr(hdr), _) => {
-                self.hdr = Some(hdr);
-                return Ok(Some(Built::Header));
+                self.hdr = Some(*hdr);
+                return Ok(None);
             }
             (Frame::Root | Frame::Body, _) => {}
             (Frame::DevInf(devinf), _) if self.stack.is_empty() => self.devinf = Some(devinf),
@@ -135,7 +133,7 @@ impl<'a> Builder<'a> {
     }
 
     /// An unknown element with a `CmdID` is a command, any other an unknown child.
-    pub(super) fn finish_unknown(&mut self, element: Element) -> Result<Option<Built>> {
+    pub(super) fn finish_unknown(&mut self, element: Box<Element>) -> Result<Option<Built>> {
         let in_body = matches!(self.stack.last(), Some(Open { frame: Frame::Body, .. }));
         if in_body && matches!(&element.name, Name::Text(name) if matches!(&**name, "SyncHdr" | "SyncBody")) {
             return Err(violation("a part of SyncML inside SyncBody"));
@@ -144,8 +142,8 @@ impl<'a> Builder<'a> {
             .stack
             .last()
             .is_some_and(|open| matches!(open.frame, Frame::Body | Frame::Sync(_) | Frame::Nest(_)));
-        if !holds_commands || !is_command(&element) {
-            self.attach_unknown(element)?;
+        if !holds_commands || !has_cmd_id(&element) {
+            self.attach_unknown(*element)?;
             return Ok(None);
         }
         let head = self.begin_commands()?;
@@ -171,7 +169,7 @@ impl<'a> Builder<'a> {
         let Some(open) = self.stack.iter_mut().nth_back(above) else { return Ok(()) };
         match &mut open.frame {
             Frame::Unknown(parent) => push_tight(&mut parent.children, Node::Element(element)),
-            Frame::Data(data) => data.attach(Frame::Unknown(element)),
+            Frame::Data(data) => data.attach(Frame::Unknown(Box::new(element))),
             Frame::Root | Frame::Body => add(&mut self.extra, element),
             Frame::FlatCtCap(cap) => push_tight(&mut cap.entries, CtCapEntry::Unknown(element)),
             frame => {
@@ -186,7 +184,7 @@ impl<'a> Builder<'a> {
                     let mut parent = known_element(tag);
                     parent.children = on_content!(&open.frame, c => to_nodes(c), _ => Vec::new());
                     parent.children.push(Node::Element(element));
-                    open.frame = Frame::Unknown(parent);
+                    open.frame = Frame::Unknown(Box::new(parent));
                 }
             }
         }
@@ -212,9 +210,10 @@ impl<'a> Builder<'a> {
     /// Octets that end a `Data`: a DevInf document where they are one.
     pub(super) fn octets(&mut self, octets: Bytes) -> Result<DataBuild> {
         // spec: WBXML facts §7: by content, not by Meta/Type.
-        let Some(encoding) =
-            devinf_spelling(self.encoding, &octets, &self.quirks).filter(|_| self.holds_devinf())
-        else {
+        if !self.holds_devinf() {
+            return Ok(DataBuild::Octets(octets));
+        }
+        let Some(encoding) = devinf_spelling(self.encoding, &octets, &self.quirks) else {
             return Ok(DataBuild::Octets(octets));
         };
         let mut limits = self.limits.clone();
@@ -244,7 +243,7 @@ fn add(extra: &mut Extra, element: Element) {
     push_tight(extra.get_or_insert_default(), element);
 }
 
-fn is_command(element: &Element) -> bool {
+fn has_cmd_id(element: &Element) -> bool {
     element.children.iter().any(|child| match child {
         Node::Element(child) => {
             child.page == Page::SyncMl && child.name == Name::Text(Tag::CmdId.name().into())

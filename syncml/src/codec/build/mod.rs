@@ -8,7 +8,7 @@ mod weight;
 
 use crate::codec::content::{Content, bit};
 use crate::codec::data::{DataBuild, to_nodes};
-use crate::codec::frame::{Frame, blank_hdr, command_frame, into_command, on_content};
+use crate::codec::frame::{Frame, blank_hdr, command_frame, into_command, is_command, on_content};
 use crate::codec::sink::known_element;
 use crate::codec::slot::{Kind, Shape, from_base64};
 use crate::codec::token::{Attributes, Gathered, Text, Token, is_blank, push_tight};
@@ -22,12 +22,10 @@ use bytes::Bytes;
 /// What the builder has finished.
 #[derive(Debug)]
 pub(crate) enum Built {
-    /// The header.
-    Header,
     /// A command of the body, or of the `Sync` that is open in it.
     Command(Command),
     /// The head of a `Sync` of the body; its commands follow.
-    SyncStart(Sync),
+    SyncStart(Box<Sync>),
     /// That `Sync` ends.
     SyncEnd(Extra),
 }
@@ -50,8 +48,8 @@ struct Open {
     head_done: bool,
     /// The how many-th of its name under its parent.
     nth: u32,
-    /// Repeated children so far, by name.
-    counts: Vec<(Tag, u32)>,
+    /// Where the counts of its children start.
+    counts_from: usize,
 }
 
 /// An open element that holds text or nothing.
@@ -68,9 +66,9 @@ enum Role {
     Body,
     Final,
     Wrapper,
-    Command(Frame),
+    Command,
     Child(Shape),
-    Typed(Frame),
+    Typed(fn() -> Frame),
 }
 
 /// Builds one message.
@@ -79,12 +77,16 @@ pub(crate) struct Builder<'a> {
     limits: Limits,
     quirks: Quirks,
     stack: Vec<Open>,
+    /// Repeated children of the open elements so far, by name.
+    counts: Vec<(Tag, u32)>,
     leaf: Option<Leaf>,
     text: Gathered<'a>,
     version: Option<Version>,
     commands: usize,
     /// Octets that what was built takes, at most.
     taken: usize,
+    /// What they may be at most.
+    allowed: usize,
     pub(crate) pending: Option<Built>,
     pub(crate) hdr: Option<SyncHdr>,
     pub(crate) is_final: bool,
@@ -119,12 +121,14 @@ impl<'a> Builder<'a> {
             input,
             limits: limits.clone(),
             quirks: quirks.clone(),
-            stack: Vec::new(),
+            stack: Vec::with_capacity(12),
+            counts: Vec::new(),
             leaf: None,
             text: Gathered::default(),
             version: None,
             commands: 0,
             taken: 0,
+            allowed: input.len().saturating_mul(4).saturating_add(limits.tree_slack_bytes),
             pending: None,
             hdr: None,
             is_final: false,
@@ -154,12 +158,12 @@ impl<'a> Builder<'a> {
         for open in self.stack.iter().skip(root) {
             match (&open.frame, open.tag) {
                 (_, Some(tag)) => add(tag.name(), open.nth),
-                (Frame::Unknown(Element { name: Name::Text(name), .. }), None) => {
-                    add(&name.chars().take(32).collect::<String>().escape_debug().to_string(), 1);
-                }
-                (Frame::Unknown(Element { name: Name::Token(token), .. }), None) => {
-                    add(&format!("0x{token:02X}"), 1);
-                }
+                (Frame::Unknown(element), None) => match &element.name {
+                    Name::Text(name) => {
+                        add(&name.chars().take(32).collect::<String>().escape_debug().to_string(), 1);
+                    }
+                    Name::Token(token) => add(&format!("0x{token:02X}"), 1),
+                },
                 _ => {}
             }
         }
@@ -189,18 +193,26 @@ impl<'a> Builder<'a> {
 
     /// What is left of the memory that a document inside may take.
     pub(crate) fn slack_left(&self) -> usize {
-        self.allowed().saturating_sub(self.taken)
+        self.allowed.saturating_sub(self.taken)
     }
 
-    fn allowed(&self) -> usize {
-        self.input.len().saturating_mul(4).saturating_add(self.limits.tree_slack_bytes)
+    /// Whether what has just begun may be text alone.
+    pub(crate) fn wants_text(&self) -> bool {
+        let is_data = || matches!(self.stack.last(), Some(Open { frame: Frame::Data(DataBuild::Empty), .. }));
+        self.text.is_empty() && (self.leaf.is_some() || is_data())
+    }
+
+    /// Takes a text and the end of its element.
+    pub(crate) fn whole_text(&mut self, text: Text<'a>) -> Result<()> {
+        self.text.push(text);
+        self.end().map(|_| ())
     }
 
     /// Takes the next token.
     pub(crate) fn token(&mut self, token: Token<'a>) -> Result<Option<Built>> {
         match token {
             Token::Known(tag, attributes) => self.known(tag, attributes),
-            Token::Unknown(element) => self.unknown(*element),
+            Token::Unknown(element) => self.unknown(element),
             Token::Text(text) => self.text(text).map(|()| None),
             Token::End => self.end(),
             Token::Eof => {
@@ -221,7 +233,7 @@ impl<'a> Builder<'a> {
         match role {
             Some((tag, role)) => self.enter(tag, role),
             None => {
-                let mut element = known_element(tag);
+                let mut element = Box::new(known_element(tag));
                 element.attributes = attributes.map(|all| *all).unwrap_or_default();
                 self.keep(Some(tag), element)?;
                 Ok(None)
@@ -229,7 +241,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn unknown(&mut self, element: Element) -> Result<Option<Built>> {
+    fn unknown(&mut self, element: Box<Element>) -> Result<Option<Built>> {
         self.degrade_leaf()?;
         let by_name = match &element.name {
             Name::Text(name) => self.role_by_name(Page::Other(u8::MAX), name),
@@ -273,9 +285,9 @@ impl<'a> Builder<'a> {
         match self.stack.last_mut().map(|open| &mut open.frame) {
             Some(Frame::Data(data @ DataBuild::Empty)) => {
                 *data = DataBuild::Octets(Bytes::new());
-                let text = std::mem::take(&mut self.text);
+                let mut text = std::mem::take(&mut self.text);
                 self.charge(text.weight())?;
-                let data = self.octets(text.into_bytes(self.input))?;
+                let data = self.octets(text.take_bytes(self.input))?;
                 if let Some(open) = self.stack.last_mut() {
                     open.frame = Frame::Data(data);
                 }
@@ -286,7 +298,10 @@ impl<'a> Builder<'a> {
             self.check_complete(open)?;
         }
         match self.stack.pop() {
-            Some(open) => self.finish(open),
+            Some(open) => {
+                self.counts.truncate(open.counts_from);
+                self.finish(open)
+            }
             None => Ok(None),
         }
     }

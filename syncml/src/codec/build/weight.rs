@@ -2,6 +2,7 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use crate::codec::content::Content;
 use crate::codec::frame::{Frame, on_content};
 use crate::model::*;
 
@@ -41,12 +42,21 @@ pub(super) fn weight(frame: &Frame) -> usize {
         | Frame::Exec(_)
         | Frame::Get(_)
         | Frame::Results(_)
-        | Frame::Map(_) => listed(size_of::<Command>()),
-        Frame::Search(_) | Frame::Status(_) | Frame::Sync(_) | Frame::Nest(_) => listed(size_of::<Command>()),
+        | Frame::Map(_)
+        | Frame::Search(_)
+        | Frame::Status(_)
+        | Frame::Sync(_)
+        | Frame::Nest(_) => {
+            listed(size_of::<Command>()).saturating_add(on_content!(frame, c => size(c), _ => 0))
+        }
         Frame::DevInf(_) => size_of::<DevInf>(),
         Frame::DataStore(_) => listed(size_of::<DataStore>()),
-        frame => listed(on_content!(frame, c => size_of_val(c), _ => 0)),
+        frame => listed(on_content!(frame, c => size(c), _ => 0)),
     }
+}
+
+fn size<T: Content>(_: &T) -> usize {
+    T::SIZE
 }
 
 /// Octets of a value that holds a text.
