@@ -1,4 +1,4 @@
-//! Time and memory of a piece of work.
+//! Time of a piece of work.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -34,12 +34,4 @@ pub fn shortest_of_two<A, B>(
         best.1 = best.1.min(shortest(budget / 40, &mut b));
     }
     best
-}
-
-/// Octets allocated at most at once, and in all.
-pub fn memory<T>(work: impl FnOnce() -> T) -> (u64, u64) {
-    let used = allocation_counter::measure(|| {
-        black_box(work());
-    });
-    (used.bytes_max, used.bytes_total)
 }

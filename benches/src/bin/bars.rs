@@ -1,13 +1,15 @@
-//! Holds the codec against its bars, all in one run on one core. Exit status 1 if one is missed.
+//! Holds the codec's times against their bars, all in one run on one core. Exit status 1 if one is missed.
+//!
+//! The bars of memory are in `heap`: counting what is allocated takes time.
 //!
 //! `cargo run --release -p benches --bin bars [SECONDS]`: about so many seconds for each comparison (2).
 
-use benches::measure::{memory, shortest_of_two};
+use benches::measure::shortest_of_two;
 use benches::messages::{self, Workload, limits};
 use benches::{floor, session::Pair};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use syncml::{Encoding, Quirks, Reader, decode, encode};
+use syncml::{Encoding, Quirks, decode, encode};
 
 fn main() -> ExitCode {
     let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(2.0);
@@ -15,7 +17,6 @@ fn main() -> ExitCode {
     for workload in messages::all() {
         table.times(&workload);
     }
-    table.memory();
     table.linear();
     for encoding in [Encoding::Wbxml, Encoding::Xml] {
         let mut pair = Pair::with_notes(1_000, encoding);
@@ -65,28 +66,6 @@ impl Table {
         let ours = || encode(Encoding::Xml, message);
         let times = shortest_of_two(self.budget, ours, || floor::replay(&pieces));
         self.ratio(&format!("XML encode, {name}"), 3.0, xml.len(), times);
-    }
-
-    fn memory(&mut self) {
-        let object = messages::object();
-        let tree = |encoding, octets| memory(|| decode(encoding, octets, &limits(), &Quirks::normal()));
-        let (_, total) = tree(Encoding::Wbxml, &object.wbxml);
-        self.row("WBXML decode of 1 MB, KiB allocated in all", total as f64 / 1024.0, 64.0, "");
-        let large = messages::large(1_000);
-        for (encoding, octets) in [(Encoding::Wbxml, &large.wbxml), (Encoding::Xml, &large.xml)] {
-            let wire = octets.len() as f64;
-            let (peak, _) = tree(encoding, octets);
-            self.row(&format!("{encoding:?} tree of 1,000 items, peak / wire"), peak as f64 / wire, 4.0, "");
-            let (peak, _) = memory(|| {
-                let mut reader = Reader::new(encoding, octets, &limits(), &Quirks::normal()).ok()?;
-                let mut events = 0;
-                while reader.next().ok()?.is_some() {
-                    events += 1;
-                }
-                Some(events)
-            });
-            self.row(&format!("{encoding:?} pulled 1,000 items, peak / wire"), peak as f64 / wire, 1.5, "");
-        }
     }
 
     fn linear(&mut self) {

@@ -53,7 +53,9 @@ impl Builder<'_> {
             return Err(violation(format!("{} is not of this version", tag.name())));
         }
         let is_typed = matches!(role, Role::Typed(_));
-        self.flush(is_typed)?;
+        if !self.text.is_empty() {
+            self.flush(is_typed)?;
+        }
         match role {
             Role::Root => self.push(tag, Frame::Root, false)?,
             Role::Hdr if self.hdr.is_some() => return Err(violation("second SyncHdr")),
@@ -105,17 +107,15 @@ impl Builder<'_> {
     }
 
     pub(super) fn enter_child(&mut self, tag: Tag, shape: Shape) -> Result<()> {
-        let any_order = self.quirks.any_order;
-        let odd = self.keeps_odd(tag);
-        if let Some(open) = self.stack.last_mut() {
-            // spec: threats X4.
-            let again = !shape.many && open.seen & bit(tag) != 0;
-            if again && odd {
+        // spec: threats X4.
+        if !shape.many && self.stack.last().is_some_and(|open| open.seen & bit(tag) != 0) {
+            if self.keeps_odd(tag) {
                 return self.keep(Some(tag), Box::new(known_element(tag)));
             }
-            if again {
-                return Err(violation(format!("second {}", tag.name())));
-            }
+            return Err(violation(format!("second {}", tag.name())));
+        }
+        let any_order = self.quirks.any_order;
+        if let Some(open) = self.stack.last_mut() {
             if !any_order && shape.position < open.position {
                 return Err(violation(format!("{} out of order", tag.name())));
             }
@@ -189,9 +189,6 @@ impl Builder<'_> {
 
     /// An element inside text: the text's element is kept as it came.
     pub(super) fn degrade_leaf(&mut self) -> Result<()> {
-        if self.leaf.is_none() {
-            return Ok(());
-        }
         match self.leaf.take() {
             Some(leaf) if !self.quirks.odd_values || leaf.tag == Tag::Final => {
                 self.leaf = Some(leaf);

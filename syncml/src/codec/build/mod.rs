@@ -227,7 +227,9 @@ impl<'a> Builder<'a> {
     }
 
     fn known(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
-        self.degrade_leaf()?;
+        if self.leaf.is_some() {
+            self.degrade_leaf()?;
+        }
         let role =
             self.role(tag).map(|role| (tag, role)).or_else(|| self.role_by_name(tag.page(), tag.name()));
         match role {
@@ -292,6 +294,7 @@ impl<'a> Builder<'a> {
                     open.frame = Frame::Data(data);
                 }
             }
+            _ if self.text.is_empty() => {}
             _ => self.flush(false)?,
         }
         if let Some(open) = self.stack.last() {
