@@ -198,3 +198,58 @@ const fn by_name() -> [[u8; SLOTS]; 3] {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // spec-test: WBXML facts §5, written down a second time: a wrong token would round-trip. The mark `|` stands
+    // before what came with 1.1, `||` before what came with 1.2, `-` for a token that means nothing.
+    const SYNCML: &str = "Add Alert Archive Atomic Chal Cmd CmdID CmdRef Copy Cred Data Delete Exec Final Get Item \
+        Lang LocName LocURI Map MapItem Meta MsgID MsgRef NoResp NoResults Put Replace RespURI Results Search \
+        Sequence SessionID SftDel Source SourceRef Status Sync SyncBody SyncHdr SyncML Target TargetRef - VerDTD \
+        VerProto | NumberOfChanges MoreData || Field Filter Record FilterType SourceParent TargetParent Move \
+        Correlator";
+    const METINF: &str = "Anchor EMI Format FreeID FreeMem Last Mark MaxMsgSize Mem MetInf Next NextNonce \
+        SharedMem Size Type Version | MaxObjSize || FieldLevel";
+    const DEVINF: &str = "CTCap CTType DataStore DataType DevID DevInf DevTyp DisplayName DSMem Ext FwV HwV Man \
+        MaxGUIDSize MaxID MaxMem Mod OEM ParamName PropName Rx Rx-Pref SharedMem Size SourceRef SwV SyncCap \
+        SyncType Tx Tx-Pref ValEnum VerCT VerDTD XNam XVal | UTC SupportNumberOfChanges SupportLargeObjs || \
+        Property PropParam MaxOccur NoTruncate - Filter-Rx FilterCap FilterKeyword FieldLevel \
+        SupportHierarchicalSync";
+
+    #[test]
+    fn tokens_names_and_versions_are_those_of_the_fact_sheet() {
+        let mut rows = 0;
+        for (page, list) in [(Page::SyncMl, SYNCML), (Page::MetInf, METINF), (Page::DevInf, DEVINF)] {
+            let (mut token, mut since) = (0x05, Version::V1_0);
+            for word in list.split_whitespace() {
+                match word {
+                    "|" => since = Version::V1_1,
+                    "||" => since = Version::V1_2,
+                    "-" => {
+                        assert!(ENTRIES.iter().all(|entry| entry.page != page || entry.token != token));
+                        token += 1;
+                    }
+                    name => {
+                        let tag = Tag::by_name(page, name.as_bytes()).unwrap();
+                        assert_eq!((tag.name(), tag.page(), tag.token()), (name, page, token), "{name}");
+                        assert_eq!(tag.entry().since, since, "{name}");
+                        #[cfg(feature = "wbxml")]
+                        if name != "Size" || page != Page::DevInf {
+                            assert_eq!(Tag::by_token(page, token), Some(tag), "{name}");
+                        }
+                        rows += 1;
+                        token += 1;
+                    }
+                }
+            }
+        }
+        // `MaxSize` of DevInf 1.2 shares the token of `Size`.
+        let max_size = Tag::by_name(Page::DevInf, b"MaxSize").unwrap();
+        assert_eq!((max_size.token(), max_size.entry().since), (0x1C, Version::V1_2));
+        #[cfg(feature = "wbxml")]
+        assert_eq!(Tag::by_token(Page::DevInf, 0x1C), Some(max_size));
+        assert_eq!(rows + 1, ENTRIES.len());
+    }
+}
