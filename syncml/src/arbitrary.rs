@@ -255,76 +255,61 @@ fn command(u: In<'_, '_>, depth: u8) -> Result<Command> {
         4 => Command::Replace(change(u)?.into()),
         5 if depth < 3 => Command::Atomic(nest(u, depth)?.into()),
         6 if depth < 3 => Command::Sequence(nest(u, depth)?.into()),
-        7 | 8 if depth < 3 => Command::Sync(
-            Sync {
-                cmd_id: small(u)?,
-                no_resp: flag(u)?,
-                cred: boxed(u, cred)?,
-                target: maybe(u, |u| target(u, 0))?,
-                source: maybe(u, source)?,
-                meta: boxed(u, meta)?,
-                number_of_changes: maybe(u, small)?,
-                commands: list(u, 3, |u| command(u, depth.saturating_add(1)))?,
-                extra: extra(u)?,
-            }
-            .into(),
-        ),
-        9 => Command::Exec(
-            Exec {
-                cmd_id: small(u)?,
-                no_resp: flag(u)?,
-                cred: boxed(u, cred)?,
-                meta: boxed(u, meta)?,
-                correlator: maybe(u, text)?,
-                items: list(u, 2, |u| item(u, false, 0))?,
-                extra: extra(u)?,
-            }
-            .into(),
-        ),
+        7 | 8 if depth < 3 => Command::Sync(Box::new(Sync {
+            cmd_id: small(u)?,
+            no_resp: flag(u)?,
+            cred: boxed(u, cred)?,
+            target: maybe(u, |u| target(u, 0))?,
+            source: maybe(u, source)?,
+            meta: boxed(u, meta)?,
+            number_of_changes: maybe(u, small)?,
+            commands: list(u, 3, |u| command(u, depth.saturating_add(1)))?,
+            extra: extra(u)?,
+        })),
+        9 => Command::Exec(Box::new(Exec {
+            cmd_id: small(u)?,
+            no_resp: flag(u)?,
+            cred: boxed(u, cred)?,
+            meta: boxed(u, meta)?,
+            correlator: maybe(u, text)?,
+            items: list(u, 2, |u| item(u, false, 0))?,
+            extra: extra(u)?,
+        })),
         10 => Command::Get(get(u)?.into()),
         11 => Command::Put(get(u)?.into()),
-        12 => Command::Map(
-            Map {
-                cmd_id: small(u)?,
-                target: target(u, 0)?,
-                source: source(u)?,
-                cred: boxed(u, cred)?,
-                meta: boxed(u, meta)?,
-                items: list(u, 3, |u| {
-                    Ok(MapItem { target: target(u, 0)?, source: source(u)?, extra: extra(u)? })
-                })?,
-                extra: extra(u)?,
-            }
-            .into(),
-        ),
-        13 => Command::Results(
-            Results {
-                cmd_id: small(u)?,
-                msg_ref: maybe(u, small)?,
-                cmd_ref: small(u)?,
-                meta: boxed(u, meta)?,
-                target_ref: maybe(u, text)?,
-                source_ref: maybe(u, text)?,
-                items: list(u, 2, |u| item(u, true, 0))?,
-                extra: extra(u)?,
-            }
-            .into(),
-        ),
-        14 => Command::Search(
-            Search {
-                cmd_id: small(u)?,
-                no_resp: flag(u)?,
-                no_results: flag(u)?,
-                cred: boxed(u, cred)?,
-                target: maybe(u, |u| target(u, 0))?,
-                sources: list(u, 2, source)?,
-                lang: maybe(u, text)?,
-                meta: boxed(u, meta)?,
-                data: maybe(u, |u| data(u, false))?,
-                extra: extra(u)?,
-            }
-            .into(),
-        ),
+        12 => Command::Map(Box::new(Map {
+            cmd_id: small(u)?,
+            target: target(u, 0)?,
+            source: source(u)?,
+            cred: boxed(u, cred)?,
+            meta: boxed(u, meta)?,
+            items: list(u, 3, |u| {
+                Ok(MapItem { target: target(u, 0)?, source: source(u)?, extra: extra(u)? })
+            })?,
+            extra: extra(u)?,
+        })),
+        13 => Command::Results(Box::new(Results {
+            cmd_id: small(u)?,
+            msg_ref: maybe(u, small)?,
+            cmd_ref: small(u)?,
+            meta: boxed(u, meta)?,
+            target_ref: maybe(u, text)?,
+            source_ref: maybe(u, text)?,
+            items: list(u, 2, |u| item(u, true, 0))?,
+            extra: extra(u)?,
+        })),
+        14 => Command::Search(Box::new(Search {
+            cmd_id: small(u)?,
+            no_resp: flag(u)?,
+            no_results: flag(u)?,
+            cred: boxed(u, cred)?,
+            target: maybe(u, |u| target(u, 0))?,
+            sources: list(u, 2, source)?,
+            lang: maybe(u, text)?,
+            meta: boxed(u, meta)?,
+            data: maybe(u, |u| data(u, false))?,
+            extra: extra(u)?,
+        })),
         15 => {
             let mut element = element(u, 0)?;
             let mut cmd_id = named(Page::SyncMl, "CmdID");
@@ -332,34 +317,28 @@ fn command(u: In<'_, '_>, depth: u8) -> Result<Command> {
             element.children.push(Node::Element(cmd_id));
             Command::Unknown(element.into())
         }
-        16 => Command::Alert(
-            Alert {
-                cmd_id: small(u)?,
-                no_resp: flag(u)?,
-                cred: boxed(u, cred)?,
-                code: maybe(u, |u| Ok(AlertCode(u.arbitrary()?)))?,
-                correlator: maybe(u, text)?,
-                items: list(u, 2, |u| item(u, false, 0))?,
-                extra: extra(u)?,
-            }
-            .into(),
-        ),
-        _ => Command::Status(
-            Status {
-                cmd_id: small(u)?,
-                msg_ref: maybe(u, small)?,
-                cmd_ref: small(u)?,
-                cmd: CommandName::parse(&if flag(u)? { "Replace".into() } else { text(u)? }),
-                target_ref: list(u, 2, text)?,
-                source_ref: list(u, 2, text)?,
-                cred: boxed(u, cred)?,
-                chal: boxed(u, chal)?,
-                data: StatusCode(u.arbitrary()?),
-                items: list(u, 2, |u| item(u, false, 0))?,
-                extra: extra(u)?,
-            }
-            .into(),
-        ),
+        16 => Command::Alert(Box::new(Alert {
+            cmd_id: small(u)?,
+            no_resp: flag(u)?,
+            cred: boxed(u, cred)?,
+            code: maybe(u, |u| Ok(AlertCode(u.arbitrary()?)))?,
+            correlator: maybe(u, text)?,
+            items: list(u, 2, |u| item(u, false, 0))?,
+            extra: extra(u)?,
+        })),
+        _ => Command::Status(Box::new(Status {
+            cmd_id: small(u)?,
+            msg_ref: maybe(u, small)?,
+            cmd_ref: small(u)?,
+            cmd: CommandName::parse(&if flag(u)? { "Replace".into() } else { text(u)? }),
+            target_ref: list(u, 2, text)?,
+            source_ref: list(u, 2, text)?,
+            cred: boxed(u, cred)?,
+            chal: boxed(u, chal)?,
+            data: StatusCode(u.arbitrary()?),
+            items: list(u, 2, |u| item(u, false, 0))?,
+            extra: extra(u)?,
+        })),
     })
 }
 
