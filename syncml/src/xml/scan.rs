@@ -197,13 +197,16 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// A name, and the octets between its quotes.
+type Attribute<'a> = (&'a [u8], &'a [u8]);
+
 /// The attributes of a tag, as octets between the quotes.
 #[derive(Clone, Debug)]
 pub(crate) struct Attributes<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Attributes<'a> {
     /// The next one; `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<(&'a [u8], &'a [u8])>, &'static str> {
+    pub(crate) fn next(&mut self) -> Result<Option<Attribute<'a>>, &'static str> {
         let rest = trim_start(self.0);
         if rest.is_empty() {
             return Ok(None);
