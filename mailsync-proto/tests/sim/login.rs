@@ -139,7 +139,6 @@ fn a_user_has_sixteen_sessions_at_most() {
     let world = World::new();
     let limit = world.server.config.session.limits.per_user;
     for n in 0..=limit {
-        let mut typist = Typist { msg: 0 };
         let body = Bytes::from(format!(
             "<SyncML xmlns='SYNCML:SYNCML1.2'><SyncHdr><VerDTD>1.2</VerDTD><VerProto>SyncML/1.2</VerProto>\
              <SessionID>9</SessionID><MsgID>1</MsgID><Target><LocURI>{URL}</LocURI></Target>\
@@ -148,7 +147,6 @@ fn a_user_has_sixteen_sessions_at_most() {
             basic(PASSWORD)
         ));
         world.answer(URL, Encoding::Xml, &body).unwrap();
-        typist.msg += 1;
     }
     assert_eq!(world.server.store.sessions().len(), limit as usize);
     // A device that has one begins anew all the same.

@@ -221,7 +221,7 @@ impl ClientSession {
         let logged_in = matches!(self.proof.state, LoginState::In | LoginState::EachMessage);
         let server =
             check.filter(|_| logged_in && !self.link.more.peer_known).map(|check| self.judge(check, hdr));
-        let good = server.as_ref().is_none_or(Result::is_ok);
+        let good = server.as_ref().is_none_or(|(judged, _)| judged.is_ok());
         if self.proof.state == LoginState::Again {
             self.link.sent.clear();
         } else if good && self.link.package == Package::Alerts && message.is_final {
@@ -231,11 +231,7 @@ impl ClientSession {
     }
 
     /// Whether the server is who it must be.
-    fn judge(
-        &mut self,
-        check: &ServerCheck<'_>,
-        hdr: &SyncHdr,
-    ) -> Result<(Scheme, Chal), (StatusCode, Chal)> {
+    fn judge(&mut self, check: &ServerCheck<'_>, hdr: &SyncHdr) -> (Result<Scheme, StatusCode>, Chal) {
         let device = &self.link.our_uri;
         let nonces = Nonces { key: check.nonce_key, user: check.name, device, logins: check.logins };
         let valid = nonces.valid(check.now);
@@ -257,9 +253,9 @@ impl ClientSession {
         match judged {
             Ok(scheme) => {
                 self.link.more.peer_known = scheme != Scheme::Mac;
-                Ok((scheme, auth::challenge(scheme, Some(&nonces.next_session()))))
+                (Ok(scheme), auth::challenge(scheme, Some(&nonces.next_session())))
             }
-            Err(code) => Err((code, auth::challenge(check.scheme, Some(&nonces.now(check.now))))),
+            Err(code) => (Err(code), auth::challenge(check.scheme, Some(&nonces.now(check.now)))),
         }
     }
 
@@ -267,10 +263,10 @@ impl ClientSession {
         mut self,
         config: &ClientConfig,
         message: Option<&'m Message>,
-        server: Option<Result<(Scheme, Chal), (StatusCode, Chal)>>,
+        server: Option<(Result<Scheme, StatusCode>, Chal)>,
     ) -> Result<ClientExchange<'m>, SessionError> {
         let again = self.link.more.peer_challenged;
-        self.link.more.peer_challenged |= matches!(server, Some(Err(_)));
+        self.link.more.peer_challenged |= matches!(server, Some((Err(_), _)));
         let cred = self.proof.cred(&config.name());
         let make = |link: &Link| {
             let source = Source { loc_name: link.our_name.clone(), ..Source::new(&link.our_uri) };
@@ -294,19 +290,19 @@ impl ClientSession {
         if matches!(exchange.link.package, Package::Alerts | Package::Changes) {
             exchange.link.peer_final = false;
         }
-        let state = server.as_ref().map(|judged| match judged {
-            Ok((Scheme::Mac, _)) => LoginState::EachMessage,
+        let state = server.as_ref().map(|(judged, _)| match judged {
+            Ok(Scheme::Mac) => LoginState::EachMessage,
             Ok(_) => LoginState::In,
-            Err((code, _)) if again => LoginState::Refused(code.0),
+            Err(code) if again => LoginState::Refused(code.0),
             Err(_) => LoginState::Again,
         });
         if let Some(message) = message {
             let (code, chal) = match server {
                 None => (StatusCode::OK, None),
-                Some(Ok((Scheme::Mac, chal))) => (StatusCode::OK, Some(chal)),
-                Some(Ok((Scheme::Basic, _))) => (StatusCode::AUTHENTICATED, None),
-                Some(Ok((_, chal))) => (StatusCode::AUTHENTICATED, Some(chal)),
-                Some(Err((code, chal))) => {
+                Some((Ok(Scheme::Mac), chal)) => (StatusCode::OK, Some(chal)),
+                Some((Ok(Scheme::Basic), _)) => (StatusCode::AUTHENTICATED, None),
+                Some((Ok(_), chal)) => (StatusCode::AUTHENTICATED, Some(chal)),
+                Some((Err(code), chal)) => {
                     exchange.barred = Some(code);
                     (code, Some(chal))
                 }
