@@ -264,11 +264,14 @@ impl ServerSession {
     fn take_answer_to_our_login(&mut self, config: &ServerConfig, message: &Message) {
         let Some(proof) = self.link.more.proof.as_mut().filter(|_| config.own.is_some()) else { return };
         let Some(status) = header_status(message) else { return };
-        let first = self.link.package <= Package::Changes && proof.state != LoginState::In;
+        // Only before it has taken anything of ours can all of that go again.
+        let first = proof.state == LoginState::Asked;
         proof.take(status, first);
         if proof.state == LoginState::Again {
             // The client has executed nothing of our second package: it goes again.
             self.link.sent.clear();
+            // The client's first package was whole when ours ended: it ends again.
+            self.link.peer_final |= self.link.package > Package::Alerts;
             self.link.package = Package::Alerts;
         }
     }
