@@ -179,7 +179,7 @@ impl Replay {
         let mut differences = Vec::new();
         for (number, step) in self.steps.iter().enumerate() {
             for (cmd, cmd_id) in asked(&step.request) {
-                let Some(recorded) = self.recorded(step.request.hdr.msg_id, cmd_id) else { continue };
+                let Some(recorded) = self.recorded(number, step.request.hdr.msg_id, cmd_id) else { continue };
                 compared += 1;
                 let answered = self.answered.get(&(number, cmd_id)).copied();
                 if answered.is_none_or(|code| code.0 / 100 != recorded.0 / 100) {
@@ -190,8 +190,9 @@ impl Replay {
         (compared, differences)
     }
 
-    fn recorded(&self, msg_id: u32, cmd_id: u32) -> Option<StatusCode> {
-        self.steps.iter().filter_map(|step| step.response.as_ref()).find_map(|response| {
+    /// What the recorded server answered; a client that logs in again may count its messages from 1 again.
+    fn recorded(&self, number: usize, msg_id: u32, cmd_id: u32) -> Option<StatusCode> {
+        self.steps.iter().skip(number).filter_map(|step| step.response.as_ref()).find_map(|response| {
             let fits = |status: &&Status| status.msg_ref == Some(msg_id) && status.cmd_ref == cmd_id;
             statuses(&response.commands).find(fits).map(|status| status.data)
         })
@@ -246,7 +247,10 @@ impl Replay {
         hdr.target.loc_uri = self.resp_uri.clone().unwrap_or_else(|| self.login.server.clone());
         hdr.source.loc_name = Some(self.login.user.clone());
         let Some(cred) = hdr.cred.take() else { return };
-        let scheme = Scheme::from_meta(cred.meta.as_deref()).unwrap_or(Scheme::Md5);
+        let scheme = match Scheme::from_meta(cred.meta.as_deref()) {
+            Some(Scheme::Md5) if &*hdr.ver_dtd == "1.0" => Scheme::Md5Of1_0,
+            scheme => scheme.unwrap_or(Scheme::Md5),
+        };
         let refused = wanted.is_some_and(|code| matches!(code.0, 401 | 407)) && !self.retried;
         let password = if refused { "not the password" } else { &*self.login.password };
         hdr.cred = credentials(scheme, &self.login.user, password, &self.nonce).map(Box::new);

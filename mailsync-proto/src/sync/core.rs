@@ -270,6 +270,19 @@ impl<'a, 'f> Core<'a, 'f> {
             store.not_taken(rev);
             return Ok(());
         }
+        // spec: session facts section 4: by these a peer says that it had changed the item too
+        let conflict = matches!(
+            code,
+            StatusCode::CONFLICT_MERGED
+                | StatusCode::CONFLICT_CLIENT_WON
+                | StatusCode::CONFLICT_DUPLICATED
+                | StatusCode::CONFLICT_SERVER_WON
+                | StatusCode::CONFLICT
+        );
+        if conflict {
+            let store = store.name.clone();
+            self.events.push(Event::Conflict { store, guid: guid.clone(), code: code.0 });
+        }
         let gone = matches!(kind, Kind::Delete | Kind::SoftDelete);
         // The rest is kept for later.
         store.full |= code == StatusCode::DEVICE_FULL && kind == Kind::Add;

@@ -281,6 +281,8 @@ impl Wire {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum VersionArg {
+    #[value(name = "1.0")]
+    V1_0,
     #[value(name = "1.1")]
     V1_1,
     #[value(name = "1.2")]
@@ -406,13 +408,15 @@ fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
         mode: args.mode.mode(),
         encoding: args.wire.encoding(),
         version: match args.protocol {
+            VersionArg::V1_0 => Version::V1_0,
             VersionArg::V1_1 => Version::V1_1,
             VersionArg::V1_2 => Version::V1_2,
         },
-        scheme: match args.auth {
-            Auth::Md5 => Scheme::Md5,
-            Auth::Basic => Scheme::Basic,
-            Auth::Hmac => Scheme::Mac,
+        scheme: match (args.auth, args.protocol) {
+            (Auth::Md5, VersionArg::V1_0) => Scheme::Md5Of1_0,
+            (Auth::Md5, _) => Scheme::Md5,
+            (Auth::Basic, _) => Scheme::Basic,
+            (Auth::Hmac, _) => Scheme::Mac,
         },
         max_msg_size: args.max_msg_size,
         max_obj_size: args.max_obj_size,

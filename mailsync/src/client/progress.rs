@@ -12,6 +12,20 @@ pub(super) struct Progress {
     verbose: bool,
 }
 
+/// What became of a conflict, in words.
+// spec: session facts section 4, conflict codes
+fn settled(code: StatusCode) -> String {
+    let words = match code {
+        StatusCode::CONFLICT_MERGED => "both changes are in it now",
+        StatusCode::CONFLICT_CLIENT_WON => "the client's version stays",
+        StatusCode::CONFLICT_DUPLICATED => "both versions are kept",
+        StatusCode::CONFLICT_SERVER_WON => "the server's version stays",
+        StatusCode::CONFLICT => "nothing was decided, both stay as they are",
+        other => return other.to_string(),
+    };
+    format!("{words} ({})", code.0)
+}
+
 impl Progress {
     pub(super) fn new(verbose: bool) -> Self {
         let terminal = std::io::stderr().is_terminal();
@@ -63,7 +77,10 @@ impl Progress {
                 self.say(&format!("{store}: {guid} stays here: {reason}"))
             }
             Event::Conflict { store, guid, code } => {
-                self.say(&format!("{store}: {guid} was changed on both sides: {}", StatusCode(*code)));
+                self.say(&format!(
+                    "{store}: {guid} was changed on both sides: {}",
+                    settled(StatusCode(*code))
+                ));
             }
             Event::Display(text) => self.always(&format!("the server says: {}", text.escape_debug())),
             Event::Oddity(text) => self.say(&format!("odd: {}", text.escape_debug())),

@@ -131,6 +131,9 @@ enum User {
         /// Address whose mail is theirs; may be said often [default: NAME@domain]
         #[arg(long, value_name = "MAILADDR")]
         address: Vec<String>,
+        /// Keep the password itself: for phones of SyncML 1.0 and --lab only
+        #[arg(long)]
+        keep_password: bool,
     },
     /// List users
     List,
@@ -312,7 +315,7 @@ fn changed(
 
 fn user(out: &Out, config: &Config, store: &SqliteStore, command: User) -> Result<ExitCode, String> {
     match command {
-        User::Add { name, mut address } => {
+        User::Add { name, mut address, keep_password } => {
             users::check_name("user", &name)?;
             if address.is_empty() {
                 address.push(if name.contains('@') {
@@ -322,12 +325,16 @@ fn user(out: &Out, config: &Config, store: &SqliteStore, command: User) -> Resul
                 });
             }
             address.iter().try_for_each(|address| users::check_address(address))?;
-            let verifier = users::verifier(&name)?;
+            let password = users::password(&name)?;
+            let verifier = users::verifier(&name, &password);
             let folders = mailbox::provision(&StoreKey {
                 user: name.as_str().into(),
                 datastore: mailbox::DATASTORE.into(),
             });
             let added = store.add_user(&name, &verifier, &address, &folders);
+            if keep_password && matches!(added, Ok(true)) {
+                store.keep_password(&name, &password).map_err(text)?;
+            }
             let addresses = address.join(", ");
             let taken = format!("user {name}, or an address of {addresses}, is there already");
             changed(out, added, &format!("user {name} added, mail for {addresses}"), &taken)
@@ -338,7 +345,7 @@ fn user(out: &Out, config: &Config, store: &SqliteStore, command: User) -> Resul
             Ok(ExitCode::SUCCESS)
         }
         User::Password { name } => {
-            let verifier = users::verifier(&name)?;
+            let verifier = users::verifier(&name, &users::password(&name)?);
             let done = format!("password of {name} changed");
             changed(out, store.set_verifier(&name, &verifier), &done, &format!("no user {name}"))
         }
@@ -352,7 +359,7 @@ fn user(out: &Out, config: &Config, store: &SqliteStore, command: User) -> Resul
 fn device(out: &Out, store: &SqliteStore, command: Device) -> Result<ExitCode, String> {
     match command {
         Device::Add { user, device } => {
-            let verifier = users::verifier(&user)?;
+            let verifier = users::verifier(&user, &users::password(&user)?);
             let added = store.set_device(&user, &device, &verifier);
             changed(out, added, &format!("device {device} of {user} added"), &format!("no user {user}"))
         }

@@ -190,7 +190,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         None => None,
     };
     let state = Arc::new(State {
-        engine: engine(config, &store)?,
+        engine: engine(config, options.lab, &store)?,
         store,
         exchange: exchange.clone(),
         http: http_at,
@@ -287,7 +287,7 @@ fn announce(open: &[(&str, String)]) -> io::Result<()> {
 }
 
 /// What the engine offers.
-fn engine(config: &Config, store: &SqliteStore) -> Result<Engine, ServeError> {
+fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<Engine, ServeError> {
     let fresh = turns::moment()?.entropy;
     let nonce_key = store.secret("nonce", fresh)?;
     let id = store.secret("server id", turns::moment()?.entropy)?;
@@ -295,6 +295,8 @@ fn engine(config: &Config, store: &SqliteStore) -> Result<Engine, ServeError> {
     let mut session = ServerConfig::default();
     session.max_msg_size = config.session.max_msg_size;
     session.max_obj_size = config.session.max_obj_size;
+    // spec: threats S3
+    session.md5_of_1_0 = lab;
     session.scheme = match config.session.auth {
         Auth::Md5 => Scheme::Md5,
         Auth::Basic => Scheme::Basic,
@@ -338,7 +340,7 @@ fn explain_lab(state: &State, syncml: &str) {
     eprintln!(
         "*** --lab: passwords are taken over plain HTTP from anywhere. Never on the internet. ***\n\
          Type into the phone (menu: synchronisation, server settings):\n\
-         \x20 server version        1.1 or 1.2\n\
+         \x20 server version        1.2, 1.1, or 1.0 (then: mailsyncd user add NAME --keep-password)\n\
          \x20 server address        {syncml}\n\
          \x20                       (with an address of this machine that the phone can reach: --http 0.0.0.0:8080)\n\
          \x20 port                  {}\n\

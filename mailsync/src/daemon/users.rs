@@ -26,17 +26,22 @@ pub(super) fn check_address(address: &str) -> Result<(), String> {
     Err(format!("{address:?} is no mail address, say ana@example.org"))
 }
 
-/// The verifier of a password from MAILSYNC_PASSWORD, else of one that is typed in.
+/// The verifier of a password.
 // spec: threats C1: the sync password is a secret of its own, never a mail password
-pub(super) fn verifier(user: &str) -> Result<String, String> {
-    let password = password(user)?;
+pub(super) fn verifier(user: &str, password: &str) -> String {
+    auth::verifier(user, password)
+}
+
+/// A password from MAILSYNC_PASSWORD, else one that is typed in.
+pub(super) fn password(user: &str) -> Result<String, String> {
+    let password = ask(user)?;
     if password.is_empty() {
         return Err("the password is empty".into());
     }
-    Ok(auth::verifier(user, &password))
+    Ok(password)
 }
 
-fn password(user: &str) -> Result<String, String> {
+fn ask(user: &str) -> Result<String, String> {
     match std::env::var("MAILSYNC_PASSWORD") {
         Ok(password) => return Ok(password),
         Err(std::env::VarError::NotPresent) => {}

@@ -111,9 +111,20 @@ impl SqliteStore {
         })
     }
 
+    /// Keeps a password itself, beside its verifier: for the digest of SyncML 1.0, on a test bench.
+    pub fn keep_password(&self, name: &str, password: &str) -> Result<(), StoreError> {
+        self.write(|conn| {
+            let sql = "INSERT OR REPLACE INTO secret (name, value) VALUES ('password:' || ?1, ?2)";
+            conn.execute(sql, params![name, password.as_bytes()])?;
+            Ok(())
+        })
+    }
+
     /// Changes a user's verifier. False if there is no such user.
     pub fn set_verifier(&self, name: &str, verifier: &str) -> Result<bool, StoreError> {
         self.write(|conn| {
+            // One that was kept is another password's.
+            conn.execute("DELETE FROM secret WHERE name = 'password:' || ?1", [name])?;
             Ok(conn.execute("UPDATE user SET verifier = ?2 WHERE name = ?1", [name, verifier])? > 0)
         })
     }
@@ -143,6 +154,7 @@ impl SqliteStore {
                 "DELETE FROM once WHERE user = ?1".into(),
                 "DELETE FROM device WHERE user = ?1".into(),
                 "DELETE FROM address WHERE user = ?1".into(),
+                "DELETE FROM secret WHERE name = 'password:' || ?1".into(),
             ] {
                 conn.execute(&sql, [name])?;
             }

@@ -167,10 +167,13 @@ impl Lab {
                 World::Asking { server: Some(SyncEvolution::server(dir.path().join("peer"), &STORES)) }
             }
             Peer::Client => {
-                let added = run(daemon(dir.path()).args(["user", "add", "test"]), Duration::from_secs(60));
+                let added = run(
+                    daemon(dir.path()).args(["user", "add", "test", "--keep-password"]),
+                    Duration::from_secs(60),
+                );
                 assert_eq!(added.code, 0, "{added:?}");
                 let mut command = daemon(dir.path());
-                command.args(["--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--record"]);
+                command.args(["--lab", "--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--record"]);
                 let server = Process::start(command.arg(dir.path().join("record")));
                 let url = server.wait_ready()["syncml"].clone();
                 let client = SyncEvolution::client(dir.path().join("peer"));
