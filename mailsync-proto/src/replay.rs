@@ -15,6 +15,9 @@ use syncml::{
     MapItem, Message, Meta, Quirks, Source, Status, StatusCode, SyncHdr, Target,
 };
 
+/// A new item: the server's and the client's name of the datastore, id, octets.
+type Added = (Box<str>, Box<str>, Box<str>, Bytes);
+
 /// One request of a recording, and what it was answered with.
 #[derive(Clone, Debug)]
 pub struct Recorded {
@@ -93,8 +96,8 @@ pub struct Replay {
     answered: HashMap<(usize, u32), StatusCode>,
     retried: bool,
     tail: u32,
-    /// New items of the server that are not mapped: datastores as (server's, client's), id, octets.
-    unmapped: Vec<(Box<str>, Box<str>, Box<str>, Bytes)>,
+    /// New items of the server that are not mapped.
+    unmapped: Vec<Added>,
     mapped: u32,
 }
 
@@ -122,7 +125,7 @@ impl Replay {
     ///
     /// # Errors
     /// A recorded message that cannot be spelled again.
-    pub fn next(&mut self) -> Result<Option<Request>, EncodeError> {
+    pub fn next_request(&mut self) -> Result<Option<Request>, EncodeError> {
         let message = match self.steps.get(self.at).cloned() {
             Some(step) => self.step(step),
             None if self.wants_more() && self.tail < TAIL => {
@@ -238,7 +241,7 @@ impl Replay {
     fn wants_more(&self) -> bool {
         let Some(answer) = &self.answer else { return false };
         let silent = answer.commands.iter().all(|command| matches!(command, Command::Status(_)));
-        !(answer.is_final && silent) || !self.unmapped.is_empty()
+        !(answer.is_final && silent && self.unmapped.is_empty())
     }
 
     fn header(&mut self, hdr: &mut SyncHdr, wanted: Option<StatusCode>) {
@@ -374,7 +377,7 @@ fn asked(request: &Message) -> Vec<(CommandName, u32)> {
 }
 
 /// The new items that a server offers.
-fn adds(answer: &Message) -> Vec<(Box<str>, Box<str>, Box<str>, Bytes)> {
+fn adds(answer: &Message) -> Vec<Added> {
     let mut out = Vec::new();
     for command in &answer.commands {
         let Command::Sync(sync) = command else { continue };

@@ -159,8 +159,11 @@ fn base64_counts_as_it_is_sent() {
     assert_eq!(taker.whole, [octets]);
 }
 
+/// The octets of a chunk, the code it was answered with, whether more follows.
+type Chunk = (Vec<u8>, u16, bool);
+
 /// A server that sends an object in chunks, and a peer that answers each with a code.
-fn send(answer: &str) -> (Vec<(Vec<u8>, u16, bool)>, Vec<ObjectProgress>) {
+fn send(answer: &str) -> (Vec<Chunk>, Vec<ObjectProgress>) {
     let data = Bytes::from(vec![b'x'; 5_000]);
     let (mut peer, mut taker, mut steps) = (Peer::new(Version::V1_2), Taker::default(), Vec::new());
     peer.max_msg = 1_500;

@@ -259,9 +259,9 @@ fn run(script: &Script, cuts: u64, mischief: bool) -> Outcome {
             vex(&mut server, script.encoding, &request, &before, mac.as_deref());
         }
         let answer = server.answer(script.encoding, &request, mac.as_deref()).unwrap();
-        if mischief && server.session.is_some() {
+        if mischief && let Some(session) = &server.session {
             let digest = ServerSession::request_digest(&request);
-            let same = server.session.as_ref().unwrap().is_repeat(&digest);
+            let same = session.is_repeat(&digest);
             assert!(same || before.is_empty(), "the same again is known");
         }
         if cut(0)

@@ -228,9 +228,9 @@ fn what_is_no_filter_is_refused_by_its_status() {
         (filter("size&amp;GT;1", ""), 406),
         (filter("body&amp;CON;x", "<FilterType>OTHER</FilterType>"), 422),
         (
-            format!(
-                "<Filter><Meta/><Field><Item><Data><Property xmlns='syncml:devinf'><PropName>body</PropName></Property></Data></Item></Field></Filter>"
-            ),
+            "<Filter><Meta/><Field><Item><Data><Property xmlns='syncml:devinf'><PropName>body</PropName></Property></Data>\
+             </Item></Field></Filter>"
+                .to_owned(),
             406,
         ),
     ] {

@@ -179,7 +179,7 @@ pub(super) fn replay(dir: &Path, asked: &Asked) -> Result<Replayed, String> {
     let login = Login { server: asked.server.as_str().into(), user: user.into(), password: password.into() };
     let mut replay = Replay::new(login, steps);
     let (mut messages, mut ended) = (0, None);
-    while let Some(request) = replay.next().map_err(text)? {
+    while let Some(request) = replay.next_request().map_err(text)? {
         let hop = NextHop { url: request.url.to_string(), encoding: request.encoding, mac: None };
         match http.post(&hop, &request.body) {
             Ok(answer) => replay.take(&answer).map_err(|error| format!("{}: {error}", asked.server))?,

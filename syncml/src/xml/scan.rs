@@ -322,8 +322,11 @@ mod tests {
         }
     }
 
+    /// Names with values, and whether they ended well.
+    type ReadAttributes = (Vec<(Vec<u8>, Vec<u8>)>, bool);
+
     /// Attributes as both read them, up to the first fault.
-    fn attributes(input: &[u8]) -> [(Vec<(Vec<u8>, Vec<u8>)>, bool); 2] {
+    fn attributes(input: &[u8]) -> [ReadAttributes; 2] {
         let mut ours = Attributes(input);
         let mut read = Vec::new();
         let good = loop {
@@ -446,6 +449,7 @@ mod tests {
 
     /// Recorded messages with octets put in, taken out and changed.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test reads its files")]
     fn golden_files_read_as_in_quick_xml_however_damaged() {
         let mut files = Vec::new();
         let mut folders =
