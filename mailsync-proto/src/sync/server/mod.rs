@@ -305,11 +305,11 @@ fn login<'m>(
     let (user, device): (Box<str>, Box<str>) = (pending.user().into(), pending.device().into());
     core.user = user.clone();
     core.device = device.clone();
-    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
-    let kept = login.kept.clone();
     // A first message that comes again is known by its token, which is made of it. Both rows in one round.
     let token = super::ids::token_of(&config.nonce_key, &inbound_digest);
     let again = core.reader.read(Read::Session(token.clone()));
+    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
+    let kept = login.kept.clone();
     // spec: threats S1: a client that does not heed RespURI shows its credentials in every message
     if let Some(token) = kept.session.as_ref().filter(|_| pending.has_credentials()) {
         let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
