@@ -19,7 +19,7 @@ use syncml::session::{
     Ask, ClientConfig, ClientExchange, ClientSession, Leftover, LoginState, OwnLogin, Package, ServerCheck,
     SessionError, auth,
 };
-use syncml::{AlertCode, Anchor, DecodeError, Encoding, Limits, Message, Quirks, StatusCode};
+use syncml::{AlertCode, Anchor, Command, DecodeError, Encoding, Limits, Message, Quirks, StatusCode};
 
 /// Who the client is, what it syncs, and with whom.
 #[derive(Clone, Debug)]
@@ -195,7 +195,7 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
     let put = known.is_some() && known == ours && core.stores.iter().all(|store| !store.mode.is_anew());
     let ex = ClientSession::new(&config.session, &session_id, nonce.as_deref()).start(&config.session)?;
     let state = State { devinf_put: put, devinf_got: put, leftover, ..State::default() };
-    let mut run = Run { config, core, state, current: None, peer_suspends: false };
+    let mut run = Run { config, core, state, current: None, peer_suspends: false, peer_silent: false };
     let mut ex = ex;
     let last = run.package_one(&mut ex);
     run.finish(ex, 0, last)
@@ -305,7 +305,9 @@ fn take(
             ex
         }
     };
-    Run { config, core, state, current: None, peer_suspends: false }.answer(ex, *version, suspend)
+    let peer_silent = answer.message.commands.iter().all(|command| matches!(command, Command::Status(_)));
+    Run { config, core, state, current: None, peer_suspends: false, peer_silent }
+        .answer(ex, *version, suspend)
 }
 
 /// Decodes an answer of the server.
@@ -329,6 +331,8 @@ struct Run<'a, 'f> {
     current: Option<usize>,
     /// The server stops with its message.
     peer_suspends: bool,
+    /// The server's message holds nothing but statuses.
+    peer_silent: bool,
 }
 
 impl<'a, 'f> Run<'a, 'f> {
@@ -381,7 +385,7 @@ impl<'a, 'f> Run<'a, 'f> {
         }
         self.take_over(&mut ex);
         let stopped = ex.is_suspended() && !self.peer_suspends;
-        let over = ex.is_over();
+        let over = ex.is_over() || self.has_no_more(&ex);
         let stops = stopped || self.peer_suspends || (suspend && ex.suspend().is_ok());
         let last = if over || stops { Ok(true) } else { self.say(&mut ex) };
         if self.core.reader.has_missed() {
@@ -403,6 +407,20 @@ impl<'a, 'f> Run<'a, 'f> {
             return self.end(version);
         }
         self.finish(ex, version, last == Ok(true))
+    }
+
+    /// The server has taken everything, sends nothing in any of the datastores, and has said so: nobody has anything
+    /// to say any more.
+    // spec: session facts section 1: packages 5 and 6 may be dropped
+    // quirk: SyncEvolution's server ends such a session with package 4, and knows it no more
+    fn has_no_more(&self, ex: &ClientExchange<'_>) -> bool {
+        let mut active = self.core.stores.iter().filter(|store| store.is_active()).peekable();
+        self.peer_silent
+            && ex.package() == Package::Maps
+            && ex.peer_final()
+            && ex.awaited_tags().next().is_none()
+            && active.peek().is_some()
+            && active.all(|store| !store.sends(Side::Server))
     }
 
     fn ask(&mut self, ex: &mut ClientExchange<'_>, ask: Ask<'_>) -> Result<(), Missing> {
