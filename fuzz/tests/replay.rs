@@ -33,7 +33,7 @@ macro_rules! replays {
     };
 }
 
-replays! { xml wbxml cross devinf convert san split server_body client_body operations session_value email }
+replays! { xml wbxml cross devinf convert san split server_body client_body operations session_value email filter }
 
 #[test]
 fn dictionaries_are_current() {

@@ -127,7 +127,8 @@ fn a_chunk_whose_answer_was_lost_counts_once() {
     let mut peer = resumed(Some(halfway()));
     peer.say(&chunk("big", "", "abcd", true), take);
     peer.say(&chunk("big", "", "abcd", true), take);
-    assert_eq!(peer.heard.last().unwrap(), "Chunk 4 4");
+    let answer = peer.say(&chunk("big", "", "abcd", true), take);
+    assert_eq!((peer.heard.last().unwrap().as_str(), answers(&answer)), ("ChunksDropped", vec![200, 424]));
 }
 
 #[test]

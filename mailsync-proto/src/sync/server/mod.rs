@@ -313,9 +313,11 @@ fn login<'m>(
     // spec: threats S1: a client that does not heed RespURI shows its credentials in every message
     if let Some(token) = kept.session.as_ref().filter(|_| pending.has_credentials()) {
         let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
-        if let Value::Session(Some(SessionRow { version, value, answer })) = row {
-            let state = State::from_bytes(value)?;
-            let session = ServerSession::from_bytes(&state.session)?;
+        // One that is not readable, of another release say, is over: the device begins anew.
+        if let Value::Session(Some(SessionRow { version, value, answer })) = row
+            && let Ok(state) = State::from_bytes(value)
+            && let Ok(session) = ServerSession::from_bytes(&state.session)
+        {
             if session.is_repeat(&inbound_digest) {
                 return Ok(Opened::Again(answer.clone()));
             }
