@@ -32,6 +32,9 @@ impl Run<'_, '_> {
         if code == AlertCode::RESUME && !again {
             return self.resume(ex, slot, &config.name, (target, source), anchor);
         }
+        // Changes may be in the same message: what they need is asked for in the same round.
+        let _ = self.core.head(&self.core.store_key(&config.name));
+        let _ = self.core.reader.read(Read::Device(self.core.user.clone(), self.core.device.clone()));
         let Some(wanted) = Mode::of_code(code) else {
             ex.answer_alert(slot, StatusCode::NOT_SUPPORTED, anchor);
             self.refused(target, StatusCode::NOT_SUPPORTED);
