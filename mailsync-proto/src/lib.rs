@@ -2,6 +2,7 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+pub mod dm;
 pub mod mail;
 pub mod pim;
 pub mod plain;

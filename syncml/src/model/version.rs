@@ -74,6 +74,15 @@ impl Encoding {
         }
     }
 
+    /// The MIME type of a device management message in this spelling.
+    // spec: OMA DM HTTP Binding 1.2
+    pub fn dm_mime_type(self) -> &'static str {
+        match self {
+            Encoding::Xml => "application/vnd.syncml.dm+xml",
+            Encoding::Wbxml => "application/vnd.syncml.dm+wbxml",
+        }
+    }
+
     /// The MIME type of a DevInf document inside a message of this spelling.
     pub fn devinf_type(self) -> &'static str {
         match self {

@@ -89,6 +89,12 @@ impl ClientSide {
         self.custom
     }
 
+    /// True when a request to set the clock waits for the user's word.
+    #[must_use]
+    pub const fn is_asked(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The deviation the terminal keeps for itself.
     #[must_use]
     pub const fn deviation(&self) -> Option<Interval> {
