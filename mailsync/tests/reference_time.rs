@@ -2,7 +2,8 @@
 //!
 //! The truth is known: the machine's own clock is what honest servers serve, so the offset that is found must be
 //! zero, or the server's known error, within the bound that is reported with it. Always.
-// mission: T1
+//!
+//! mission: T1
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod peers;

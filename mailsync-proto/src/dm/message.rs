@@ -130,7 +130,7 @@ impl Outgoing {
         self.add(|id| {
             let mut status = Status::new(id, peer_msg, cmd_ref, name, code);
             status.chal = chal.map(Box::new);
-            Command::Status(status)
+            Command::Status(Box::new(status))
         });
     }
 
@@ -149,16 +149,16 @@ impl Outgoing {
                 item.meta = Some(Box::new(meta("chr", type_)));
                 alert.items.push(item);
             }
-            Command::Alert(alert)
+            Command::Alert(Box::new(alert))
         })
     }
 
     pub(super) fn replace(&mut self, items: Vec<Item>) -> Option<u32> {
-        self.ask(|id| Command::Replace(change(id, items)))
+        self.ask(|id| Command::Replace(Box::new(change(id, items))))
     }
 
     pub(super) fn delete(&mut self, path: &str) -> Option<u32> {
-        self.ask(|id| Command::Delete(change(id, vec![node(path, None)])))
+        self.ask(|id| Command::Delete(Box::new(change(id, vec![node(path, None)]))))
     }
 
     pub(super) fn get(&mut self, path: &str) -> Option<u32> {
@@ -166,7 +166,7 @@ impl Outgoing {
             let mut get = Get::default();
             get.cmd_id = id;
             get.items.push(node(path, None));
-            Command::Get(get)
+            Command::Get(Box::new(get))
         })
     }
 
@@ -176,7 +176,7 @@ impl Outgoing {
             exec.cmd_id = id;
             exec.correlator = Some(correlator.into());
             exec.items.push(node(path, Some(text)));
-            Command::Exec(exec)
+            Command::Exec(Box::new(exec))
         })
     }
 
@@ -188,7 +188,7 @@ impl Outgoing {
             results.msg_ref = Some(peer_msg);
             results.cmd_ref = cmd_ref;
             results.items = items;
-            Command::Results(results)
+            Command::Results(Box::new(results))
         });
     }
 

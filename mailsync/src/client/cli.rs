@@ -5,6 +5,7 @@ use super::maildir_verbs::{Listed, Maildir};
 use super::report::{Outcome, Report};
 use super::sync::{self, Options, StoreOption};
 use super::tools::{self, Asked};
+use crate::time::terminal_cli::{self, Dm, Time};
 use crate::turns;
 use clap::{Parser, Subcommand, ValueEnum};
 use mailsync_proto::mail::summary::plain_text;
@@ -138,6 +139,12 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         user: String,
     },
+    /// Device management: operations that start at an appointed time
+    #[command(subcommand)]
+    Dm(Dm),
+    /// The clock of this client
+    #[command(subcommand)]
+    Time(Time),
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]
@@ -382,6 +389,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             replayed.print(json);
             Ok(if replayed.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Dm(command) => terminal_cli::dm(command, json),
+        Command::Time(command) => terminal_cli::time(command, json),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
             if args.iter().any(|arg| arg == "--http") {
@@ -588,7 +597,7 @@ fn unique() -> Result<String, String> {
 }
 
 /// The sync password, from MAILSYNC_PASSWORD, else typed in.
-fn password(user: &str) -> Result<String, String> {
+pub(crate) fn password(user: &str) -> Result<String, String> {
     match std::env::var("MAILSYNC_PASSWORD") {
         Ok(password) => return Ok(password),
         Err(std::env::VarError::NotPresent) => {}

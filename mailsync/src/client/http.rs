@@ -23,12 +23,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A server that is talked to.
 #[derive(Debug)]
-pub(super) struct Http {
+pub(crate) struct Http {
     client: Client,
     /// Octets of the largest answer.
     limit: usize,
     /// The server was there.
     reached: Cell<bool>,
+    /// The media type of a message in a spelling.
+    mime: fn(Encoding) -> &'static str,
 }
 
 /// Why no answer came.
@@ -98,7 +100,7 @@ fn hint(status: u16, body: &str) -> String {
 
 impl Http {
     /// A client; `ca`: a file of certificates to trust besides the system's.
-    pub(super) fn new(ca: Option<&Path>, limit: usize) -> Result<Self, HttpError> {
+    pub(crate) fn new(ca: Option<&Path>, limit: usize) -> Result<Self, HttpError> {
         let setup = |error: &dyn std::fmt::Display| HttpError::Setup(error.to_string());
         let mut builder = Client::builder()
             .user_agent(concat!("mailsync/", env!("CARGO_PKG_VERSION")))
@@ -115,11 +117,16 @@ impl Http {
             }
         }
         let client = builder.build().map_err(|error| setup(&error))?;
-        Ok(Http { client, limit, reached: Cell::new(false) })
+        Ok(Http { client, limit, reached: Cell::new(false), mime: Encoding::mime_type })
+    }
+
+    /// The same for messages of another media type.
+    pub(crate) fn speaking(self, mime: fn(Encoding) -> &'static str) -> Self {
+        Http { mime, ..self }
     }
 
     /// Sends a message until an answer comes.
-    pub(super) fn post(&self, hop: &NextHop, message: &Bytes) -> Result<Bytes, HttpError> {
+    pub(crate) fn post(&self, hop: &NextHop, message: &Bytes) -> Result<Bytes, HttpError> {
         let mut waits = WAITS.iter();
         let mut tries = 0;
         loop {
@@ -142,8 +149,8 @@ impl Http {
         let mut request = self
             .client
             .post(&hop.url)
-            .header(CONTENT_TYPE, hop.encoding.mime_type())
-            .header(ACCEPT, hop.encoding.mime_type())
+            .header(CONTENT_TYPE, (self.mime)(hop.encoding))
+            .header(ACCEPT, (self.mime)(hop.encoding))
             .header(CACHE_CONTROL, "no-store");
         if let Some(mac) = &hop.mac {
             request = request.header(syncml::session::mac::HEADER, mac);
@@ -197,9 +204,10 @@ impl Http {
         if body.len() > self.limit {
             return Err(Trouble::Final(HttpError::TooLarge { url: url(), limit: self.limit }));
         }
-        if Encoding::from_mime_type(&media_type) != Some(hop.encoding) {
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case((self.mime)(hop.encoding)) {
             let found: String = media_type.chars().filter(|c| !c.is_control()).take(80).collect();
-            let expected = hop.encoding.mime_type();
+            let expected = (self.mime)(hop.encoding);
             return Err(Trouble::Final(HttpError::Type { url: url(), found, expected }));
         }
         Ok(body.into())

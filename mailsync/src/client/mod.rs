@@ -17,6 +17,9 @@ mod tests;
 mod tools;
 
 pub use cli::main;
+pub(crate) use cli::password;
 pub use dirstore::{DirStore, DirStoreError, Layout};
+pub(crate) use http::Http;
 pub use maildir_scan::ScanReport;
 pub use maildir_verbs::{Listed, Maildir};
+pub(crate) use sync::{device_id, owned};

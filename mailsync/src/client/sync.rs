@@ -18,7 +18,7 @@ use mailsync_proto::sync::devinf::Identity;
 use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
 use mailsync_proto::sync::store::{Commit, Found, Read, SessionRow, Store, StoreError, Value};
 use mailsync_proto::sync::turn::{Moment, Step, Turn};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use syncml::session::auth::Scheme;
 use syncml::session::{ClientConfig, FirstFailure, SessionError, fallback};
@@ -135,8 +135,8 @@ const MESSAGES: u32 = 100_000;
 pub fn run(options: &Options) -> Result<Report, SyncError> {
     let layouts: Vec<(&str, Layout)> = options.stores.iter().map(StoreOption::layout).collect();
     let dir = DirStore::open(&options.dir, "", &layouts)?;
-    own(options)?;
-    let mut config = config(options, device(options)?);
+    owned(&options.dir, &options.user)?;
+    let mut config = config(options, device_id(&options.dir, options.device.as_deref())?);
     let mut progress = Progress::new(options.verbose);
     for store in &options.stores {
         let found = dir.scan(&store.local, turns::unix_now())?;
@@ -311,29 +311,29 @@ fn try_turn(
 }
 
 /// A folder belongs to the user who syncs it first.
-fn own(options: &Options) -> Result<(), SyncError> {
-    let path = options.dir.join(".mailsync").join("user");
+pub(crate) fn owned(dir: &Path, user: &str) -> Result<(), SyncError> {
+    let path = dir.join(".mailsync").join("user");
     let failed = |source| SyncError::Io { path: path.clone(), source };
     match std::fs::read_to_string(&path) {
-        Ok(owner) if owner.trim() == options.user => Ok(()),
+        Ok(owner) if owner.trim() == user => Ok(()),
         Ok(owner) => Err(SyncError::OtherUser {
-            path: options.dir.clone(),
+            path: dir.to_owned(),
             owner: owner.trim().escape_debug().to_string(),
-            user: options.user.clone(),
+            user: user.to_owned(),
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            std::fs::write(&path, format!("{}\n", options.user)).map_err(failed)
+            std::fs::write(&path, format!("{user}\n")).map_err(failed)
         }
         Err(error) => Err(failed(error)),
     }
 }
 
 /// The device id: what was said, else what the folder keeps, else a new one.
-fn device(options: &Options) -> Result<String, SyncError> {
-    if let Some(device) = &options.device {
-        return Ok(device.clone());
+pub(crate) fn device_id(dir: &Path, given: Option<&str>) -> Result<String, SyncError> {
+    if let Some(device) = given {
+        return Ok(device.to_owned());
     }
-    let path = options.dir.join(".mailsync").join("device");
+    let path = dir.join(".mailsync").join("device");
     let failed = |source| SyncError::Io { path: path.clone(), source };
     match std::fs::read_to_string(&path) {
         Ok(device) if !device.trim().is_empty() => Ok(device.trim().to_owned()),

@@ -116,6 +116,14 @@ enum Command {
         #[arg(long)]
         print_default: bool,
     },
+    /// Operations that terminals start at an appointed local time
+    #[command(subcommand)]
+    Operation(time::operation::Command),
+    /// List the clocks of terminals
+    Clock {
+        /// Login name
+        user: Option<String>,
+    },
     /// Ask the reference servers, and say how far the system's clock is off
     Time(time::ask::Args),
     /// Look whether everything is as it should be
@@ -255,6 +263,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Queue(command)) => queue(&out, &open(&data)?, command),
         Some(Command::Session(command)) => session(&out, &open(&data)?, command),
         Some(Command::Bind(command)) => bind(&out, &open(&data)?, command),
+        Some(Command::Operation(command)) => time::operation::run(command, &open(&data)?, out.json),
+        Some(Command::Clock { user }) => time::operation::clocks(&open(&data)?, user.as_deref(), out.json),
         Some(Command::Time(args)) => time::ask::run(&args, &config.time, out.json),
         Some(Command::Doctor) => {
             let checks = doctor::examine(&data);

@@ -307,6 +307,8 @@ mod tests {
             ("[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"\nwidnow = 9", "widnow"),
             ("[time]\nservers = [\"ntp.example.org\"]", "time.servers"),
             ("[time]\nservers = [\"a:1\"]\nagree = 2", "time.agree"),
+            ("[time]\nzone = \"../etc/passwd\"", "time.zone"),
+            ("[time]\nzone = \"Mars/Olympus\"", "time.zone"),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

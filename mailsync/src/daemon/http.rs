@@ -1,5 +1,7 @@
 //! The SyncML endpoint.
 
+mod dm;
+
 use super::serve::State;
 use super::session_log;
 use crate::record::Exchange;
@@ -37,13 +39,22 @@ const RETRY_AFTER: &str = "30";
 
 /// The routes of the HTTP listener.
 pub(super) fn router(state: Arc<State>) -> Router {
-    Router::new().route(
-        PATH,
-        axum::routing::any(move |peer, request| {
-            let state = Arc::clone(&state);
-            async move { handle(state, peer, request).await }
-        }),
-    )
+    let shared = Arc::clone(&state);
+    Router::new()
+        .route(
+            PATH,
+            axum::routing::any(move |peer, request| {
+                let state = Arc::clone(&state);
+                async move { handle(state, peer, request).await }
+            }),
+        )
+        .route(
+            dm::PATH,
+            axum::routing::any(move |peer, request| {
+                let state = Arc::clone(&shared);
+                async move { dm::handle(state, peer, request).await }
+            }),
+        )
 }
 
 async fn handle(state: Arc<State>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {

@@ -6,7 +6,7 @@ use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
 use crate::record::Recorder;
 use crate::store::{Bodies, DirError, DirLock, Lead, OpenError, SqliteStore, database};
-use crate::time::Reference;
+use crate::time::{Manager, Reference};
 use crate::turns::{self, Failure};
 use axum::extract::{ConnectInfo, Extension};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -132,6 +132,8 @@ pub(super) struct State {
     pub(super) recorder: Option<Recorder>,
     pub(super) delays: Delays,
     pub(super) time: Reference,
+    /// Clocks and operations of terminals.
+    pub(super) manager: Manager,
     /// Who works the queues.
     pub(super) lead: Lead,
     postmaster: Option<String>,
@@ -189,8 +191,13 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         Some(dir) => Some(Recorder::new(dir.clone()).map_err(io(dir.display()))?),
         None => None,
     };
+    store.open_time()?;
+    let engine = engine(config, options.lab, &store)?;
+    let zone =
+        config.time.zone_name().map_err(|message| ConfigError::Bad { path: "time.zone".into(), message })?;
+    let manager = Manager::new(engine.nonce_key, engine.session.scheme, zone, config.session.max_msg_size);
     let state = Arc::new(State {
-        engine: engine(config, options.lab, &store)?,
+        engine,
         store,
         exchange: exchange.clone(),
         http: http_at,
@@ -201,6 +208,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         recorder,
         delays: Delays::default(),
         time: Reference::new(&config.time),
+        manager,
         lead: Lead::new(&options.data),
         postmaster: config.smtp.postmaster.clone(),
         plain_basic: config.session.allow_plain_basic.clone(),

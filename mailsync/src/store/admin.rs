@@ -143,6 +143,7 @@ impl SqliteStore {
     /// Removes a user and everything that is theirs. False if there is no such user.
     pub fn remove_user(&self, name: &str) -> Result<bool, StoreError> {
         self.write(|conn| {
+            conn.execute_batch(super::time::TABLE)?;
             let stores = "(SELECT id FROM datastore WHERE user = ?1)";
             for sql in [
                 format!("DELETE FROM map WHERE peer IN (SELECT id FROM peer WHERE store IN {stores})"),
@@ -152,6 +153,7 @@ impl SqliteStore {
                 format!("DELETE FROM item WHERE store IN {stores}"),
                 "DELETE FROM datastore WHERE user = ?1".into(),
                 "DELETE FROM once WHERE user = ?1".into(),
+                "DELETE FROM time_value WHERE user = ?1".into(),
                 "DELETE FROM device WHERE user = ?1".into(),
                 "DELETE FROM address WHERE user = ?1".into(),
                 "DELETE FROM secret WHERE name = 'password:' || ?1".into(),

@@ -5,11 +5,13 @@ mod dir;
 mod read;
 mod schema;
 pub mod sms;
+mod time;
 mod write;
 
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use schema::SCHEMA;
+pub use time::{TimeKey, TimeRow, TimeWrite};
 
 use mailsync_proto::sync::store::{Commit, Found, Read, Store, StoreError};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use std::time::Duration;
 use timesync::UnixTime;
+use timesync::zones::{ZoneName, Zones};
 
 /// Where the reference time comes from.
 #[derive(Clone, Debug, Deserialize)]
@@ -16,6 +17,8 @@ pub struct Config {
     pub poll_seconds: u64,
     /// How far the system's clock may be off when it is the reference.
     pub system_bound_ms: u64,
+    /// The server's local time: operations are appointed in it.
+    pub zone: String,
 }
 
 /// Answers before this are not believed: 2026-11-01, before this program was made.
@@ -25,7 +28,7 @@ const MOST_SERVERS: usize = 32;
 
 impl Default for Config {
     fn default() -> Self {
-        Config { servers: Vec::new(), agree: 1, poll_seconds: 64, system_bound_ms: 500 }
+        Config { servers: Vec::new(), agree: 1, poll_seconds: 64, system_bound_ms: 500, zone: "UTC".into() }
     }
 }
 
@@ -44,6 +47,7 @@ impl Config {
                 return Err(format!("time.servers: {server:?} is no server, say ntp.example.org:123"));
             }
         }
+        self.zone_name()?;
         if self.agree == 0 || (!self.servers.is_empty() && self.agree > self.servers.len()) {
             return Err(format!("time.agree: {}, of {} servers", self.agree, self.servers.len()));
         }
@@ -52,6 +56,16 @@ impl Config {
             return Err(format!("time.poll_seconds: {}, 16 to 131072", self.poll_seconds));
         }
         Ok(())
+    }
+
+    /// The server's zone.
+    ///
+    /// # Errors
+    /// In words, when there is none of that name.
+    pub fn zone_name(&self) -> Result<ZoneName, String> {
+        let name = ZoneName::new(&self.zone).map_err(|error| format!("time.zone: {error}"))?;
+        Zones::bundled().zone(&name).map_err(|error| format!("time.zone: {error}"))?;
+        Ok(name)
     }
 
     /// Puts these settings into an engine's configuration.

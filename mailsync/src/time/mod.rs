@@ -4,7 +4,12 @@
 
 pub mod ask;
 mod config;
+pub mod manage;
+pub mod operation;
 pub mod reference;
+mod terminal;
+pub(crate) mod terminal_cli;
 
 pub use config::Config;
+pub use manage::Manager;
 pub use reference::Reference;

@@ -40,8 +40,7 @@ impl Chrony {
         // -x: never sets a clock. -d: stays in the foreground. -U: needs no root.
         command.args(["-x", "-d", "-U", "-u", user.trim(), "-f"]).arg(home.join("chrony.conf"));
         if let Some(faketime) = faketime {
-            command.env("LD_PRELOAD", libfaketime()).env("FAKETIME", faketime);
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            self::faketime(&mut command, faketime);
         }
         let process = Process::start(&mut command);
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -57,6 +56,11 @@ impl Chrony {
     pub(crate) fn stop(self) {
         self.process.kill();
     }
+}
+
+/// Lets a program live in another time: `+5s`, `-3600s`, `+0 x1.001` (1,000 ppm fast). Its monotonic clock is left alone.
+pub(crate) fn faketime(command: &mut Command, spec: &str) {
+    command.env("LD_PRELOAD", libfaketime()).env("FAKETIME", spec).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
 }
 
 fn libfaketime() -> std::path::PathBuf {

@@ -23,7 +23,7 @@ mod process;
 mod syncevolution;
 pub(crate) mod trees;
 
-pub(crate) use chrony::Chrony;
+pub(crate) use chrony::{Chrony, faketime};
 pub(crate) use delay_proxy::{DelayProxy, Dice, Path};
 pub(crate) use process::{Finished, Process, flat_json, free_port, run};
 pub(crate) use syncevolution::{Auth, Client, Mode, Report, Server, Sync, SyncEvolution, Wire, texts};

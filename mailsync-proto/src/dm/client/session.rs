@@ -103,7 +103,7 @@ impl Session {
         hdr.source.loc_name = Some(config.user.clone());
         if !self.logged_in {
             let nonce = terminal.nonce.as_deref().unwrap_or_default();
-            hdr.cred = Some(Box::new(auth::credentials(self.scheme, &config.user, &config.password, nonce)));
+            hdr.cred = auth::credentials(self.scheme, &config.user, &config.password, nonce).map(Box::new);
         }
         Ok(Outgoing::new(config.encoding, &hdr, peer_msg, self.limit as usize)?)
     }
