@@ -97,9 +97,14 @@ impl Link {
         }
     }
 
+    /// Whether this bind lets us send.
+    fn may_send(&self, mode: BindMode) -> bool {
+        if self.is_centre() { mode.transmits() } else { mode.receives() }
+    }
+
     /// Sends what waits, as far as window and rate allow.
     async fn fill(&mut self, session: &mut Session) {
-        while session.bound().is_some() && !self.stopping {
+        while session.bound().is_some_and(|mode| self.may_send(mode)) && !self.stopping {
             if !self.send_backlog(session) || !self.more {
                 return;
             }

@@ -218,6 +218,8 @@ impl Exchange {
     /// Something is in this link's queue.
     fn ring(&self, link: &str) {
         if let Some(bell) = self.bells.get(link) {
+            // All links of the queue, for some may only receive; and one that is just looking elsewhere.
+            bell.notify_waiters();
             bell.notify_one();
         }
     }
@@ -236,10 +238,12 @@ impl Exchange {
         self.started.elapsed()
     }
 
-    /// True if an address of SMPP is one of our own numbers.
-    fn is_ours(&self, party: &Party) -> bool {
-        let plain = message::plain(party);
-        self.converts && self.numbers.iter().any(|own| message::plain(own) == plain)
+    /// One of our own numbers, as the configuration has it, if an address of SMPP is one.
+    fn own_number(&self, party: &Party) -> Option<&Party> {
+        // quirk: Kannel and others send short codes with the type of international numbers
+        let digits = |party: &Party| message::plain(party).trim_start_matches('+').to_owned();
+        let wanted = digits(party);
+        self.numbers.iter().find(|own| self.converts && digits(own) == wanted)
     }
 }
 

@@ -76,7 +76,9 @@ impl Exchange {
             // threats: caller-id spoofing
             return Ok(Verdict::Refused(CommandStatus::RINVSRCADR));
         }
-        let gateway = self.is_ours(&destination);
+        let own = self.own_number(&destination).cloned();
+        let gateway = own.is_some();
+        let destination = own.unwrap_or(destination);
         let bound = self.mailbox_of(tables, &destination)?;
         let flag = self.flag_of(&incoming, submit, &incoming.decode(&incoming.octets));
         if let Some(mail_part) = self.config.account.iter().find(|other| other.converts)
@@ -148,9 +150,12 @@ impl Exchange {
         let octets: Vec<u8> = set.parts.iter().flatten().flatten().copied().collect();
         let joined = first.decode(&octets);
         let (source, destination) = parties(submit);
+        let own = self.own_number(&destination).cloned();
+        let gateway = own.is_some();
+        let destination = own.unwrap_or(destination);
         let whole = Whole {
             account,
-            gateway: self.is_ours(&destination),
+            gateway,
             bound: self.mailbox_of(tables, &destination)?,
             flag: self.flag_of(first, submit, &joined),
             source,
@@ -206,7 +211,7 @@ impl Exchange {
             self.asked(tables, &whole.source, &whole.destination, &ask)?;
             return Ok(Verdict::Taken(0));
         }
-        let named = if whole.gateway { self.named(tables, &whole.text)? } else { Vec::new() };
+        let named = if whole.gateway { self.named(tables, &whole.text)? } else { None };
         let own_number = phone(&whole.source);
         let source = match &own_number {
             Some(number) => tables.bindings(|rows| rows.mailbox_of(number, now))?,
@@ -217,7 +222,7 @@ impl Exchange {
         let way = sms_way(&SmsFacts {
             flag: whole.flag,
             gateway: whole.gateway,
-            named: &named,
+            named: named.as_deref(),
             thread: thread_mailbox.as_ref(),
             destination: whole.bound.as_ref(),
             source: source.as_ref(),
@@ -231,13 +236,12 @@ impl Exchange {
             SmsWay::PassOn => {
                 let passed =
                     self.pass_on(tables, whole.link, whole.account, &whole.destination, &whole.bodies)?;
-                if whole.split && matches!(passed, Verdict::Refused(_)) {
-                    self.tell(
-                        tables,
-                        &whole.source,
-                        &whole.destination,
-                        "Not sent: no route to this number",
-                    )?;
+                if let (true, Verdict::Refused(status)) = (whole.split, passed) {
+                    let words = match status {
+                        CommandStatus::RTHROTTLED => "Not sent: too many messages today",
+                        _ => "Not sent: no route to this number",
+                    };
+                    self.tell(tables, &whole.source, &whole.destination, words)?;
                 }
                 Ok(passed)
             }
@@ -332,18 +336,24 @@ impl Exchange {
         }
     }
 
-    /// The mailboxes that a text names and that a phone may write to.
-    fn named(&self, tables: &Tables<'_>, text: &str) -> Result<Vec<Mailbox>> {
+    /// The mailboxes that a text names, if it names any; none at all if a phone may not write to one of them.
+    fn named(&self, tables: &Tables<'_>, text: &str) -> Result<Option<Vec<Mailbox>>> {
         let mut named = Vec::new();
-        for mailbox in EmailSms::parse(text).addresses {
+        let addresses = EmailSms::parse(text).addresses;
+        if addresses.is_empty() {
+            return Ok(None);
+        }
+        for mailbox in addresses {
             let listed =
                 self.config.mail_to.iter().any(|domain| domain.eq_ignore_ascii_case(mailbox.domain()));
             let bound = || tables.bindings(|rows| !rows.of_mailbox(&mailbox).is_empty());
             if listed || tables.user_of(mailbox.as_str())?.is_some() || bound()? {
                 named.push(mailbox);
+            } else {
+                return Ok(Some(Vec::new()));
             }
         }
-        Ok(named)
+        Ok(Some(named))
     }
 
     fn flag_of(&self, incoming: &Incoming, submit: &SubmitSm, text: &str) -> Flag {

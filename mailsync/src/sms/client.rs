@@ -169,19 +169,23 @@ impl Client {
     }
 
     /// A message or a receipt; kept before it is answered.
-    fn delivered(&mut self, deliver: &DeliverSm) -> Result<(), String> {
+    fn delivered(&mut self, deliver: &DeliverSm) -> Result<CommandStatus, String> {
         let incoming = Incoming::of_deliver(deliver, PeerText::default());
         let text = incoming.decode(&incoming.octets);
         if deliver.is_receipt() {
-            let Some(receipt) = Receipt::read(deliver, &text) else { return Ok(()) };
+            let Some(receipt) = Receipt::read(deliver, &text) else { return Ok(CommandStatus::ROK) };
             let state = receipt.state.map_or("UNKNOWN".to_owned(), |state| format!("{state:?}"));
             self.ended.receipts.push(json!({"id": receipt.message_id, "state": state}));
-            return Ok(());
+            return Ok(CommandStatus::ROK);
+        }
+        if self.inbox.is_none() {
+            // Nowhere to keep it: it stays with the exchange.
+            return Ok(CommandStatus::RX_T_APPN);
         }
         if let Some(whole) = inbox::take(self.inbox.as_mut(), deliver, &incoming, &text)? {
             self.ended.received.push(whole);
         }
-        Ok(())
+        Ok(CommandStatus::ROK)
     }
 }
 
@@ -197,7 +201,10 @@ impl Host for Client {
                         _ => Err("only deliver_sm is understood".into()),
                     };
                     let (status, resp) = match kept {
-                        Ok(()) => (CommandStatus::ROK, Some(Body::DeliverSmResp(MessageResp::default()))),
+                        Ok(CommandStatus::ROK) => {
+                            (CommandStatus::ROK, Some(Body::DeliverSmResp(MessageResp::default())))
+                        }
+                        Ok(status) => (status, None),
                         Err(error) => {
                             self.ended.fault = Some(error);
                             (CommandStatus::RX_T_APPN, None)

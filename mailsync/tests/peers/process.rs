@@ -78,6 +78,14 @@ impl Process {
         }
     }
 
+    /// Writes to the child's standard input.
+    pub(crate) fn write(&self, text: &str) {
+        use std::io::Write as _;
+        let mut stdin = self.child.stdin.as_ref().expect("stdin is piped");
+        stdin.write_all(text.as_bytes()).expect("the child reads");
+        stdin.flush().expect("the child reads");
+    }
+
     /// What the child has written on stderr so far.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.lock().expect("no reader panics")).into_owned()

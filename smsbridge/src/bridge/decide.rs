@@ -13,8 +13,8 @@ pub struct SmsFacts<'a> {
     pub flag: Flag,
     /// The destination is a number of ours: no phone is behind it.
     pub gateway: bool,
-    /// Mailboxes that the text names (TS 23.040 §3.8) and that this sender may write to.
-    pub named: &'a [Mailbox],
+    /// Mailboxes that the text names (TS 23.040 §3.8), if it names any; empty if this sender may not write to them.
+    pub named: Option<&'a [Mailbox]>,
     /// The mailbox of the conversation between this phone and this number of ours.
     pub thread: Option<&'a Mailbox>,
     /// The mailbox that the destination is bound to.
@@ -44,6 +44,9 @@ pub enum SmsRefusal {
     /// It is to become mail, and no mailbox is bound to the number.
     #[error("no mailbox is bound to this number")]
     NoMailbox,
+    /// It names a mailbox that its sender may not write to.
+    #[error("this address may not be written to")]
+    NotAllowed,
     /// It went to a number of ours, and is neither flagged nor an answer.
     #[error("not marked as mail, and no answer to one")]
     NotMarked,
@@ -64,7 +67,12 @@ impl SmsRefusal {
 pub fn sms_way(facts: &SmsFacts<'_>) -> SmsWay {
     let mail = |mailbox: &Mailbox| SmsWay::Mail(vec![mailbox.clone()]);
     match (facts.flag, facts.gateway) {
-        (Flag::Convert, true) if !facts.named.is_empty() => SmsWay::Mail(facts.named.to_vec()),
+        (Flag::Convert, true) if facts.named.is_some_and(<[Mailbox]>::is_empty) => {
+            SmsWay::Refuse(SmsRefusal::NotAllowed)
+        }
+        (Flag::Convert, true) if facts.named.is_some() => {
+            SmsWay::Mail(facts.named.unwrap_or_default().to_vec())
+        }
         (Flag::Convert | Flag::Absent, true) if facts.thread.is_some() => SmsWay::Thread,
         (Flag::Convert, true) => facts.source.map_or(SmsWay::Refuse(SmsRefusal::NoMailbox), mail),
         (Flag::Absent | Flag::Other, true) => SmsWay::Refuse(SmsRefusal::NotMarked),
@@ -174,28 +182,33 @@ mod tests {
     fn short_messages() {
         let ann: Mailbox = "ann@example.org".parse().unwrap();
         let bob: Mailbox = "bob@example.org".parse().unwrap();
-        let named = [bob.clone()];
-        let way =
-            |flag, gateway, named: &[Mailbox], thread: Option<&Mailbox>, destination: Option<&Mailbox>| {
-                sms_way(&SmsFacts { flag, gateway, named, thread, destination, source: None })
-            };
+        let bobs = [bob.clone()];
+        let named = Some(&bobs[..]);
+        let way = |flag,
+                   gateway,
+                   named: Option<&[Mailbox]>,
+                   thread: Option<&Mailbox>,
+                   destination: Option<&Mailbox>| {
+            sms_way(&SmsFacts { flag, gateway, named, thread, destination, source: None })
+        };
         let mail = |mailbox: &Mailbox| SmsWay::Mail(vec![mailbox.clone()]);
         let (one, none, other) = (Flag::Convert, Flag::Absent, Flag::Other);
-        assert_eq!(way(one, true, &named, Some(&ann), None), mail(&bob));
-        assert_eq!(way(one, true, &[], Some(&ann), None), SmsWay::Thread);
-        assert_eq!(way(none, true, &named, Some(&ann), None), SmsWay::Thread);
-        assert_eq!(way(other, true, &named, Some(&ann), None), SmsWay::Refuse(SmsRefusal::NotMarked));
-        assert_eq!(way(none, true, &named, None, None), SmsWay::Refuse(SmsRefusal::NotMarked));
-        assert_eq!(way(one, true, &[], None, Some(&ann)), SmsWay::Refuse(SmsRefusal::NoMailbox));
-        assert_eq!(way(one, false, &[], None, Some(&ann)), mail(&ann));
-        assert_eq!(way(one, false, &named, None, None), SmsWay::Refuse(SmsRefusal::NoMailbox));
+        assert_eq!(way(one, true, named, Some(&ann), None), mail(&bob));
+        assert_eq!(way(one, true, Some(&[]), Some(&ann), None), SmsWay::Refuse(SmsRefusal::NotAllowed));
+        assert_eq!(way(one, true, None, Some(&ann), None), SmsWay::Thread);
+        assert_eq!(way(none, true, named, Some(&ann), None), SmsWay::Thread);
+        assert_eq!(way(other, true, named, Some(&ann), None), SmsWay::Refuse(SmsRefusal::NotMarked));
+        assert_eq!(way(none, true, named, None, None), SmsWay::Refuse(SmsRefusal::NotMarked));
+        assert_eq!(way(one, true, None, None, Some(&ann)), SmsWay::Refuse(SmsRefusal::NoMailbox));
+        assert_eq!(way(one, false, None, None, Some(&ann)), mail(&ann));
+        assert_eq!(way(one, false, named, None, None), SmsWay::Refuse(SmsRefusal::NoMailbox));
         for flag in [none, other] {
-            assert_eq!(way(flag, false, &named, None, Some(&ann)), SmsWay::PassOn);
+            assert_eq!(way(flag, false, named, None, Some(&ann)), SmsWay::PassOn);
         }
         let own = SmsFacts {
             flag: one,
             gateway: true,
-            named: &[],
+            named: None,
             thread: None,
             destination: None,
             source: Some(&ann),

@@ -2,6 +2,7 @@
 
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use super::cstring::{BLOCK, CString};
 use super::tlv::Tlvs;
 use super::{
     CommandStatus, DataCoding, DecodeErrorKind, EsmClass, InterfaceVersion, MessageState, Npi, Quirks,
@@ -10,7 +11,7 @@ use super::{
 use bytes::Bytes;
 use nom::IResult;
 use nom::bytes::complete::take;
-use nom::number::complete::{be_u8, be_u32};
+use nom::number::complete::be_u32;
 use std::fmt;
 use std::ops::Deref;
 
@@ -66,7 +67,20 @@ impl<'a> Reader<'a> {
     }
 
     /// A string up to its NUL, with at most `max` octets before it.
-    fn c_string(&mut self, max: usize) -> Result<Bytes, FieldError> {
+    #[inline]
+    fn c_string<const MAX: usize>(&mut self, max: usize) -> Result<CString<MAX>, FieldError> {
+        if let Some(block) = self.rest.first_chunk()
+            && let Some((string, length)) = CString::from_block(block)
+            && length <= max
+        {
+            self.rest = self.rest.get(length.saturating_add(1)..).unwrap_or_default();
+            return Ok(string);
+        }
+        self.long_c_string(max)
+    }
+
+    /// The same for strings that are long, near the end, or wrong.
+    fn long_c_string<const MAX: usize>(&mut self, max: usize) -> Result<CString<MAX>, FieldError> {
         let nul = self.rest.iter().position(|&octet| octet == 0);
         let (text, rest) = match nul {
             Some(at) => {
@@ -83,7 +97,7 @@ impl<'a> Reader<'a> {
             return Err((DecodeErrorKind::TooLong, status_of(self.field)));
         }
         self.rest = rest;
-        Ok(self.slice(text))
+        Ok(CString::from_slice(text, |text| self.slice(text)))
     }
 }
 
@@ -114,8 +128,11 @@ pub(super) trait Field: Sized {
     fn write(&self, out: &mut Writer<'_>);
 }
 
-/// Writes the fields of one body into room of exactly their length.
+/// Writes the fields of one body into room of at least their length and [`SLACK`] more.
 pub(super) struct Writer<'a>(&'a mut [u8]);
+
+/// Octets behind the body that a writer may overwrite.
+pub(super) const SLACK: usize = BLOCK;
 
 impl<'a> Writer<'a> {
     pub(super) fn new(room: &'a mut [u8]) -> Self {
@@ -128,6 +145,16 @@ impl<'a> Writer<'a> {
             place.copy_from_slice(octets);
             self.0 = rest;
         }
+    }
+
+    /// The first `length` octets of a block; what is behind them is overwritten by the next field.
+    #[inline]
+    fn put_block(&mut self, block: &[u8; BLOCK], length: usize) {
+        let room = std::mem::take(&mut self.0);
+        if let Some(place) = room.first_chunk_mut() {
+            *place = *block;
+        }
+        self.0 = room.get_mut(length..).unwrap_or_default();
     }
 
     #[inline]
@@ -147,11 +174,19 @@ impl<'a> Writer<'a> {
 impl Field for u8 {
     #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
-        reader.parse(be_u8)
+        match reader.rest {
+            [octet, rest @ ..] => {
+                reader.rest = rest;
+                Ok(*octet)
+            }
+            [] => Err((DecodeErrorKind::Truncated, CommandStatus::RINVCMDLEN)),
+        }
     }
+    #[inline]
     fn length(&self) -> usize {
         1
     }
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
         out.put_u8(*self);
     }
@@ -162,9 +197,11 @@ impl Field for u32 {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         reader.parse(be_u32)
     }
+    #[inline]
     fn length(&self) -> usize {
         4
     }
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
         out.put_u32(*self);
     }
@@ -177,10 +214,12 @@ macro_rules! octet_fields {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
                 u8::read(reader).map($name)
             }
-            fn length(&self) -> usize {
+            #[inline]
+    fn length(&self) -> usize {
                 1
             }
-            fn write(&self, out: &mut Writer<'_>) {
+            #[inline]
+    fn write(&self, out: &mut Writer<'_>) {
                 out.put_u8(self.0);
             }
         }
@@ -194,86 +233,34 @@ impl Field for CommandStatus {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         u32::read(reader).map(CommandStatus)
     }
+    #[inline]
     fn length(&self) -> usize {
         4
     }
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
         out.put_u32(self.0);
-    }
-}
-
-/// A C-octet string: octets without NUL, ended by one on the wire. `MAX` counts that NUL, as the standards do.
-///
-/// Octets are kept as they came; see [`to_str`](CString::to_str).
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct CString<const MAX: usize>(Bytes);
-
-impl<const MAX: usize> CString<MAX> {
-    /// The text, if it is UTF-8 (it should be ASCII).
-    pub fn to_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
-    }
-
-    fn check(octets: &[u8]) -> Result<(), ValueError> {
-        if octets.len() >= MAX {
-            Err(ValueError::TooLong { octets: octets.len(), max: MAX.saturating_sub(1) })
-        } else if octets.contains(&0) {
-            Err(ValueError::Nul)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl<const MAX: usize> TryFrom<&str> for CString<MAX> {
-    type Error = ValueError;
-
-    fn try_from(text: &str) -> Result<Self, ValueError> {
-        Self::check(text.as_bytes())?;
-        Ok(CString(Bytes::copy_from_slice(text.as_bytes())))
-    }
-}
-
-impl<const MAX: usize> TryFrom<Bytes> for CString<MAX> {
-    type Error = ValueError;
-
-    fn try_from(octets: Bytes) -> Result<Self, ValueError> {
-        Self::check(&octets)?;
-        Ok(CString(octets))
-    }
-}
-
-impl<const MAX: usize> Deref for CString<MAX> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl<const MAX: usize> fmt::Display for CString<MAX> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.escape_ascii())
-    }
-}
-
-impl<const MAX: usize> fmt::Debug for CString<MAX> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{self}\"")
     }
 }
 
 impl<const MAX: usize> Field for CString<MAX> {
     #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
-        reader.c_string(MAX.saturating_sub(1)).map(CString)
+        reader.c_string(MAX.saturating_sub(1))
     }
+    #[inline]
     fn length(&self) -> usize {
-        self.0.len().saturating_add(1)
+        self.len().saturating_add(1)
     }
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
-        out.put_slice(&self.0);
-        out.put_u8(0);
+        match self.block() {
+            Some(block) => out.put_block(block, self.length()),
+            None => {
+                out.put_slice(self);
+                out.put_u8(0);
+            }
+        }
     }
 }
 
@@ -342,15 +329,17 @@ impl Field for Time {
     #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, FieldError> {
         let max = if reader.quirks.any_time { 255 } else { 16 };
-        let text = reader.c_string(max)?;
+        let text: CString<17> = reader.c_string(max)?;
         if !reader.quirks.any_time && !well_formed(&text) {
             return Err((DecodeErrorKind::BadTime, status_of(reader.field)));
         }
-        Ok(Time(CString(text)))
+        Ok(Time(text))
     }
+    #[inline]
     fn length(&self) -> usize {
         self.0.length()
     }
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
         self.0.write(out);
     }
@@ -416,9 +405,11 @@ impl Field for ShortMessage {
             .map_err(|_| (DecodeErrorKind::Truncated, CommandStatus::RINVMSGLEN))?;
         Ok(ShortMessage(reader.slice(octets)))
     }
+    #[inline]
     fn length(&self) -> usize {
         self.0.len().saturating_add(1)
     }
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
         // 255 at most, by construction
         out.put_u8(u8::try_from(self.0.len()).unwrap_or(u8::MAX));
@@ -439,9 +430,11 @@ impl Field for Tlvs {
         let rest = reader.take_rest();
         Ok(Tlvs::from_checked(rest.slice(..used.min(rest.len()))))
     }
+    #[inline]
     fn length(&self) -> usize {
         self.as_octets().len()
     }
+    #[inline]
     fn write(&self, out: &mut Writer<'_>) {
         out.put_slice(self.as_octets());
     }
@@ -453,9 +446,6 @@ mod tests {
 
     #[test]
     fn strings_are_bounded() {
-        assert!(CString::<6>::try_from("12345").is_ok());
-        assert_eq!(CString::<6>::try_from("123456"), Err(ValueError::TooLong { octets: 6, max: 5 }));
-        assert_eq!(CString::<6>::try_from("1\x002"), Err(ValueError::Nul));
         let quirks = Quirks::strict();
         for (wire, expected) in [
             (&b"12345\0"[..], None),

@@ -22,6 +22,7 @@
 //! ```
 
 mod codes;
+mod cstring;
 #[cfg(feature = "tokio")]
 pub mod drive;
 mod error;
@@ -35,8 +36,9 @@ mod status;
 pub mod tlv;
 mod values;
 
+pub use cstring::CString;
 pub use error::{DecodeError, DecodeErrorKind, FrameError, ValueError};
-pub use field::{CString, ShortMessage, Time};
+pub use field::{ShortMessage, Time};
 pub use frame::{Framer, Limits};
 pub use header::{CommandId, SequenceNumber};
 pub use pdu::{Body, Pdu};

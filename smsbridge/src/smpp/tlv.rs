@@ -239,13 +239,11 @@ fn walk(octets: &[u8]) -> impl Iterator<Item = (Tag, &[u8])> {
 }
 
 /// Tag, value and what follows; `None` if no whole TLV is there.
+#[inline]
 fn one(octets: &[u8]) -> Option<(Tag, &[u8], &[u8])> {
-    use nom::Parser;
-    use nom::multi::length_data;
-    use nom::number::complete::be_u16;
-    let mut parser = (be_u16::<&[u8], nom::error::Error<&[u8]>>, length_data(be_u16));
-    let (after, (tag, value)) = parser.parse(octets).ok()?;
-    Some((Tag(tag), value, after))
+    let ([high, low, long, short], rest) = octets.split_first_chunk()?;
+    let (value, after) = rest.split_at_checked(usize::from(u16::from_be_bytes([*long, *short])))?;
+    Some((Tag(u16::from_be_bytes([*high, *low])), value, after))
 }
 
 /// How many octets are TLVs.
@@ -257,8 +255,8 @@ pub(super) fn check(octets: &[u8], quirks: &Quirks) -> Result<usize, FieldError>
         if count > quirks.max_tlvs {
             return Err((DecodeErrorKind::TooManyTlvs(quirks.max_tlvs), CommandStatus::RINVOPTPARSTREAM));
         }
-        let fits = tag.sizes().is_none_or(|(least, most)| (least..=most).contains(&value.len()));
-        if !fits && !quirks.tlv_sizes {
+        let fits = || tag.sizes().is_none_or(|(least, most)| (least..=most).contains(&value.len()));
+        if !quirks.tlv_sizes && !fits() {
             return Err((DecodeErrorKind::TlvSize, CommandStatus::RINVPARLEN));
         }
         rest = after;

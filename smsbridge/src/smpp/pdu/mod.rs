@@ -17,7 +17,7 @@ pub use message::{
     SubmitMulti, SubmitMultiResp, SubmitSm,
 };
 
-use super::field::{FieldError, Reader, Writer};
+use super::field::{FieldError, Reader, SLACK, Writer};
 use super::header::{HEADER, Header};
 use super::{
     CommandId, CommandStatus, DecodeError, DecodeErrorKind, PayloadRule, Quirks, SequenceNumber, Tag,
@@ -57,8 +57,10 @@ impl Pdu {
 
     /// A response with its status.
     pub fn with_status(command_status: CommandStatus, sequence_number: SequenceNumber, body: &Body) -> Self {
-        let mut octets = vec![0; body.length()];
+        let length = body.length();
+        let mut octets = vec![0; length.saturating_add(SLACK)];
         body.write(&mut Writer::new(&mut octets));
+        octets.truncate(length);
         Pdu { command_id: body.command_id(), command_status, sequence_number, body: octets.into() }
     }
 
@@ -257,13 +259,16 @@ impl Body {
     pub fn encode_into(&self, status: CommandStatus, sequence_number: SequenceNumber, out: &mut BytesMut) {
         let start = out.len();
         let length = self.length().saturating_add(HEADER);
-        out.resize(start.saturating_add(length), 0);
+        let end = start.saturating_add(length);
+        out.resize(end.saturating_add(SLACK), 0);
         let mut writer = Writer::new(out.get_mut(start..).unwrap_or_default());
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        [length, self.command_id().0, status.0, sequence_number.0]
-            .iter()
-            .for_each(|field| writer.put_u32(*field));
+        writer.put_u32(length);
+        writer.put_u32(self.command_id().0);
+        writer.put_u32(status.0);
+        writer.put_u32(sequence_number.0);
         self.write(&mut writer);
+        out.truncate(end);
     }
 
     /// The octets of both texts, for the rule on two of them.
