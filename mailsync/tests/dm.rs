@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn appoint(&self, at: &str, more: &[&str]) -> u64 {
-        let args = ["operation", "add", "ana", "phone", "--at", at, "--data", "flash it"];
+        let args = ["operation", "add", "ana", "phone", "--at", at, "--tell", "flash it"];
         self.json(&[&args[..], more].concat())["id"].as_u64().unwrap()
     }
 

@@ -288,7 +288,7 @@ impl Stage {
             return Err("a mail that came in part shows in the client's folder".into());
         }
         self.next_sync(row)?;
-        Ok("the next sync brought the mail; nothing lost, nothing doubled".into())
+        Ok("the next sync went on where this one was cut, and brought the mail; nothing lost, nothing doubled".into())
     }
 
     fn all_equal(&mut self, row: &mut Row) -> Result<String, String> {

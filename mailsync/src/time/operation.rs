@@ -31,7 +31,7 @@ pub enum Command {
         missed: String,
         /// What the terminal's hook is told
         #[arg(long, value_name = "TEXT", default_value = "")]
-        data: String,
+        tell: String,
     },
     /// List operations and what became of them
     List {
@@ -56,12 +56,12 @@ pub enum Command {
 pub fn run(command: Command, store: &SqliteStore, as_json: bool) -> Result<ExitCode, String> {
     store.open_time().map_err(text)?;
     match command {
-        Command::Add { user, device, at, zone, missed, data } => {
+        Command::Add { user, device, at, zone, missed, tell } => {
             if !store.users().map_err(text)?.iter().any(|known| known.name == user) {
                 return Err(format!("no user {user}"));
             }
             let new =
-                NewOperation { at: &at, zone: zone_of(zone)?, missed: missed_of(&missed)?, data: &data };
+                NewOperation { at: &at, zone: zone_of(zone)?, missed: missed_of(&missed)?, data: &tell };
             let id = change(store, &user, &device, |record| record.appoint(&new).map_err(text))?;
             print(as_json, &json!({"ok": true, "id": id}), &format!("operation {id} of {device} appointed"));
         }

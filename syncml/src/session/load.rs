@@ -37,6 +37,7 @@ pub struct Load {
     pub busy: bool,
 }
 
+#[cfg(feature = "server")]
 impl SessionLimits {
     /// With what a message is refused before anybody looks at who sent it.
     pub(crate) fn turned_away(&self, load: &Load) -> Option<StatusCode> {

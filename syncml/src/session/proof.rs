@@ -51,6 +51,7 @@ impl std::fmt::Debug for OwnLogin {
     }
 }
 
+#[cfg(feature = "server")]
 impl OwnLogin {
     pub(crate) fn name(&self) -> Name<'_> {
         Name { user: &self.name, password: &self.password }
