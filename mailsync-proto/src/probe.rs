@@ -20,6 +20,8 @@ pub struct Question<'a> {
     pub device: &'a str,
     /// Number of the message in its session, from 1.
     pub msg_id: u32,
+    /// Who asks, said without credentials: a challenge is for this user.
+    pub name: Option<&'a str>,
     /// Credentials: scheme, user, password, nonce.
     pub login: Option<(Scheme, &'a str, &'a str, &'a [u8])>,
 }
@@ -32,6 +34,7 @@ impl Question<'_> {
     pub fn message(&self) -> Result<Bytes, EncodeError> {
         let mut hdr =
             SyncHdr::new(self.version, "1", self.msg_id, Target::new(self.url), Source::new(self.device));
+        hdr.source.loc_name = self.name.map(Into::into);
         if let Some((scheme, user, password, nonce)) = self.login {
             hdr.source.loc_name = Some(user.into());
             hdr.cred = credentials(scheme, user, password, nonce).map(Box::new);
@@ -134,7 +137,7 @@ mod tests {
 
     fn question(login: Option<(Scheme, &'static str, &'static str, &'static [u8])>) -> Question<'static> {
         let (version, encoding) = (Version::V1_1, Encoding::Xml);
-        Question { version, encoding, url: "http://s/x", device: "d", msg_id: 1, login }
+        Question { version, encoding, url: "http://s/x", device: "d", msg_id: 1, name: None, login }
     }
 
     #[test]

@@ -361,12 +361,15 @@ fn swaks_and_postfix_are_the_mail_side() {
     assert!(text(&told).starts_with("Mail to nobody@elsewhere.example not delivered: 550"), "{told}");
     // Postfix to us: an unknown binding comes back as a bounce with our reason, into the synced mailbox
     let to = ["--from", "ana@example.org", "--to", "bo@example.org"];
-    assert_eq!(swaks(&postfix.smtp, &[&to[..], &flag].concat()).code, 0);
+    let done = swaks(&postfix.smtp, &[&to[..], &flag].concat());
+    assert_eq!(done.code, 0, "{done:?}");
     let bounce = &lab.wait_synced(&exchange, "ana", 1)[0];
     assert!(bounce.contains("no phone number is bound to this address"), "{bounce}");
     // and a number address through Postfix
-    let to = ["--from", "ana@example.org", "--to", "+8613800138000@sms.example.org"];
-    assert_eq!(swaks(&postfix.smtp, &[&to[..], &flag].concat()).code, 0);
+    // swaks takes a word that begins with a plus for an option
+    let to = ["--from", "ana@example.org", "--to", "<+8613800138000@sms.example.org>"];
+    let done = swaks(&postfix.smtp, &[&to[..], &flag].concat());
+    assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(text(&centre.event("submit")), "ana@example.org(Lunch)At noon?");
     assert!(exchange.process.stop().success());
 }

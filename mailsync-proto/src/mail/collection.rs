@@ -12,7 +12,7 @@ use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projectio
 use crate::sync::store::{Item, ItemValue, Write};
 use bytes::Bytes;
 use idmap::Guid;
-use syncml::{CtCap, CtType, DataStore, FilterCap, PropParam, Property, StatusCode, SyncCap, Version};
+use syncml::{CtCap, CtType, DataStore, PropParam, Property, StatusCode, SyncCap, Version};
 
 /// Mail and its folders.
 ///
@@ -245,12 +245,6 @@ impl Collection for MailCollection {
                 cap(CtType::new(folder::MEDIA_TYPE, folder::VERSION), &names),
                 cap(CtType::new(rfc822::MEDIA_TYPE, rfc822::VERSION), &["emailitem"]),
             ];
-            store.filter_rx = vec![CtType::new("syncml:filtertype-cgi", "1.0")];
-            store.filter_caps = vec![FilterCap {
-                ct_type: mail,
-                filter_keywords: ["SINCE", "BEFORE"].map(Into::into).to_vec(),
-                prop_names: vec!["modified".into()],
-            }];
         }
         store
     }

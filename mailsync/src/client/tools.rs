@@ -66,8 +66,16 @@ fn ask(http: &Http, asked: &Asked, version: Version, encoding: Encoding) -> Resu
         Finding::read(encoding, &answer)
             .map_err(|error| HttpError::Answer { url: asked.server.clone(), reason: error.to_string() })
     };
-    let first =
-        Question { version, encoding, url: &asked.server, device: &asked.device, msg_id: 1, login: None };
+    let name = asked.login.as_ref().map(|(user, _)| &**user);
+    let first = Question {
+        version,
+        encoding,
+        url: &asked.server,
+        device: &asked.device,
+        msg_id: 1,
+        name,
+        login: None,
+    };
     let finding = post(&url, &first)?;
     let Some((user, password)) = &asked.login else { return Ok(finding) };
     let scheme = match finding.scheme.as_deref() {

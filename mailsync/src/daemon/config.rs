@@ -84,7 +84,7 @@ pub struct Session {
     pub max_obj_size: u64,
     /// Networks from which a password may come over plain HTTP, beside loopback.
     pub allow_plain_basic: Vec<Network>,
-    /// Minutes after which a session that nobody speaks to is dropped.
+    /// Minutes for which a sync that broke off can be gone on with; then its session is dropped.
     pub idle_minutes: u32,
 }
 
@@ -133,7 +133,7 @@ impl Default for Session {
             max_msg_size: 150_000,
             max_obj_size: 32 << 20,
             allow_plain_basic: Vec::new(),
-            idle_minutes: 10,
+            idle_minutes: 1440,
         }
     }
 }

@@ -46,8 +46,14 @@ impl Row {
         for peer in [Peer::Client, Peer::Server] {
             for version in VERSIONS {
                 for wire in WIRES {
-                    // 1.0 has no chunks: what is larger than a message does not go.
-                    let goes = |scenario: &Scenario| version != "1.0" || *scenario != Scenario::LargeObjects;
+                    let goes = |scenario: &Scenario| match scenario {
+                        // 1.0 has no chunks: what is larger than a message does not go.
+                        Scenario::LargeObjects => version != "1.0",
+                        // After a session that broke, SyncEvolution's server keeps what it got and takes it as new when
+                        // it comes again: nothing is lost, but there are doubles (docs/syncevolution.md).
+                        Scenario::Interrupted => peer == Peer::Client,
+                        _ => true,
+                    };
                     let scenarios = Scenario::ALL.into_iter().filter(goes);
                     rows.extend(scenarios.map(|scenario| Row { peer, version, wire, scenario }));
                 }
@@ -169,7 +175,8 @@ fn peers_agree_in_every_scenario() {
 #[test]
 fn a_part_has_every_scenario_with_every_peer() {
     for seed in 0..5 {
-        assert_eq!(part(Row::all(), seed).len(), 2 * Scenario::ALL.len());
+        // One is played with the client only.
+        assert_eq!(part(Row::all(), seed).len(), 2 * Scenario::ALL.len() - 1);
     }
 }
 
