@@ -80,7 +80,7 @@ impl std::fmt::Display for Difference {
 /// Messages after the recorded ones, until the server has said all.
 const TAIL: u32 = 50;
 
-/// A replay at work: send what [`Replay::next`] gives, and [`Replay::take`] the answer.
+/// A replay at work: send what [`Replay::next_request`] gives, and [`Replay::take`] the answer.
 #[derive(Debug)]
 pub struct Replay {
     login: Login,

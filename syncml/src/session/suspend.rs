@@ -1,7 +1,7 @@
 //! Suspend and resume: what a session that ended early leaves to the one that goes on.
 //!
 //! # How to go on
-//! A session ends early by Alert 224 (from the peer: [`Ask::Suspend`](super::Ask::Suspend); from us:
+//! A session ends early by Alert 224 (from the peer: [`Ask::Suspend`]; from us:
 //! [`Exchange::suspend`]) or because the transport broke: both leave a session value, from which
 //! [`ServerSession::leftover`](super::ServerSession::leftover) or
 //! [`ClientSession::leftover`](super::ClientSession::leftover) is taken whenever a new login of the same peer

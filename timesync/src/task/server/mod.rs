@@ -38,7 +38,7 @@ pub struct TaskConfig {
     pub lease: Duration,
     /// A client counts as online this long after it was last heard.
     pub fresh: Duration,
-    /// How long a moment that must be on time ([`Missed::Skip`]) is still tried for.
+    /// How long a moment that must be on time ([`Missed::Skip`](crate::starter::Missed::Skip)) is still tried for.
     pub grace: Duration,
     /// How long executed and deleted tasks are remembered: longer than any client stays away.
     pub retention: Duration,
