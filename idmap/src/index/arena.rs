@@ -6,7 +6,7 @@ const CHUNK: usize = 1 << 20;
 const MOST_CHUNKS: usize = 1 << 12;
 
 /// The most octets of rows.
-pub(super) const LIMIT: usize = CHUNK * MOST_CHUNKS;
+pub(super) const LIMIT: usize = CHUNK.saturating_mul(MOST_CHUNKS);
 
 #[derive(Clone, Default)]
 pub(super) struct Arena {
