@@ -1,310 +1,21 @@
-//! The command line of `mailsync`.
+//! The command line of `mailsync`: what each verb does.
 
+use super::args::{Cli, Command, Sync};
 use super::look::{self, Show};
 use super::maildir_verbs::{Listed, Maildir};
 use super::report::{Outcome, Report};
-use super::sync::{self, Options, StoreOption};
-use super::tools::{self, Asked};
-use crate::time::terminal_cli::{self, Dm, Time};
+use super::sync;
+use super::tools;
+use crate::time::terminal_cli;
 use crate::turns;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::Parser;
 use mailsync_proto::mail::summary::plain_text;
-use mailsync_proto::sync::Mode;
 use serde_json::json;
 use std::ffi::OsString;
-use std::io::{IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
-use syncml::session::auth::Scheme;
-use syncml::{Encoding, StatusCode, Version};
-
-/// Mail synchronisation client (OMA DS / SyncML): mail in a Maildir++ folder, other items as files.
-#[derive(Debug, Parser)]
-#[command(name = "mailsync", version)]
-struct Cli {
-    /// Answer in JSON
-    #[arg(long, global = true)]
-    json: bool,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Sync a folder with a server; the password comes from MAILSYNC_PASSWORD
-    Sync(Box<Sync>),
-    /// List mail
-    List {
-        #[command(flatten)]
-        dir: Dir,
-        /// Only this folder
-        #[arg(long)]
-        folder: Option<String>,
-    },
-    /// Print a mail as it came
-    Show {
-        #[command(flatten)]
-        dir: Dir,
-        /// Its id, as listed
-        luid: String,
-        /// Only its headers
-        #[arg(long)]
-        headers: bool,
-    },
-    /// Put a message (RFC 5322) into the outbox; the next sync sends it
-    Send {
-        #[command(flatten)]
-        dir: Dir,
-        /// Mark it: the server is to send it as short messages
-        #[arg(long)]
-        as_sms: bool,
-        /// The file; - is standard input
-        file: PathBuf,
-    },
-    /// Answer a mail; the text comes from standard input, or from --text
-    Reply {
-        #[command(flatten)]
-        dir: Dir,
-        /// Its id, as listed
-        luid: String,
-        /// Our address [default: the one that the mail was delivered to]
-        #[arg(long, value_name = "MAILADDR")]
-        from: Option<String>,
-        /// The text
-        #[arg(long)]
-        text: Option<String>,
-    },
-    /// Mark a mail: +read -flagged +answered ...
-    Flag {
-        #[command(flatten)]
-        dir: Dir,
-        /// Its id, as listed
-        luid: String,
-        /// Marks to set (+) and to take off (-)
-        #[arg(required = true, allow_hyphen_values = true)]
-        flags: Vec<String>,
-    },
-    /// Move a mail into another folder
-    Move {
-        #[command(flatten)]
-        dir: Dir,
-        /// Its id, as listed
-        luid: String,
-        /// The folder
-        folder: String,
-    },
-    /// Delete a mail
-    Delete {
-        #[command(flatten)]
-        dir: Dir,
-        /// Its id, as listed
-        luid: String,
-    },
-    /// Show a SyncML message (XML or WBXML), a DevInf document or a Package #0 as a tree with names for codes
-    Inspect {
-        /// The file; - is standard input
-        #[arg(default_value = "-")]
-        file: PathBuf,
-        /// WBXML token by token
-        #[arg(long)]
-        tokens: bool,
-    },
-    /// Spell a SyncML message the other way, to standard output; nothing is lost
-    Convert {
-        /// The spelling
-        #[arg(long, value_enum)]
-        to: Wire,
-        /// The file; - is standard input
-        #[arg(default_value = "-")]
-        file: PathBuf,
-    },
-    /// Short messages: a phone's side of the exchange
-    #[command(subcommand)]
-    Sms(crate::sms::Sms),
-    /// Ask a server what it offers: versions, spellings, login, datastores and their types
-    Probe {
-        #[command(flatten)]
-        server: Server,
-        /// Log in too (password from MAILSYNC_PASSWORD); without it, only what a stranger is told
-        #[arg(long, value_name = "NAME")]
-        user: Option<String>,
-    },
-    /// Play the client half of a recording to a server and compare the classes of the statuses
-    Replay {
-        /// The folder: NNN-req.xml or .wbxml, NNN-resp.xml or .wbxml
-        recording: PathBuf,
-        #[command(flatten)]
-        server: Server,
-        /// User name (password from MAILSYNC_PASSWORD): the recorded login is not played
-        #[arg(long, value_name = "NAME")]
-        user: String,
-    },
-    /// Device management: operations that start at an appointed time
-    #[command(subcommand)]
-    Dm(Dm),
-    /// The clock of this client
-    #[command(subcommand)]
-    Time(Time),
-    /// Show the main job, end to end, on this machine
-    Demo {
-        /// Work here and leave it [default: a temporary folder, removed at the end]
-        #[arg(long)]
-        dir: Option<PathBuf>,
-    },
-    /// The server as a child of this very executable: it runs as long as its standard input is open
-    #[command(hide = true)]
-    ServeDemo {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<OsString>,
-    },
-}
-
-#[derive(Debug, clap::Args)]
-struct Server {
-    /// The server's address, as http://host:8080/syncml
-    #[arg(long = "server", value_name = "URL")]
-    url: String,
-    /// Certificates to trust besides the system's (PEM)
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Device id to ask as
-    #[arg(long, value_name = "ID", default_value = "mailsync-probe")]
-    device: String,
-}
-
-impl Server {
-    fn asked(self, user: Option<String>) -> Result<Asked, String> {
-        let login = match user {
-            Some(user) => {
-                let password = password(&user)?;
-                Some((user, password))
-            }
-            None => None,
-        };
-        Ok(Asked { server: self.url, login, device: self.device, ca: self.ca })
-    }
-}
-
-#[derive(Debug, clap::Args)]
-struct Dir {
-    /// The folder that is synced
-    #[arg(long)]
-    dir: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
-struct Sync {
-    /// The server's address, as http://host:8080/syncml
-    #[arg(long, value_name = "URL")]
-    server: String,
-    /// User name
-    #[arg(long, value_name = "NAME")]
-    user: String,
-    #[command(flatten)]
-    dir: Dir,
-    /// A datastore: ours, the server's name for it, the type of its items
-    #[arg(long = "store", value_name = "LOCAL[=REMOTE][:TYPE]", default_value = "mail", value_parser = StoreOption::parse)]
-    stores: Vec<StoreOption>,
-    /// Device id [default: made once and kept in the folder]
-    #[arg(long, value_name = "ID")]
-    device: Option<String>,
-    /// What to do
-    #[arg(long, value_enum, default_value_t = ModeArg::TwoWay)]
-    mode: ModeArg,
-    /// How messages are spelled
-    #[arg(long, value_enum, default_value_t = Wire::Wbxml)]
-    wire: Wire,
-    /// Protocol version
-    #[arg(long = "version", value_enum, default_value_t = VersionArg::V1_2)]
-    protocol: VersionArg,
-    /// How to log in
-    #[arg(long, value_enum, default_value_t = Auth::Md5)]
-    auth: Auth,
-    /// Largest message that we take, in octets
-    #[arg(long, value_name = "N", default_value_t = 150_000, value_parser = clap::value_parser!(u32).range(1024..=1_048_576))]
-    max_msg_size: u32,
-    /// Largest object that we take, in octets
-    #[arg(long, value_name = "N", default_value_t = 32 * 1024 * 1024)]
-    max_obj_size: u64,
-    /// Certificates to trust besides the system's (PEM)
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Record every message here, secrets blanked
-    #[arg(long, value_name = "DIR")]
-    record: Option<PathBuf>,
-    /// Log in and say what would be sent; nothing is sent, nothing changes
-    #[arg(long)]
-    dry_run: bool,
-    /// Say what happens, on stderr
-    #[arg(short, long)]
-    verbose: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum ModeArg {
-    /// Changes since the last sync, both ways
-    TwoWay,
-    /// Compare everything
-    Slow,
-    /// Our changes; the server's wait
-    OneWayFromClient,
-    /// The server is to have exactly what we have
-    RefreshFromClient,
-    /// The server's changes; ours wait
-    OneWayFromServer,
-    /// We are to have exactly what the server has
-    RefreshFromServer,
-}
-
-impl ModeArg {
-    fn mode(self) -> Mode {
-        match self {
-            ModeArg::TwoWay => Mode::TwoWay,
-            ModeArg::Slow => Mode::Slow,
-            ModeArg::OneWayFromClient => Mode::OneWayFromClient,
-            ModeArg::RefreshFromClient => Mode::RefreshFromClient,
-            ModeArg::OneWayFromServer => Mode::OneWayFromServer,
-            ModeArg::RefreshFromServer => Mode::RefreshFromServer,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Wire {
-    /// application/vnd.syncml+wbxml
-    Wbxml,
-    /// application/vnd.syncml+xml
-    Xml,
-}
-
-impl Wire {
-    fn encoding(self) -> Encoding {
-        match self {
-            Wire::Wbxml => Encoding::Wbxml,
-            Wire::Xml => Encoding::Xml,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum VersionArg {
-    #[value(name = "1.0")]
-    V1_0,
-    #[value(name = "1.1")]
-    V1_1,
-    #[value(name = "1.2")]
-    V1_2,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Auth {
-    /// A digest
-    Md5,
-    /// The password itself: only over TLS or loopback
-    Basic,
-    /// A digest of every message, in a header of its request
-    Hmac,
-}
+use syncml::StatusCode;
 
 /// Runs `mailsync` with these arguments (the first is the program's name).
 ///
@@ -407,33 +118,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
 
 fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
     let (server, user) = (args.server.clone(), args.user.clone());
-    let options = Options {
-        password: password(&args.user)?,
-        server: args.server,
-        user: args.user,
-        dir: args.dir.dir,
-        stores: args.stores,
-        device: args.device,
-        mode: args.mode.mode(),
-        encoding: args.wire.encoding(),
-        version: match args.protocol {
-            VersionArg::V1_0 => Version::V1_0,
-            VersionArg::V1_1 => Version::V1_1,
-            VersionArg::V1_2 => Version::V1_2,
-        },
-        scheme: match (args.auth, args.protocol) {
-            (Auth::Md5, VersionArg::V1_0) => Scheme::Md5Of1_0,
-            (Auth::Md5, _) => Scheme::Md5,
-            (Auth::Basic, _) => Scheme::Basic,
-            (Auth::Hmac, _) => Scheme::Mac,
-        },
-        max_msg_size: args.max_msg_size,
-        max_obj_size: args.max_obj_size,
-        ca: args.ca,
-        record: args.record,
-        dry_run: args.dry_run,
-        verbose: args.verbose,
-    };
+    let options = args.options()?;
     let report = sync::run(&options).map_err(text)?;
     if json {
         println!("{}", json!(report));
@@ -548,12 +233,6 @@ fn done(json: bool, luid: &str, words: &str) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Dir {
-    fn open(&self) -> Result<Maildir, String> {
-        Maildir::open(&self.dir, "").map_err(text)
-    }
-}
-
 /// A message from a file, its line ends as mail has them.
 fn message(file: &Path) -> Result<Vec<u8>, String> {
     let raw = if file == Path::new("-") {
@@ -594,19 +273,6 @@ fn delivered_to(message: &[u8]) -> Option<String> {
 fn unique() -> Result<String, String> {
     let moment = turns::moment().map_err(text)?;
     Ok(moment.entropy.iter().take(13).map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The sync password, from MAILSYNC_PASSWORD, else typed in.
-pub(crate) fn password(user: &str) -> Result<String, String> {
-    match std::env::var("MAILSYNC_PASSWORD") {
-        Ok(password) => return Ok(password),
-        Err(std::env::VarError::NotPresent) => {}
-        Err(error) => return Err(format!("MAILSYNC_PASSWORD: {error}")),
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err("no password: set MAILSYNC_PASSWORD, or run this in a terminal".into());
-    }
-    rpassword::prompt_password(format!("Sync password for {user}: ")).map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -1,5 +1,6 @@
 //! The client's side: mail as Maildir++ and other stores as files, with our state beside them.
 
+mod args;
 mod cli;
 pub mod dirstore;
 mod http;
@@ -9,6 +10,7 @@ mod maildir_index;
 pub mod maildir_scan;
 pub mod maildir_verbs;
 mod maildir_write;
+mod options;
 mod progress;
 pub mod report;
 pub mod sync;
@@ -16,8 +18,8 @@ pub mod sync;
 mod tests;
 mod tools;
 
+pub(crate) use args::password;
 pub use cli::main;
-pub(crate) use cli::password;
 pub use dirstore::{DirStore, DirStoreError, Layout};
 pub(crate) use http::Http;
 pub use maildir_scan::ScanReport;

@@ -1,87 +1,21 @@
 //! `mailsync sync`: one session with a server, from the scan of the folder to its report.
 
-use super::dirstore::{DirStore, DirStoreError, Kind, Layout};
+use super::dirstore::{DirStore, DirStoreError, Layout};
 use super::http::{Http, HttpError};
+use super::options::{Options, StoreOption, config};
 use super::progress::Progress;
 use super::report::{Report, StoreReport};
 use crate::record::Recorder;
 use crate::turns;
 use bytes::Bytes;
-use mailsync_proto::mail::MailCollection;
-use mailsync_proto::pim::{PimCollection, Profile};
-use mailsync_proto::plain::PlainCollection;
 use mailsync_proto::probe::announced;
-use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::client::{self, Config, NextHop, Plan, TurnError};
-use mailsync_proto::sync::collection::Collection;
-use mailsync_proto::sync::devinf::Identity;
-use mailsync_proto::sync::event::{ConflictRule, Event, Mode};
+use mailsync_proto::sync::event::Event;
 use mailsync_proto::sync::store::{Commit, Found, Read, SessionRow, Store, StoreError, Value};
 use mailsync_proto::sync::turn::{Moment, Step, Turn};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use syncml::session::auth::Scheme;
-use syncml::session::{ClientConfig, FirstFailure, SessionError, fallback};
-use syncml::{CtType, Encoding, Limits, Quirks, StatusCode, Version};
-
-/// What to sync, with whom, how.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The server's URL.
-    pub server: String,
-    /// The user name.
-    pub user: String,
-    /// The sync password.
-    pub password: String,
-    /// The folder.
-    pub dir: PathBuf,
-    /// The datastores.
-    pub stores: Vec<StoreOption>,
-    /// The device id; none: made once and kept in the folder.
-    pub device: Option<String>,
-    /// How.
-    pub mode: Mode,
-    /// The spelling.
-    pub encoding: Encoding,
-    /// The protocol version.
-    pub version: Version,
-    /// How to log in.
-    pub scheme: Scheme,
-    /// Octets of the largest message we take.
-    pub max_msg_size: u32,
-    /// Octets of the largest object we take.
-    pub max_obj_size: u64,
-    /// Certificates to trust besides the system's.
-    pub ca: Option<PathBuf>,
-    /// Where every message is recorded.
-    pub record: Option<PathBuf>,
-    /// Log in, find out what would be sent, send nothing.
-    pub dry_run: bool,
-    /// Say what happens, on stderr.
-    pub verbose: bool,
-}
-
-/// One `--store LOCAL[=REMOTE][:TYPE]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreOption {
-    /// Our name, and the folder's.
-    pub local: String,
-    /// The server's path.
-    pub remote: String,
-    /// What its items are.
-    pub items: Items,
-}
-
-/// What the items of a datastore are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Items {
-    /// Mail, in Maildir++.
-    Mail,
-    /// People, tasks or events, one file each; only of this type if one was named.
-    Pim(Profile, Option<String>),
-    /// Anything of this type, one file each.
-    Plain(String),
-}
+use syncml::session::{FirstFailure, SessionError, fallback};
+use syncml::{StatusCode, Version};
 
 /// Why a sync did not take place. What was synced before stays.
 #[derive(Debug, thiserror::Error)]
@@ -155,8 +89,8 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
     };
     let mut line = Line { http, recorder };
     let outcome = loop {
-        let run = if options.dry_run { dry_run } else { session };
-        match run(&dir, &mut line, &config, &plans, &mut report, &mut progress) {
+        let mut turns = Turns { dir: &dir, kept: options.dry_run.then(Vec::new) };
+        match session(&mut turns, &mut line, &config, &plans, &mut report, &mut progress) {
             Ok(Some(lower)) => config.session.version = lower,
             done => break done,
         }
@@ -190,66 +124,70 @@ impl Line {
     }
 }
 
-/// Logs in and looks at the first message of changes: what would be sent is known, and nothing of it is.
-fn dry_run(
-    dir: &DirStore,
-    line: &mut Line,
-    config: &Config,
-    plans: &[Plan],
-    report: &mut Report,
-    progress: &mut Progress,
-) -> Result<Option<Version>, SyncError> {
-    // What the turns decide is kept beside the store, and forgotten.
-    let mut known: Vec<(Read, Value)> = Vec::new();
-    let mut turn = try_turn(dir, &known, |at, found| client::start(config, at, plans, found))?;
-    for _ in 0..MESSAGES {
-        for event in &turn.events {
-            if let Some(version) = lower_version(event, config) {
-                return Ok(Some(version));
+/// The turns of a session: committed to the folder, or, in a dry run, kept beside it and forgotten.
+struct Turns<'a> {
+    dir: &'a DirStore,
+    /// What a dry run's session says instead of the folder.
+    kept: Option<Vec<(Read, Value)>>,
+}
+
+impl Turns<'_> {
+    /// Runs a turn until it misses nothing, and keeps what it says.
+    fn run(
+        &mut self,
+        mut turn: impl FnMut(Moment, &Found) -> Result<Step<Event>, TurnError>,
+    ) -> Result<Turn<Event>, SyncError> {
+        let at = turns::moment()?;
+        let mut found = Found::default();
+        for _ in 0..turns::ROUNDS {
+            match turn(at, &found)? {
+                Step::Need(reads) => {
+                    found.extend(self.dir.read(&reads)?);
+                    self.kept
+                        .iter()
+                        .flatten()
+                        .for_each(|(read, value)| found.insert(read.clone(), value.clone()));
+                }
+                // A client has no stored answer to give.
+                Step::Again(_) => break,
+                Step::Done(done) => {
+                    self.keep(&done)?;
+                    return Ok(*done);
+                }
             }
-            report.take(event);
-            progress.event(event);
         }
-        let Some(session) = &turn.session else { return Ok(None) };
-        let Some(value) = &session.value else { return Ok(None) };
-        let hop = client::next_hop(config, value, &turn.message)?;
-        let said = client::decode(config, hop.encoding, &turn.message).map_err(TurnError::from)?;
-        let announced = announced(said.message());
-        if !announced.is_empty() {
-            announced.iter().for_each(|(remote, changes)| report.would_send(plans, remote, *changes));
-            return Ok(None);
-        }
-        let answer = line.post(&hop, &turn.message, report)?;
-        let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
-        let row = SessionRow {
+        Err(turns::Failure::Endless.into())
+    }
+
+    fn keep(&mut self, done: &Turn<Event>) -> Result<(), SyncError> {
+        let Some(kept) = &mut self.kept else {
+            self.dir.commit(&Commit { session: done.session.clone(), writes: done.writes.clone() })?;
+            return Ok(());
+        };
+        let Some(session) = &done.session else { return Ok(()) };
+        let key = Read::Session(session.token.clone());
+        let row = session.value.as_ref().map(|value| SessionRow {
             version: session.expect.saturating_add(1),
             value: value.clone(),
             answer: session.answer.clone(),
-        };
-        let token = session.token.clone();
-        known.retain(|(read, _)| *read != Read::Session(token.clone()));
-        known.push((Read::Session(token.clone()), Value::Session(Some(row))));
-        turn = try_turn(dir, &known, |at, found| client::turn(config, at, &token, &message, found))?;
+        });
+        kept.retain(|(read, _)| *read != key);
+        kept.push((key, Value::Session(row)));
+        Ok(())
     }
-    Err(SessionError::NoProgress(u8::MAX).into())
 }
 
-/// The version to try when the server said that it does not take ours.
-fn lower_version(event: &Event, config: &Config) -> Option<Version> {
-    let Event::LoginRefused { code, .. } = event else { return None };
-    fallback(config.session.version, FirstFailure::Status(StatusCode(*code)))
-}
-
-/// One session; a version when the server takes none of ours but perhaps that one.
+/// One session; a version when the server takes none of ours but perhaps that one. A dry run ends before the first message
+/// that holds changes: what would be sent is known then, and nothing of it is.
 fn session(
-    dir: &DirStore,
+    turns: &mut Turns<'_>,
     line: &mut Line,
     config: &Config,
     plans: &[Plan],
     report: &mut Report,
     progress: &mut Progress,
 ) -> Result<Option<Version>, SyncError> {
-    let mut turn = run_turn(dir, |at, found| client::start(config, at, plans, found))?;
+    let mut turn = turns.run(|at, found| client::start(config, at, plans, found))?;
     for n in 0..MESSAGES {
         for event in &turn.events {
             if let Some(version) = lower_version(event, config) {
@@ -261,6 +199,14 @@ fn session(
         let Some(session) = &turn.session else { return Ok(None) };
         let Some(value) = &session.value else { return Ok(None) };
         let hop = client::next_hop(config, value, &turn.message)?;
+        if turns.kept.is_some() {
+            let said = client::decode(config, hop.encoding, &turn.message).map_err(TurnError::from)?;
+            let announced = announced(said.message());
+            if !announced.is_empty() {
+                announced.iter().for_each(|(remote, changes)| report.would_send(plans, remote, *changes));
+                return Ok(None);
+            }
+        }
         let answer = match line.post(&hop, &turn.message, report) {
             Err(SyncError::Http(HttpError::Status { status, body, url })) => {
                 let lower = fallback(config.session.version, FirstFailure::Http(status)).filter(|_| n == 0);
@@ -273,41 +219,15 @@ fn session(
         };
         let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
         let token = session.token.clone();
-        turn = run_turn(dir, |at, found| client::turn(config, at, &token, &message, found))?;
+        turn = turns.run(|at, found| client::turn(config, at, &token, &message, found))?;
     }
     Err(SessionError::NoProgress(u8::MAX).into())
 }
 
-/// Runs a turn until it misses nothing, and commits it.
-fn run_turn(
-    dir: &DirStore,
-    turn: impl FnMut(Moment, &Found) -> Result<Step<Event>, TurnError>,
-) -> Result<Turn<Event>, SyncError> {
-    let done = try_turn(dir, &[], turn)?;
-    dir.commit(&Commit { session: done.session.clone(), writes: done.writes.clone() })?;
-    Ok(done)
-}
-
-/// Runs a turn until it misses nothing; `known` stands before what the store says.
-fn try_turn(
-    dir: &DirStore,
-    known: &[(Read, Value)],
-    mut turn: impl FnMut(Moment, &Found) -> Result<Step<Event>, TurnError>,
-) -> Result<Turn<Event>, SyncError> {
-    let at = turns::moment()?;
-    let mut found = Found::default();
-    for _ in 0..turns::ROUNDS {
-        match turn(at, &found)? {
-            Step::Need(reads) => {
-                found.extend(dir.read(&reads)?);
-                known.iter().for_each(|(read, value)| found.insert(read.clone(), value.clone()));
-            }
-            // A client has no stored answer to give.
-            Step::Again(_) => break,
-            Step::Done(done) => return Ok(*done),
-        }
-    }
-    Err(turns::Failure::Endless.into())
+/// The version to try when the server said that it does not take ours.
+fn lower_version(event: &Event, config: &Config) -> Option<Version> {
+    let Event::LoginRefused { code, .. } = event else { return None };
+    fallback(config.session.version, FirstFailure::Status(StatusCode(*code)))
 }
 
 /// A folder belongs to the user who syncs it first.
@@ -346,124 +266,5 @@ pub(crate) fn device_id(dir: &Path, given: Option<&str>) -> Result<String, SyncE
             Ok(device)
         }
         Err(error) => Err(failed(error)),
-    }
-}
-
-fn config(options: &Options, device: String) -> Config {
-    let mut limits = Limits::default();
-    // A server may answer with a little more than we take.
-    limits.message_bytes = (options.max_msg_size as usize).max(1 << 20).saturating_mul(2);
-    Config {
-        server_id: format!("{}@{}", options.user, options.server).into(),
-        stores: options.stores.iter().map(StoreOption::config).collect(),
-        identity: Identity {
-            man: "mailsync".into(),
-            model: "mailsync".into(),
-            swv: env!("CARGO_PKG_VERSION").into(),
-            dev_id: device.as_str().into(),
-            dev_typ: "workstation".into(),
-        },
-        session: ClientConfig {
-            server_url: options.server.as_str().into(),
-            device: device.into(),
-            user: options.user.as_str().into(),
-            password: options.password.as_str().into(),
-            scheme: options.scheme,
-            version: options.version,
-            encoding: options.encoding,
-            max_msg_size: options.max_msg_size,
-            max_obj_size: options.max_obj_size,
-        },
-        limits,
-        quirks: Quirks::default(),
-        server_login: None,
-    }
-}
-
-impl StoreOption {
-    /// Reads `LOCAL[=REMOTE][:TYPE]`.
-    ///
-    /// # Errors
-    /// In words.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (names, media_type) = match text.split_once(':') {
-            Some((names, media_type)) => (names, Some(media_type.to_ascii_lowercase())),
-            None => (text, None),
-        };
-        let (local, remote) = names.split_once('=').unwrap_or((names, names));
-        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if local.is_empty() || !local.chars().all(named) {
-            return Err(format!("{local:?} is no name of a datastore: letters, digits, - and _"));
-        }
-        if remote.is_empty() || media_type.as_deref().is_some_and(|t| !t.contains('/')) {
-            return Err("expected LOCAL[=REMOTE][:TYPE], as notes=./note:text/plain".into());
-        }
-        let remote = if remote == local { format!("./{remote}") } else { remote.to_owned() };
-        let profile = Profile::named(local).or_else(|| Profile::of_type(media_type.as_deref()?));
-        let items = match (local, media_type, profile) {
-            ("mail", None, _) => Items::Mail,
-            ("mail", Some(_), _) => return Err("mail has a type of its own".into()),
-            (_, media_type, Some(profile)) => match media_type {
-                Some(other) if !profile.formats().iter().any(|format| format.media_type() == other) => {
-                    let known: Vec<&str> =
-                        profile.formats().iter().map(|format| format.media_type()).collect();
-                    return Err(format!("{local}: {other} is none of its types: {}", known.join(", ")));
-                }
-                media_type => Items::Pim(profile, media_type),
-            },
-            (_, media_type, None) => Items::Plain(media_type.unwrap_or_else(|| "text/plain".into())),
-        };
-        Ok(StoreOption { local: local.into(), remote, items })
-    }
-
-    fn layout(&self) -> (&str, Layout) {
-        let layout = match &self.items {
-            Items::Mail => Layout::Mail,
-            Items::Pim(profile, _) => Layout::Files(Kind::Pim(*profile)),
-            Items::Plain(media_type) => Layout::Files(Kind::Plain(media_type.as_str().into())),
-        };
-        (&self.local, layout)
-    }
-
-    fn config(&self) -> StoreConfig {
-        let collection: Arc<dyn Collection> = match &self.items {
-            // The domain is of use only where mail is sent from.
-            Items::Mail => Arc::new(MailCollection::new("invalid")),
-            Items::Pim(profile, None) => Arc::new(PimCollection::new(*profile)),
-            Items::Pim(profile, Some(only)) => Arc::new(PimCollection::new(*profile).only(only)),
-            Items::Plain(media_type) => {
-                Arc::new(PlainCollection::new(&self.local, vec![CtType::new(media_type, "1.0")]))
-            }
-        };
-        StoreConfig {
-            name: self.local.as_str().into(),
-            aliases: Vec::new(),
-            collection,
-            conflict: ConflictRule::ServerWins,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Items, StoreOption};
-    use mailsync_proto::pim::Profile;
-
-    #[test]
-    fn store_options() {
-        let notes = StoreOption::parse("notes=note:text/plain").unwrap();
-        assert_eq!((&*notes.local, &*notes.remote), ("notes", "note"));
-        let mail = StoreOption::parse("mail").unwrap();
-        assert_eq!((&*mail.remote, mail.items), ("./mail", Items::Mail));
-        let people = StoreOption::parse("contacts=card:text/x-vcard").unwrap();
-        assert_eq!(people.items, Items::Pim(Profile::Contacts, Some("text/x-vcard".into())));
-        assert_eq!(StoreOption::parse("todo=./t").unwrap().items, Items::Pim(Profile::Tasks, None));
-        let named = StoreOption::parse("x:text/calendar").unwrap();
-        assert_eq!(named.items, Items::Pim(Profile::Calendar, Some("text/calendar".into())));
-        for bad in
-            ["", "=x", "a/b", "notes:plain", "mail:text/plain", "../x", "notes=", "contacts:text/calendar"]
-        {
-            assert!(StoreOption::parse(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,115 +1,25 @@
 //! The client's turn: the first message, then one answer of the server in and the next message out.
 
+mod alert;
+mod config;
+mod login;
 mod maps;
 mod receive;
 mod resume;
 
-use super::core::{Core, Side, StoreConfig, plain_name};
+use super::core::{Core, Side};
 use super::devinf;
-use super::event::{Event, Mode, WhySlow};
+use super::event::Event;
 use super::send::{Caps, Sender};
 use super::server::alert_command;
-use super::state::{Resume, StoreSync, Tag};
-use super::store::{Device, Direction, Found, Peer, Read, SessionRow, SessionWrite, Value, Write};
+use super::state::{StoreSync, Tag};
+use super::store::{Device, Direction, Found, Read, SessionRow, SessionWrite, Value, Write};
 use super::turn::{Missing, Moment, Step, Turn};
 use bytes::Bytes;
+pub use config::{Answer, Config, NextHop, Plan, TurnError, decode};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use syncml::session::{
-    Ask, ClientConfig, ClientExchange, ClientSession, Leftover, LoginState, OwnLogin, Package, ServerCheck,
-    SessionError, auth,
-};
-use syncml::{AlertCode, Anchor, Command, DecodeError, Encoding, Limits, Message, Quirks, StatusCode};
-
-/// Who the client is, what it syncs, and with whom.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Server, login, sizes.
-    pub session: ClientConfig,
-    /// By what the server is known in our store; stays the same when its address changes.
-    pub server_id: Box<str>,
-    /// Our datastores.
-    pub stores: Vec<StoreConfig>,
-    /// What our DevInf says of us.
-    pub identity: devinf::Identity,
-    /// What a message may hold.
-    pub limits: Limits,
-    /// Which oddities are taken.
-    pub quirks: Quirks,
-    /// What the server must prove to be; none: it is believed (TLS tells as much).
-    pub server_login: Option<OwnLogin>,
-}
-
-/// An answer of the server, decoded.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    message: Message,
-    digest: [u8; 16],
-    mac: Option<Box<str>>,
-}
-
-impl Answer {
-    /// With the value of the transport's header `x-syncml-hmac`.
-    #[must_use]
-    pub fn with_mac(mut self, value: Option<&str>) -> Self {
-        self.mac = value.map(Into::into);
-        self
-    }
-
-    /// The message.
-    pub fn message(&self) -> &Message {
-        &self.message
-    }
-}
-
-/// One datastore to sync.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
-    /// Our name of it.
-    pub name: Box<str>,
-    /// The server's path of it.
-    pub remote: Box<str>,
-    /// How. A first sync compares everything, unless it is a refresh; who asked for one way only then sends, or
-    /// takes, nothing all the same.
-    pub mode: Mode,
-    /// Which items we want, and what of them; needs 1.2.
-    pub filter: Option<Box<syncml::Filter>>,
-    /// What we have room for: octets, and items.
-    pub free: Option<(u64, u64)>,
-}
-
-impl Plan {
-    /// A datastore, all of it.
-    pub fn new(name: &str, remote: &str, mode: Mode) -> Self {
-        Plan { name: name.into(), remote: remote.into(), mode, filter: None, free: None }
-    }
-}
-
-/// Where the next message goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NextHop {
-    /// The URL.
-    pub url: String,
-    /// The spelling of the message.
-    pub encoding: Encoding,
-    /// The value of the transport's header `x-syncml-hmac`, where each message is proved.
-    pub mac: Option<String>,
-}
-
-/// Why the client cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TurnError {
-    /// There is no such session.
-    #[error("no such session")]
-    UnknownSession,
-    /// The answer cannot be read.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// The answer does not fit into the session.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-}
+use syncml::session::{Ask, ClientExchange, ClientSession, Leftover, LoginState, Package, SessionError};
+use syncml::{Command, StatusCode};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
@@ -169,7 +79,7 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
     let earlier = resume::earlier(&mut core, last.as_deref(), config.session.version);
     for plan in plans {
         let left = earlier.as_ref().ok().and_then(|earlier| earlier.as_ref()?.store(plan));
-        let _ = begin_store(&mut core, plan, left);
+        let _ = alert::begin_store(&mut core, plan, left);
     }
     let (Ok(device), Ok(earlier)) = (device, earlier) else {
         return Ok(Step::Need(core.reader.missed()));
@@ -199,34 +109,6 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
     let mut ex = ex;
     let last = run.package_one(&mut ex);
     run.finish(ex, 0, last)
-}
-
-fn begin_store(core: &mut Core<'_, '_>, plan: &Plan, left: Option<StoreSync>) -> Result<(), Missing> {
-    if let Some(store) = left {
-        core.add_store(store);
-        return Ok(());
-    }
-    let peer = match core.reader.read(Read::Peer(core.peer_key(&plan.name)))? {
-        Value::Peer(peer) => peer.clone().unwrap_or_default(),
-        _ => Peer::default(),
-    };
-    let our_next = format!("{}-{}", core.at.now, core.ids.short());
-    let ours = format!("./{}", plan.name);
-    let mut store = StoreSync::new(&plan.name, &ours, &plan.remote, peer.clone(), our_next.into());
-    store.wanted = plan.mode;
-    store.asks = plan.filter.clone();
-    store.room = plan.free;
-    if let Some(point) = &peer.committed {
-        store.go_on(plan.mode, point);
-    }
-    let index = core.stores.len();
-    core.add_store(store);
-    match (plan.mode, &peer.committed) {
-        (mode, _) if mode.is_anew() && mode != Mode::Slow => core.begin_anew(index, mode, None),
-        (_, None) => core.begin_anew(index, Mode::Slow, Some(WhySlow::First)),
-        (Mode::Slow, _) => core.begin_anew(index, Mode::Slow, Some(WhySlow::Asked)),
-        _ => Ok(()),
-    }
 }
 
 /// Takes an answer of the server and makes the next message. When the turn's session value is gone, the session
@@ -279,49 +161,12 @@ fn take(
     };
     let state = State::from_bytes(value)?;
     let session = ClientSession::from_bytes(&state.session)?;
-    let ex = match &config.server_login {
-        None => session.receive(&config.session, &answer.message, None)?,
-        Some(server) => {
-            let read = Read::Device(core.user.clone(), core.device.clone());
-            let Ok(kept) = core.reader.read(read) else { return Ok(Step::Need(core.reader.missed())) };
-            let kept = if let Value::Device(Some(kept)) = kept { kept.clone() } else { Device::default() };
-            let verifier = auth::verifier(&server.name, &server.password);
-            let check = ServerCheck {
-                name: &server.name,
-                verifier: &verifier,
-                scheme: server.scheme,
-                nonce_key: &nonce_key(&config.session),
-                logins: kept.logins,
-                now: at.now,
-                digest: answer.digest,
-                mac: answer.mac.as_deref(),
-            };
-            let ex = session.receive(&config.session, &answer.message, Some(&check))?;
-            if ex.nonce_used {
-                let logins = kept.logins.saturating_add(1);
-                let kept = Device { logins, ..kept };
-                core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), kept));
-            }
-            ex
-        }
+    let Ok(ex) = login::receive(&mut core, config, session, answer)? else {
+        return Ok(Step::Need(core.reader.missed()));
     };
     let peer_silent = answer.message.commands.iter().all(|command| matches!(command, Command::Status(_)));
     Run { config, core, state, current: None, peer_suspends: false, peer_silent }
         .answer(ex, *version, suspend)
-}
-
-/// Decodes an answer of the server.
-///
-/// # Errors
-/// What is wrong with it, and where.
-pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Answer, DecodeError> {
-    let message = syncml::decode(encoding, body, &config.limits, &config.quirks)?;
-    Ok(Answer { message, digest: auth::body_digest(body), mac: None })
-}
-
-/// The key of the nonces that we give to servers: nobody else has our password.
-fn nonce_key(config: &ClientConfig) -> [u8; 32] {
-    Sha256::digest(format!("nonce\0{}\0{}\0{}", config.device, config.user, config.password)).into()
 }
 
 struct Run<'a, 'f> {
@@ -489,77 +334,6 @@ impl<'a, 'f> Run<'a, 'f> {
         }
     }
 
-    fn find(&self, target: &str, source: &str) -> Option<usize> {
-        let (target, source) = (plain_name(target), plain_name(source));
-        let stores = &self.core.stores;
-        let theirs = |s: &StoreSync| plain_name(&s.theirs).eq_ignore_ascii_case(source);
-        let ours = |s: &StoreSync| s.name.eq_ignore_ascii_case(target);
-        stores
-            .iter()
-            .position(|s| ours(s) && theirs(s))
-            .or_else(|| stores.iter().position(ours))
-            .or_else(|| stores.iter().position(theirs))
-    }
-
-    /// The server's Alert: how it wants to sync, and its anchors.
-    fn alert(&mut self, code: AlertCode, target: &str, source: &str, anchor: Option<&Anchor>) -> StatusCode {
-        if let Some(mode) = Mode::of_server_code(code) {
-            return self.server_alert(mode, target, source);
-        }
-        let Some(index) = self.find(target, source) else { return StatusCode::NOT_FOUND };
-        if let Some(status) = self.resume_alerted(index, code, anchor) {
-            return status;
-        }
-        let Some(store) = self.core.stores.get_mut(index) else { return StatusCode::NOT_FOUND };
-        store.their_next = Some(anchor.map(|anchor| anchor.next.clone()).unwrap_or_default());
-        let known = store.base.committed.as_ref().map(|point| &*point.theirs);
-        let last = anchor.and_then(|anchor| anchor.last.as_deref()).filter(|last| !last.is_empty());
-        if store.resume == Resume::Refused {
-            let status = self.alerted_after_refusal(index, code);
-            self.say_alerted(index);
-            return status;
-        }
-        let strange = store.mode.needs_anchors() && last.is_some() && last != known;
-        // spec: session facts section 3: nobody who asked only to send is written to
-        let slow_is_fine = store.mode.needs_anchors() && store.mode.takes(Side::Client);
-        let (status, why) = match (store.mode, Mode::of_code(code)) {
-            (ours, Some(mode)) if ours == mode && !strange => (StatusCode::OK, None),
-            (ours, Some(mode)) if ours == mode && slow_is_fine => {
-                (StatusCode::REFRESH_REQUIRED, Some(WhySlow::ServerAnchor))
-            }
-            (Mode::Slow, Some(Mode::TwoWay)) => (StatusCode::OK, None),
-            (_, Some(Mode::Slow)) if slow_is_fine => (StatusCode::OK, Some(WhySlow::ServerAsked)),
-            _ => {
-                store.fail(StatusCode::FORBIDDEN);
-                (StatusCode::FORBIDDEN, None)
-            }
-        };
-        if let Some(why) = why {
-            self.core.begin_slow(index, why);
-        }
-        self.say_alerted(index);
-        status
-    }
-
-    fn say_alerted(&mut self, index: usize) {
-        if let Some(store) = self.core.stores.get(index) {
-            let (name, mode, why_slow) = (store.name.clone(), store.mode, store.why_slow);
-            let event = match store.failed {
-                None => Event::Alerted { store: name, mode, why_slow },
-                Some(code) => Event::StoreRefused { store: name, code },
-            };
-            self.core.events.push(event);
-        }
-    }
-
-    /// The server wants a sync of a datastore: the host begins one, by `mode`.
-    fn server_alert(&mut self, mode: Mode, target: &str, source: &str) -> StatusCode {
-        let name = |path: &str| self.config.stores.iter().find(|store| store.is_named(path));
-        let Some(config) = name(target).or_else(|| name(source)) else { return StatusCode::NOT_FOUND };
-        self.core.events.push(Event::ServerAlerted { store: config.name.clone(), mode });
-        StatusCode::OK
-    }
-
     fn answered(&mut self, tag: &[u8], code: StatusCode, dropped: bool) -> Result<(), Missing> {
         if dropped {
             self.core.batch.push(Write::ClearSpool(self.core.token.clone(), Direction::Out));
@@ -573,22 +347,6 @@ impl<'a, 'f> Run<'a, 'f> {
             None => {}
         }
         Ok(())
-    }
-
-    fn alert_answered(&mut self, index: usize, code: StatusCode) {
-        let Some(store) = self.core.stores.get_mut(index) else { return };
-        if store.resume == Resume::Asked {
-            return self.resume_answered(index, code);
-        }
-        if code == StatusCode::REFRESH_REQUIRED {
-            // spec: session facts section 3: it is for the Alert that comes with it to say what follows
-            if store.mode == Mode::TwoWay {
-                self.core.begin_slow(index, WhySlow::ClientAnchor);
-            }
-        } else if code.is_error() {
-            store.fail(code);
-            self.core.events.push(Event::StoreRefused { store: store.name.clone(), code: code.0 });
-        }
     }
 
     /// Package 1: device information and alerts; true when all of it went.
@@ -659,25 +417,6 @@ impl<'a, 'f> Run<'a, 'f> {
         caps
     }
 
-    /// Keeps the server's nonce and what it knows of us.
-    fn keep_login(&mut self, ex: &ClientExchange<'_>) {
-        let session = ex.is_suspended().then(|| self.core.token.clone());
-        let ours = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
-        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
-        // Where servers must prove who they are, the turn has read it.
-        let logins = match self.config.server_login.as_ref().map(|_| self.core.reader.read(read)) {
-            Some(Ok(Value::Device(Some(kept)))) => kept.logins,
-            _ => 0,
-        };
-        let device = Device {
-            nonce: ex.next_nonce().map(Bytes::copy_from_slice),
-            logins: logins.saturating_add(u64::from(ex.nonce_used)),
-            session,
-            devinf: devinf::to_bytes(&ours),
-        };
-        self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), device));
-    }
-
     fn finish(mut self, ex: ClientExchange<'_>, version: u64, last: bool) -> Result<Step<Event>, TurnError> {
         let (session, message) = ex.finish(last)?;
         self.core.remember_used();
@@ -689,32 +428,22 @@ impl<'a, 'f> Run<'a, 'f> {
             value: Some(self.state.to_bytes()?),
             answer: message.clone(),
         };
-        Ok(Step::Done(Box::new(Turn {
-            session: Some(session),
-            message,
-            writes: self.core.batch.into_writes(),
-            events: self.core.events,
-        })))
+        Ok(self.done(Some(session), message))
     }
 
     /// The session stops here; its value stays.
     fn stop(self) -> Result<Step<Event>, TurnError> {
-        Ok(Step::Done(Box::new(Turn {
-            session: None,
-            message: Bytes::new(),
-            writes: self.core.batch.into_writes(),
-            events: self.core.events,
-        })))
+        Ok(self.done(None, Bytes::new()))
     }
 
     fn end(self, version: u64) -> Result<Step<Event>, TurnError> {
         let token = self.core.token.clone();
         let session = SessionWrite { token, expect: version, value: None, answer: Bytes::new() };
-        Ok(Step::Done(Box::new(Turn {
-            session: Some(session),
-            message: Bytes::new(),
-            writes: self.core.batch.into_writes(),
-            events: self.core.events,
-        })))
+        Ok(self.done(Some(session), Bytes::new()))
+    }
+
+    fn done(self, session: Option<SessionWrite>, message: Bytes) -> Step<Event> {
+        let (writes, events) = (self.core.batch.into_writes(), self.core.events);
+        Step::Done(Box::new(Turn { session, message, writes, events }))
     }
 }
