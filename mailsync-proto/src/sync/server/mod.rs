@@ -2,6 +2,8 @@
 
 mod alert;
 mod commands;
+mod conflict;
+mod maps;
 mod receive;
 mod resume;
 
