@@ -29,6 +29,12 @@ pub mod seeds;
 pub mod server_body;
 #[cfg(feature = "sessions")]
 pub mod session_value;
+#[cfg(feature = "sms")]
+pub mod smpp;
+#[cfg(feature = "sms")]
+pub mod sms;
+#[cfg(feature = "sms")]
+mod sms_seeds;
 pub mod split;
 #[cfg(feature = "sessions")]
 pub mod world;
@@ -125,6 +131,18 @@ pub const TARGETS: &[Target] = &[
     email::EMAIL,
     #[cfg(feature = "sessions")]
     filter::FILTER,
+    #[cfg(feature = "sms")]
+    smpp::SMPP_PDU,
+    #[cfg(feature = "sms")]
+    smpp::SMPP_MODEL,
+    #[cfg(feature = "sms")]
+    smpp::SMPP_OPERATIONS,
+    #[cfg(feature = "sms")]
+    sms::SMS_TEXT,
+    #[cfg(feature = "sms")]
+    sms::MAIL_TO_SMS,
+    #[cfg(feature = "sms")]
+    sms::SMS_TO_MAIL,
 ];
 
 /// The target of this name.

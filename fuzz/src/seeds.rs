@@ -33,10 +33,12 @@ pub fn write() -> io::Result<()> {
     operations()?;
     mail()?;
     filters()?;
+    #[cfg(feature = "sms")]
+    crate::sms_seeds::write()?;
     models()
 }
 
-fn seed(target: &str, name: &str, octets: &[u8]) -> io::Result<()> {
+pub(crate) fn seed(target: &str, name: &str, octets: &[u8]) -> io::Result<()> {
     let folder = run::folder().join("corpus").join(target);
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join(name), octets)
