@@ -33,7 +33,10 @@ macro_rules! replays {
     };
 }
 
-replays! { xml wbxml cross devinf convert san split server_body client_body operations session_value email filter }
+replays! {
+    xml wbxml xml_model wbxml_model cross scan devinf convert san split server_body client_body operations session_value
+    email filter
+}
 
 #[test]
 fn dictionaries_are_current() {
