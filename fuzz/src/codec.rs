@@ -46,12 +46,29 @@ pub const DEVINF: Target = Target {
     name: "devinf",
     input: "a DevInf document, WBXML or XML, as it stands in the Data of a Put",
     dictionary: Some("wbxml"),
-    properties: &[Property {
-        name: "inside",
-        sentence: "a message whose Put carries these octets as device information is read or refused, and what \
-                   is read is written and read again as the same, in both spellings",
-        check: devinf,
-    }],
+    properties: &[
+        Property {
+            name: "inside",
+            sentence: "a message whose Put carries these octets as device information is read or refused, and what \
+                       is read is written and read again as the same, in both spellings",
+            check: |data| {
+                puts(data).try_for_each(|(encoding, octets)| {
+                    round_trip(encoding, &octets)?;
+                    convert(&octets)
+                })
+            },
+        },
+        Property {
+            name: "cost",
+            sentence: COST,
+            check: |data| puts(data).try_for_each(|(encoding, octets)| cost(encoding, &octets)),
+        },
+        Property {
+            name: "steps",
+            sentence: STEPS,
+            check: |data| puts(data).try_for_each(|(encoding, octets)| steps(encoding, &octets)),
+        },
+    ],
 };
 
 /// Octets as a message of whichever spelling they start like.
@@ -59,28 +76,41 @@ pub const CONVERT: Target = Target {
     name: "convert",
     input: "a SyncML message, WBXML or XML by its first octet",
     dictionary: Some("xml"),
-    properties: &[Property {
-        name: "there-and-back",
-        sentence: "a message that the other spelling can carry is the same message there, and its canonical octets \
-                   come back; one that it cannot carry is refused by name, never changed",
-        check: convert,
-    }],
+    properties: &[
+        Property {
+            name: "there-and-back",
+            sentence: "a message that the other spelling can carry is the same message there, and its canonical octets \
+                       come back; one that it cannot carry is refused by name, never changed",
+            check: convert,
+        },
+        Property {
+            name: "respelled",
+            sentence: "what is converted, converted back and converted again is the same octets as at first",
+            check: respelled,
+        },
+        Property {
+            name: "cost",
+            sentence: "spelling a message the other way takes at no moment more memory than four times what is read \
+                       and written together, and 1 MiB",
+            check: cost_of_converting,
+        },
+    ],
 };
 
 const READABLE: &str = "any octets end in a message or in an error that names a place inside them, strictly, normally \
                         and leniently; the pull reader says the same as the tree";
 const ROUND_TRIP: &str = "what decodes encodes, the octets decode to an equal message, and encode to the same octets \
                           again; only what was read from XML with octets that no XML may have is refused by name";
-const WHOLE: &str = "a message that is cut short is refused, wherever it is cut";
-const SIZED: &str =
+pub(crate) const WHOLE: &str = "a message that is cut short is refused, wherever it is cut";
+pub(crate) const SIZED: &str =
     "a writer with a limit never passes it, and what it took decodes to just the commands it took";
-const COST: &str = "reading takes at no moment more memory than four times the input and 1 MiB, and allocates no more \
+pub(crate) const COST: &str = "reading takes at no moment more memory than four times the input and 1 MiB, and allocates no more \
                     than eight times the input and 2 MiB in all";
-const STEPS: &str = "steps are linear: the pull reader never goes back and gives at most two events for each octet, \
+pub(crate) const STEPS: &str = "steps are linear: the pull reader never goes back and gives at most two events for each octet, \
                      and reading allocates no more than three blocks for each octet and 256 besides";
 
 /// Who reads how.
-fn readers() -> [Quirks; 3] {
+pub(crate) fn readers() -> [Quirks; 3] {
     [Quirks::strict(), Quirks::normal(), Quirks::lenient()]
 }
 
@@ -110,7 +140,7 @@ fn readable(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
             ensure!(error.offset <= data.len(), "{error}: beyond {} octets", data.len());
             ensure!(!error.to_string().is_empty(), "an error without words");
         }
-        let pulled = pull(encoding, &input, &quirks);
+        let pulled = pull(encoding, &input, &Limits::default(), &quirks);
         match (&tree, &pulled) {
             (Ok(tree), Ok(pulled)) => ensure!(tree == pulled, "the tree is {tree:?}, pulled {pulled:?}"),
             (Err(_), Err(_)) => {}
@@ -121,9 +151,14 @@ fn readable(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
 }
 
 /// The message as the pull reader gives it.
-fn pull(encoding: Encoding, input: &Bytes, quirks: &Quirks) -> Result<Message, Broken> {
+pub(crate) fn pull(
+    encoding: Encoding,
+    input: &Bytes,
+    limits: &Limits,
+    quirks: &Quirks,
+) -> Result<Message, Broken> {
     let told = |error: syncml::DecodeError| Broken(error.to_string());
-    let mut reader = Reader::new(encoding, input, &Limits::default(), quirks).map_err(told)?;
+    let mut reader = Reader::new(encoding, input, limits, quirks).map_err(told)?;
     let mut message = Message::new(reader.header().map_err(told)?);
     let mut open = None;
     while let Some(event) = reader.next().map_err(told)? {
@@ -190,7 +225,12 @@ fn whole(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
     let input = Bytes::copy_from_slice(data);
     let Ok(message) = decode(encoding, &input, &Limits::default(), &Quirks::normal()) else { return Ok(()) };
     let Ok(octets) = encode(encoding, &message) else { return Ok(()) };
-    let at = pick(data) % octets.len().max(1);
+    refused_when_cut(encoding, &octets, pick(data))
+}
+
+/// Cut somewhere, these octets are no message.
+pub(crate) fn refused_when_cut(encoding: Encoding, octets: &Bytes, at: usize) -> Result<(), Broken> {
+    let at = at % octets.len().max(1);
     let cut = octets.slice(..at);
     for quirks in readers() {
         let read = decode(encoding, &cut, &roomy(), &quirks);
@@ -202,8 +242,12 @@ fn whole(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
 fn sized(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
     let input = Bytes::copy_from_slice(data);
     let Ok(message) = decode(encoding, &input, &Limits::default(), &Quirks::normal()) else { return Ok(()) };
+    within(encoding, &message, pick(data) % (data.len().saturating_mul(2)).max(1))
+}
+
+/// A writer with this limit keeps it.
+pub(crate) fn within(encoding: Encoding, message: &Message, limit: usize) -> Result<(), Broken> {
     let version = Version::from_ver_dtd(&message.hdr.ver_dtd).unwrap_or(Version::V1_2);
-    let limit = pick(data) % (data.len().saturating_mul(2)).max(1);
     let mut writer = Writer::new(encoding, version, limit);
     if writer.header(&message.hdr).is_err() {
         return Ok(());
@@ -228,8 +272,9 @@ fn sized(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
-fn cost(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
-    const SLACK: u64 = 1024 * 1024;
+const SLACK: u64 = 1024 * 1024;
+
+pub(crate) fn cost(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
     let input = Bytes::copy_from_slice(data);
     let len = data.len() as u64;
     for quirks in readers() {
@@ -243,7 +288,7 @@ fn cost(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
-fn steps(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
+pub(crate) fn steps(encoding: Encoding, data: &[u8]) -> Result<(), Broken> {
     let input = Bytes::copy_from_slice(data);
     for quirks in readers() {
         let mut told = Ok(());
@@ -271,34 +316,72 @@ fn progress(encoding: Encoding, input: &Bytes, quirks: &Quirks) -> Result<(), Br
     Ok(())
 }
 
-fn devinf(data: &[u8]) -> Result<(), Broken> {
-    let mut item = Item::default();
-    item.source = Some(Source::new("./devinf12"));
-    item.data = Some(Data::Bytes(Bytes::copy_from_slice(data)));
-    for (encoding, kind) in [(Encoding::Wbxml, "wbxml"), (Encoding::Xml, "xml")] {
+/// Messages whose Put carries these octets as device information, in each spelling that can carry them.
+fn puts(data: &[u8]) -> impl Iterator<Item = (Encoding, Bytes)> {
+    let data = Bytes::copy_from_slice(data);
+    [(Encoding::Wbxml, "wbxml"), (Encoding::Xml, "xml")].into_iter().filter_map(move |(encoding, kind)| {
+        let mut item = Item::default();
+        item.source = Some(Source::new("./devinf12"));
+        item.data = Some(Data::Bytes(data.clone()));
         let mut put = syncml::Put::default();
         put.cmd_id = 1;
         let mut meta = Meta::default();
         meta.type_ = Some(format!("application/vnd.syncml-devinf+{kind}").into());
         put.meta = Some(Box::new(meta));
-        put.items = vec![item.clone()];
+        put.items = vec![item];
         let hdr = SyncHdr::new(Version::V1_2, "1", 1, Peer::new("s"), Source::new("c"));
         let mut message = Message::new(hdr);
         message.commands.push(Command::Put(put.into()));
-        // XML cannot carry every octet.
-        let Ok(octets) = encode(encoding, &message) else { continue };
-        round_trip(encoding, &octets)?;
-        convert(&octets)?;
-    }
+        Some((encoding, encode(encoding, &message).ok()?))
+    })
+}
+
+fn respelled(data: &[u8]) -> Result<(), Broken> {
+    let from = encoding_of(data);
+    let to = other(from);
+    let Ok(there) = syncml::convert(&Bytes::copy_from_slice(data), from, to) else { return Ok(()) };
+    let back = match syncml::convert(&there, to, from) {
+        Ok(back) => back,
+        // What was tolerated in XML that no XML may have.
+        Err(syncml::ConvertError::Encode(EncodeError::Unrepresentable { .. })) if !xml_can_carry(data) => {
+            return Ok(());
+        }
+        Err(error) => return Err(Broken(format!("{error}: {there:?}"))),
+    };
+    let again = syncml::convert(&back, from, to).map_err(|error| Broken(format!("{error}: {back:?}")))?;
+    ensure!(again == there, "{there:?}, by way of {back:?}, became {again:?}");
     Ok(())
+}
+
+fn cost_of_converting(data: &[u8]) -> Result<(), Broken> {
+    let from = encoding_of(data);
+    let to = other(from);
+    let input = Bytes::copy_from_slice(data);
+    let mut written = 0;
+    let used = allocation_counter::measure(|| {
+        written = syncml::convert(&input, from, to).map_or(0, |octets| octets.len());
+    });
+    let both = (data.len() as u64).saturating_add(written as u64);
+    let most = both.saturating_mul(4).saturating_add(SLACK);
+    ensure!(
+        used.bytes_max <= most,
+        "{} octets at once, {} read, {written} written",
+        used.bytes_max,
+        data.len()
+    );
+    Ok(())
+}
+
+fn other(encoding: Encoding) -> Encoding {
+    match encoding {
+        Encoding::Xml => Encoding::Wbxml,
+        Encoding::Wbxml => Encoding::Xml,
+    }
 }
 
 fn convert(data: &[u8]) -> Result<(), Broken> {
     let from = encoding_of(data);
-    let to = match from {
-        Encoding::Xml => Encoding::Wbxml,
-        Encoding::Wbxml => Encoding::Xml,
-    };
+    let to = other(from);
     let input = Bytes::copy_from_slice(data);
     let Ok(message) = decode(from, &input, &Limits::default(), &Quirks::normal()) else { return Ok(()) };
     let octets = match encode(to, &message) {
@@ -327,7 +410,7 @@ pub(crate) fn encoding_of(data: &[u8]) -> Encoding {
 }
 
 /// A number made of all the octets: cuts and limits that an input chooses.
-fn pick(data: &[u8]) -> usize {
+pub(crate) fn pick(data: &[u8]) -> usize {
     let hash = data.iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, &octet| {
         (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01B3)
     });

@@ -222,19 +222,3 @@ const MAIL: [&str; 46] = [
     "--b--\r\n",
     "X-Sync-Read: true\r\n",
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_is_read_whole() {
-        let rows = rows();
-        let count = |page| rows.iter().filter(|row| row.page == page).count();
-        assert_eq!(rows.len(), TABLES.matches(" = 0x").count(), "a row was not understood");
-        assert!(count(0) > 50 && count(1) > 15 && count(2) > 45, "{rows:?}");
-        assert!(rows.contains(&Row { page: 0, token: 0x2D, name: "SyncML" }));
-        assert!(rows.contains(&Row { page: 1, token: 0x16, name: "FieldLevel" }));
-        assert!(rows.contains(&Row { page: 2, token: 0x22, name: "Tx-Pref" }));
-    }
-}

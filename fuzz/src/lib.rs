@@ -16,11 +16,13 @@ pub mod dict;
 pub mod email;
 #[cfg(feature = "sessions")]
 pub mod filter;
+pub mod model;
 pub mod mutate;
 #[cfg(feature = "sessions")]
 pub mod operations;
 pub mod run;
 pub mod san;
+pub mod scan;
 #[cfg(feature = "sessions")]
 pub mod scene;
 #[cfg(feature = "sessions")]
@@ -114,7 +116,10 @@ macro_rules! shim {
 pub const TARGETS: &[Target] = &[
     codec::XML,
     codec::WBXML,
+    model::XML_MODEL,
+    model::WBXML_MODEL,
     cross::CROSS,
+    scan::SCAN,
     codec::DEVINF,
     codec::CONVERT,
     san::SAN,

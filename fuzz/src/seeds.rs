@@ -80,6 +80,9 @@ fn message(path: &Path, from: &str) -> io::Result<()> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = format!("{from}-{name}");
     seed(if name.ends_with(".xml") { "xml" } else { "wbxml" }, &name, &octets)?;
+    if name.ends_with(".xml") && octets.len() < 4_000 {
+        seed("scan", &name, &octets)?;
+    }
     if octets.len() < 4_000 || from == "01-slow-first" {
         seed("convert", &name, &octets)?;
     }
@@ -147,11 +150,30 @@ fn threats() -> io::Result<()> {
         ("w1-too-deep", xml(&format!("{}{}", "<x>".repeat(300), "</x>".repeat(300)))),
     ];
     for (name, text) in &seeds {
-        for target in ["xml", "convert"] {
+        for target in ["xml", "convert", "scan"] {
             seed(target, &format!("threat-{name}.xml"), text.as_bytes())?;
         }
     }
-    seed("xml", "threat-x3-byte-order-mark.xml", format!("\u{FEFF}{}", xml("<Final/>")).as_bytes())
+    seed("xml", "threat-x3-byte-order-mark.xml", format!("\u{FEFF}{}", xml("<Final/>")).as_bytes())?;
+    seed("scan", "threat-x3-byte-order-mark.xml", format!("\u{FEFF}{}", xml("<Final/>")).as_bytes())?;
+    markup()
+}
+
+/// Markup that no message has, and markup that is none.
+fn markup() -> io::Result<()> {
+    let seeds = [
+        (
+            "prolog",
+            "<?xml version='1.0'?><!DOCTYPE a><?p?><!--c--><a b='>' c=\"'\"><![CDATA[]]]]>&amp;&#65; x</a >",
+        ),
+        ("empty-elements", "<a/><a /><a b=''/><a b='/'/>< a/><></>"),
+        ("wrong-ends", "<a><b></a></b></a\n></ a>"),
+        ("cut-off", "<a b='1' c"),
+        ("not-markup", "<!ELEMENT a><!a><!--><?>&a<b>&;&&"),
+        ("cut-comment", "<!-- - -- "),
+        ("cut-cdata", "<a><![CDATA[ ]] >"),
+    ];
+    seeds.into_iter().try_for_each(|(name, text)| seed("scan", name, text.as_bytes()))
 }
 
 fn sessions() -> io::Result<()> {
@@ -252,7 +274,9 @@ fn models() -> io::Result<()> {
     let mut dice = crate::mutate::Dice::new(2_026);
     for (n, len) in [0, 40, 200, 600, 1_500, 3_000].into_iter().enumerate() {
         let octets: Vec<u8> = (0..len).map(|_| dice.roll().to_be_bytes()[0]).collect();
-        seed("cross", &format!("octets-{n}"), &octets)?;
+        for target in ["cross", "xml_model", "wbxml_model"] {
+            seed(target, &format!("octets-{n}"), &octets)?;
+        }
         seed("split", &format!("octets-{n}"), &octets)?;
         seed("san", &format!("octets-{n}"), octets.get(..octets.len().min(600)).unwrap_or_default())?;
     }

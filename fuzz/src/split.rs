@@ -1,7 +1,7 @@
 //! Commands over several messages and objects over several chunks, cut wherever an input wants.
 
 use crate::codec::{own, roomy};
-use crate::{Broken, Property, Target, cross, ensure};
+use crate::{Broken, Property, Target, ensure, model};
 use bytes::Bytes;
 use syncml::{
     Change, Command, Data, EncodeError, Encoding, Item, Message, Quirks, Source, Sync, SyncHdr,
@@ -26,7 +26,7 @@ pub const SPLIT: Target = Target {
                        commands in the same order, and no message passes the limit",
             check: |data| {
                 let (seed, rest) = parts(data);
-                let message = cross::message(rest);
+                let message = model::message(rest);
                 both(|encoding| messages(encoding, &message, limit(seed, 0)))
             },
         },

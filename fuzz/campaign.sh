@@ -1,0 +1,105 @@
+#!/bin/bash
+# fuzz/campaign.sh [--seconds N] [--out DIR] [TARGET...]: a campaign with libFuzzer, one target after the other.
+#   N: seconds of processor time a target, so that a busy machine counts the same (600). DIR: target/campaign.
+#   TARGET: as `cargo run -p fuzz -- list` names them; all of them without one.
+# Nothing to install: stable Rust with RUSTC_BOOTSTRAP=1, and a C++ compiler for libFuzzer. It keeps in DIR:
+#   corpus/TARGET  what was found on the way; the next campaign goes on from it
+#   kept/TARGET    the fewest inputs that reach what the corpora of fuzz/corpus do not: candidates for them
+#   log/TARGET     what libFuzzer said
+#   artifacts/     inputs that break a property, or take too long: `cargo run -p fuzz -- TARGET FILE` says which
+#   report.md      a row for each target; each run adds its own
+# Exit 1 if anything was found. A target that finds something ends with it: fix it, run it again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=600 out=target/campaign
+while [ $# -gt 0 ]; do
+  case $1 in
+    --seconds) seconds=$2 && shift 2 ;;
+    --out) out=$2 && shift 2 ;;
+    -*) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+    *) break ;;
+  esac
+done
+host=$(rustc -vV | sed -n 's/^host: //p')
+mkdir -p "$out"/{corpus,kept,log,artifacts}
+out=$(cd "$out" && pwd)
+name_of() { sed -n 's/.*shim!("\(.*\)").*/\1/p' "$1"; }
+codec=() sessions=()
+wanted=("$@")
+for shim in fuzz/fuzz_targets/*.rs; do
+  name=$(name_of "$shim")
+  [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || continue
+  # A target that wants more features than libFuzzer's is one of sessions.
+  if grep -A2 "^name = \"$name\"" fuzz/Cargo.toml | grep -q sessions; then sessions+=("$name"); else codec+=("$name"); fi
+done
+[ ${#wanted[@]} -gt 0 ] || wanted=("${codec[@]}" "${sessions[@]}")
+for name in "${wanted[@]}"; do
+  [ -e "fuzz/fuzz_targets/$name.rs" ] || { echo "no target $name" >&2 && exit 2; }
+done
+
+build() { # FEATURES NAME...: into a folder of their own, as the flags are
+  local features=$1 name bins=()
+  shift
+  [ $# -gt 0 ] || return 0
+  for name; do bins+=(--bin "$name"); done
+  RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$out/build RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cdebug-assertions \
+    -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares" \
+    cargo build --quiet --release --locked --target "$host" -p fuzz --no-default-features --features "$features" "${bins[@]}"
+  for name; do cp "$out/build/$host/release/$name" "$out/build/$name"; done
+}
+build libfuzzer "${codec[@]}"
+build libfuzzer,sessions "${sessions[@]}"
+
+spent() { # PID: its seconds of processor time, user and system
+  local stat
+  read -r stat 2>/dev/null <"/proc/$1/stat" || return 1
+  set -- ${stat##*) } # from the third field on: no name with spaces
+  echo $(((${12} + ${13}) / $(getconf CLK_TCK)))
+}
+
+found=0
+campaign() { # NAME
+  local name=$1 log=$out/log/$1 pid used=0 now artifacts dictionary line
+  local executions edges features instrumented size
+  dictionary=$(sed -n "/name: \"$name\"/,/properties/s/.*dictionary: Some(\"\(.*\)\").*/\1/p" fuzz/src/*.rs)
+  mkdir -p "$out/corpus/$name" "$out/artifacts/$name"
+  rm -rf "${out:?}/kept/$name" && mkdir -p "$out/kept/$name"
+  artifacts=$(ls "$out/artifacts/$name" | wc -l)
+  "$out/build/$name" "$out/corpus/$name" "fuzz/corpus/$name" ${dictionary:+-dict=fuzz/dict/$dictionary.dict} -max_len=16384 \
+    -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 -artifact_prefix="$out/artifacts/$name/" >"$log" 2>&1 &
+  pid=$!
+  trap 'kill "$pid" 2>/dev/null' EXIT
+  while now=$(spent $pid) && [ -n "$now" ]; do
+    used=$now
+    [ "$used" -lt "$seconds" ] || kill -USR1 $pid 2>/dev/null || true # it ends with its statistics
+    sleep 2
+  done
+  wait $pid || true
+  trap - EXIT
+  artifacts=$(($(ls "$out/artifacts/$name" | wc -l) - artifacts))
+  [ $artifacts = 0 ] || found=1
+  line=$(grep -E '^#[0-9]+' "$log" | tail -1)
+  executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  instrumented=$(sed -n 's/.*Loaded 1 modules .*(\([0-9]*\) inline.*/\1/p' "$log")
+  edges=$(grep -oE 'cov: [0-9]+' <<<"$line" | cut -d' ' -f2)
+  features=$(grep -oE 'ft: [0-9]+' <<<"$line" | cut -d' ' -f2)
+  size=$(grep -oE 'corp: [0-9]+' <<<"$line" | cut -d' ' -f2)
+  "$out/build/$name" -set_cover_merge=1 "$out/kept/$name" "fuzz/corpus/$name" "$out/corpus/$name" \
+    -rss_limit_mb=2048 -timeout=60 >"$log.merge" 2>&1 || echo "$name: not merged: $log.merge" >&2
+  # What the seeds have already is no candidate.
+  (cd "$out/kept/$name" && for kept in *; do
+    for seed in "$OLDPWD/fuzz/corpus/$name"/*; do cmp -s "$kept" "$seed" && rm "$kept" && break; done
+  done) || true
+  echo "| \`$name\` | $(date -u +%F) | $(git rev-parse --short HEAD) | $used | ${executions:-?} | ${edges:-?} of ${instrumented:-?} |" \
+    "${features:-?} | ${size:-?} | $artifacts |" | tee -a "$out/report.md"
+}
+
+main() { # read as a whole before it begins: the script may change meanwhile
+[ -e "$out/report.md" ] || printf '%s\n' \
+  '| target | date | commit | processor s | executions | edges | features | corpus | findings |' \
+  '|---|---|---|---|---|---|---|---|---|' >"$out/report.md"
+for name in "${wanted[@]}"; do campaign "$name"; done
+exit $found
+}
+main
