@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod demo;
 pub mod exchange;
 mod record;
+mod secret;
 pub(crate) mod sms;
 pub mod store;
 pub mod time;

@@ -142,6 +142,41 @@ fn an_unflagged_short_message_goes_on_unchanged_with_its_receipt() {
     assert!(exchange.process.stop().success());
 }
 
+// threat: toll fraud
+#[test]
+fn a_restart_is_no_new_day() {
+    let (lab, exchange) = started(BASIC);
+    assert_eq!(BEN.send(&exchange, ANN.number, &[], "one of the three parts of the day").code, 0);
+    assert!(exchange.process.stop().success());
+    let exchange = lab.start(&[]);
+    assert_eq!(BEN.send(&exchange, ANN.number, &[], &"three parts more ".repeat(24)).code, 0);
+    let told = BEN.receive(&exchange, &lab.path("ben"), 1);
+    assert_eq!(told[0].1, "Not sent: too many messages today");
+    assert_eq!(BEN.send(&exchange, ANN.number, &[], "but one goes").code, 0);
+    let texts = ANN.receive(&exchange, &lab.path("ann"), 2);
+    assert_eq!(texts[1], (BEN.number.to_owned(), "but one goes".to_owned()));
+    assert!(exchange.process.stop().success());
+}
+
+// threat: C1
+#[test]
+fn a_password_file_may_hold_a_hash() {
+    let lab = Lab::new(BASIC);
+    let mut hashing = lab.command(&["password-hash"]);
+    let hashed = peers::run(hashing.env("MAILSYNC_PASSWORD", peers::PASSWORD), Duration::from_secs(30));
+    assert!(hashed.code == 0 && hashed.stdout.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hashed:?}");
+    std::fs::write(lab.path("password"), &hashed.stdout).unwrap();
+    let exchange = lab.start(&[]);
+    assert_eq!(BEN.send(&exchange, ANN.number, &[], "let in by its hash").code, 0);
+    assert_eq!(ANN.receive(&exchange, &lab.path("ann"), 1)[0].1, "let in by its hash");
+    // the hash is not the password
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mailsync"));
+    command.args(["sms", "send", "--server", &exchange.smpp, "--account", "phone2", "--from", BEN.number]);
+    command.args(["--to", ANN.number, "x"]).env("MAILSYNC_SMS_PASSWORD", "$argon2");
+    assert_eq!(peers::run(&mut command, Duration::from_secs(30)).code, 1);
+    assert!(exchange.process.stop().success());
+}
+
 // mission: S6
 #[test]
 fn a_mail_client_sends_as_sms_by_its_next_sync() {

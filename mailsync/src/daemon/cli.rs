@@ -126,6 +126,8 @@ enum Command {
     },
     /// Ask the reference servers, and say how far the system's clock is off
     Time(time::ask::Args),
+    /// Print what a password file may hold in place of the password (from MAILSYNC_PASSWORD, else a prompt)
+    PasswordHash,
     /// Look whether everything is as it should be
     Doctor,
 }
@@ -266,6 +268,10 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Operation(command)) => time::operation::run(command, &open(&data)?, out.json),
         Some(Command::Clock { user }) => time::operation::clocks(&open(&data)?, user.as_deref(), out.json),
         Some(Command::Time(args)) => time::ask::run(&args, &config.time, out.json),
+        Some(Command::PasswordHash) => {
+            println!("{}", crate::secret::hash(&users::password("the account")?)?);
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Doctor) => {
             let checks = doctor::examine(&data);
             out.list(&checks, doctor::Check::line);

@@ -207,7 +207,7 @@ impl Exchange {
         };
         let (who, parts) =
             (mail.user.unwrap_or(sender.as_str()), u32::try_from(submits.len()).unwrap_or(u32::MAX));
-        {
+        let charged = {
             let mut policy = self.policy();
             if !policy.fuse.allow(self.now(), &plain(&party), sender.as_str(), false) {
                 return refuse(
@@ -216,7 +216,11 @@ impl Exchange {
                     "too many messages between these two, try later".into(),
                 );
             }
-            if let Err(denied) = policy.toll.charge(now, who, None, phone, parts) {
+            policy.toll.charge(now, who, None, phone, parts)
+        };
+        match charged {
+            Ok(charge) => tables.charged(&charge)?,
+            Err(denied) => {
                 tracing::warn!(to = ?phone, %denied, "mail not converted");
                 let code = if denied.is_temporary() { 4 } else { 5 };
                 return refuse(

@@ -42,7 +42,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 /// How often old messages, parts and conversations are looked at.
@@ -76,6 +76,10 @@ pub(crate) struct Exchange {
     /// Rung when there is mail to be sent, or short messages were made of one.
     mail: Notify,
     policy: Mutex<Policy>,
+    /// What a bind of nobody is compared with: a hash if the accounts have hashes.
+    nobodys: String,
+    /// Passwords looked at, at a time.
+    hashing: Semaphore,
     started: Instant,
 }
 
@@ -149,8 +153,10 @@ impl Exchange {
             let message = u64::try_from(taken.message).unwrap_or(0);
             book.taken(Duration::ZERO, link::number(&taken.link), message, &taken.remote);
         }
+        let (mut toll, today) = (Toll::new(sms.toll()), turns::unix_now() / 86_400);
+        store.sms_read(|tables| tables.charges(today))?.iter().for_each(|charge| toll.restore(charge));
         let policy = Policy {
-            toll: Toll::new(sms.toll()),
+            toll,
             fuse: PairFuse::new(sms.pair_hour, sms.pair_hour.div_ceil(6), 100_000),
             parts: Assembler::new(limits),
             book,
@@ -179,6 +185,8 @@ impl Exchange {
             bells: links.map(|link| (link, Arc::new(Notify::new()))).collect(),
             mail: Notify::new(),
             policy: Mutex::new(policy),
+            nobodys: nobodys(sms),
+            hashing: Semaphore::new(2),
             started: Instant::now(),
         });
         exchange.reload_parts()?;
@@ -270,6 +278,7 @@ async fn sweep(exchange: Arc<Exchange>) {
                 if seconds % 60 == 1 {
                     let now = turns::unix_now();
                     tables.end_threads(now)?;
+                    tables.end_charges(now / 86_400)?;
                     tables.bindings(|rows| smsbridge::bridge::BindingStore::expire(rows, now))?;
                     shared.give_up(tables, now)?;
                 }
@@ -283,6 +292,16 @@ async fn sweep(exchange: Arc<Exchange>) {
             tracing::info!(counters = %exchange.counters, "exchange");
         }
     }
+}
+
+/// A password that is nobody's, kept as the accounts' are.
+fn nobodys(sms: &Sms) -> String {
+    let hashed = |account: &config::Account| {
+        config::password(&account.password_file).is_ok_and(|kept| kept.starts_with('$'))
+    };
+    let random = write_mail::random_name();
+    let hash = || crate::secret::hash(&random).ok();
+    sms.account.iter().any(hashed).then(hash).flatten().unwrap_or(random.clone())
 }
 
 fn first_two() -> [u8; 2] {

@@ -290,11 +290,16 @@ impl Exchange {
             let parts = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
             let now = turns::unix_now();
             let charged = self.policy().toll.charge(now, &account.system_id, account.day, number, parts);
-            if let Err(denied) = charged {
-                tracing::warn!(account = account.system_id, to = ?number, %denied, "short message refused");
-                let status =
-                    if denied.is_temporary() { CommandStatus::RTHROTTLED } else { CommandStatus::RINVDSTADR };
-                return Ok(Verdict::Refused(status));
+            match charged {
+                Ok(charge) => tables.charged(&charge)?,
+                Err(denied) => {
+                    tracing::warn!(account = account.system_id, to = ?number, %denied, "short message refused");
+                    return Ok(Verdict::Refused(if denied.is_temporary() {
+                        CommandStatus::RTHROTTLED
+                    } else {
+                        CommandStatus::RINVDSTADR
+                    }));
+                }
             }
         }
         count(&self.counters.sms_passed);

@@ -34,4 +34,4 @@ pub use loops::{LoopRisk, PairFuse, may_convert};
 pub use number::{Msisdn, Party, number_in_address};
 pub use receipt::{Book, Delivered, Receipt, id_forms};
 pub use reduce::{ReduceRules, Reduced, fit, reduce};
-pub use toll::{Denied, Routes, Toll, TollLimits};
+pub use toll::{Charge, Denied, Routes, Toll, TollLimits};

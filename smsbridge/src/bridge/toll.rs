@@ -95,6 +95,28 @@ impl Default for TollLimits {
     }
 }
 
+/// What was counted: a host that keeps it can [`restore`](Toll::restore) the counters after a restart, which would else
+/// give everybody a new day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Charge {
+    /// Days since 1970 (UTC).
+    pub day: u64,
+    /// Whose parts.
+    pub sender: String,
+    /// The limited prefix that they went to, its digits.
+    pub prefix: Option<String>,
+    /// How many.
+    pub parts: u32,
+}
+
+impl Charge {
+    /// Parts of a sender, or of all senders to a prefix when there is no sender, on that day.
+    pub fn kept(day: u64, sender: String, prefix: Option<String>, parts: u32) -> Self {
+        Charge { day, sender, prefix, parts }
+    }
+}
+
 /// Counts what was sent today.
 #[derive(Debug)]
 pub struct Toll {
@@ -128,13 +150,8 @@ impl Toll {
         limit: Option<u32>,
         number: &Msisdn,
         parts: u32,
-    ) -> Result<(), Denied> {
-        let day = now / 86_400;
-        if day != self.day {
-            self.day = day;
-            self.senders.clear();
-            self.prefixes.clear();
-        }
+    ) -> Result<Charge, Denied> {
+        self.begin(now / 86_400);
         let most = limit.unwrap_or(self.limits.sender);
         let known = self.senders.get(sender).copied().unwrap_or_default();
         let total = known.parts.saturating_add(parts);
@@ -149,20 +166,46 @@ impl Toll {
         }
         let fits = |(prefix, _): &&(String, u32)| number.digits().starts_with(digits(prefix).as_str());
         let prefix = self.limits.prefixes.iter().filter(fits).max_by_key(|(prefix, _)| prefix.len());
+        let mut charge = Charge { day: self.day, sender: sender.to_owned(), prefix: None, parts };
         if let Some((prefix, limit)) = prefix {
             let prefix = digits(prefix);
             let sum = self.prefixes.get(&prefix).copied().unwrap_or(0).saturating_add(parts);
             if sum > *limit {
                 return Err(Denied::Prefix { prefix, limit: *limit });
             }
-            self.prefixes.insert(prefix, sum);
+            self.prefixes.insert(prefix.clone(), sum);
+            charge.prefix = Some(prefix);
         }
         if !self.senders.contains_key(sender) && self.senders.len() >= self.limits.senders {
             let most = self.limits.sender;
             self.senders.retain(|_, known| known.parts >= most);
         }
         self.senders.insert(sender.to_owned(), Sender { parts: total, last: place, run });
-        Ok(())
+        Ok(charge)
+    }
+
+    /// Counts what was allowed before a restart. Of other days than the last one nothing is counted.
+    pub fn restore(&mut self, charge: &Charge) {
+        if charge.day < self.day {
+            return;
+        }
+        self.begin(charge.day);
+        if !charge.sender.is_empty() {
+            let known = self.senders.entry(charge.sender.clone()).or_default();
+            known.parts = known.parts.saturating_add(charge.parts);
+        }
+        if let Some(prefix) = &charge.prefix {
+            let sum = self.prefixes.entry(prefix.clone()).or_default();
+            *sum = sum.saturating_add(charge.parts);
+        }
+    }
+
+    fn begin(&mut self, day: u64) {
+        if day != self.day {
+            self.day = day;
+            self.senders.clear();
+            self.prefixes.clear();
+        }
     }
 }
 
@@ -193,13 +236,13 @@ mod tests {
         let limits = TollLimits { sender: 5, prefixes: vec![("+49".into(), 3)], ..TollLimits::default() };
         let mut toll = Toll::new(limits);
         let (china, germany) = (number("+8613800138000"), number("+4912345678"));
-        assert_eq!(toll.charge(0, "ann", None, &china, 4), Ok(()));
+        assert!(toll.charge(0, "ann", None, &china, 4).is_ok());
         assert_eq!(toll.charge(0, "ann", None, &china, 2), Err(Denied::Sender(5)));
-        assert_eq!(toll.charge(0, "ann", Some(10), &china, 2), Ok(()));
-        assert_eq!(toll.charge(0, "bob", None, &germany, 3), Ok(()));
+        assert!(toll.charge(0, "ann", Some(10), &china, 2).is_ok());
+        assert!(toll.charge(0, "bob", None, &germany, 3).is_ok());
         let full = Denied::Prefix { prefix: "49".into(), limit: 3 };
         assert_eq!(toll.charge(0, "eve", None, &germany, 1), Err(full));
-        assert_eq!(toll.charge(86_400, "ann", None, &germany, 3), Ok(()));
+        assert!(toll.charge(86_400, "ann", None, &germany, 3).is_ok());
     }
 
     #[test]
@@ -211,6 +254,22 @@ mod tests {
             sent += u32::from(toll.charge(0, "eve", None, &next, 1).is_ok());
         }
         assert_eq!(sent, 20, "the rest of the range is denied");
-        assert_eq!(toll.charge(0, "ann", None, &number("+8613800138000"), 1), Ok(()));
+        assert!(toll.charge(0, "ann", None, &number("+8613800138000"), 1).is_ok());
+    }
+
+    #[test]
+    fn a_restart_is_no_new_day() {
+        let limits = TollLimits { sender: 5, prefixes: vec![("+49".into(), 6)], ..TollLimits::default() };
+        let germany = number("+4912345678");
+        let mut before = Toll::new(limits.clone());
+        let charge = before.charge(86_400, "ann", None, &germany, 4).unwrap();
+        assert_eq!(charge, Charge::kept(1, "ann".into(), Some("49".into()), 4));
+        let mut toll = Toll::new(limits);
+        toll.restore(&Charge::kept(0, "ann".into(), None, 5));
+        toll.restore(&charge);
+        assert_eq!(toll.charge(86_500, "ann", None, &germany, 2), Err(Denied::Sender(5)));
+        let full = Denied::Prefix { prefix: "49".into(), limit: 6 };
+        assert_eq!(toll.charge(86_500, "bob", None, &germany, 3), Err(full));
+        assert!(toll.charge(86_500, "bob", None, &germany, 2).is_ok());
     }
 }

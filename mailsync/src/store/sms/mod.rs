@@ -3,6 +3,7 @@
 mod bindings;
 mod queue;
 mod threads;
+mod toll;
 
 pub use bindings::{AuditRow, BindingRows};
 pub use queue::{Claimed, Depth, MessageRow, PartRow, Taken};
@@ -52,6 +53,10 @@ CREATE TABLE IF NOT EXISTS sms_challenge (
   number TEXT PRIMARY KEY, mailbox TEXT NOT NULL, phone_code TEXT NOT NULL, mail_code TEXT NOT NULL,
   expires INTEGER NOT NULL, attempts INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS sms_toll (
+  day INTEGER NOT NULL, prefix INTEGER NOT NULL, who TEXT NOT NULL, parts INTEGER NOT NULL,
+  PRIMARY KEY (day, prefix, who)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The tables, within one transaction.
