@@ -59,6 +59,7 @@ impl Pair {
             identity: identity("server", "server"),
             nonce_key: [9; 32],
             devices: Vec::new(),
+            offers_news: false,
             limits: Limits::default(),
             quirks: Quirks::default(),
         };

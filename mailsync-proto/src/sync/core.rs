@@ -206,6 +206,13 @@ impl<'a, 'f> Core<'a, 'f> {
         }
     }
 
+    /// Whether only fields of an item came, where the others would be lost.
+    // spec: session facts section 4, FieldLevel
+    pub(crate) fn is_half(&self, index: usize, received: &syncml::session::Received) -> bool {
+        received.field_level
+            && self.config(index).is_some_and(|config| !config.collection.takes_field_level())
+    }
+
     /// The octets of an item that came; a spooled one is put together, its spool is done with.
     pub(crate) fn payload(
         &mut self,

@@ -89,6 +89,12 @@ pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
     Caps {
         max_guid_size: store.max_guid_size,
         accepts: types.map(|t| t.ct_type.to_ascii_lowercase().into()).collect(),
+        field_level: store
+            .ct_caps
+            .iter()
+            .filter(|cap| cap.field_level)
+            .map(|cap| cap.ct_type.ct_type.to_ascii_lowercase().into())
+            .collect(),
         folders: folders || store.support_hierarchical_sync,
     }
 }

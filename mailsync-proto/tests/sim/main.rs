@@ -3,6 +3,7 @@
 
 mod commands;
 mod crash;
+mod filters;
 mod hierarchy;
 mod login;
 mod mail;

@@ -339,6 +339,7 @@ fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<Engine, Ser
         },
         nonce_key,
         devices: config.device.iter().map(Device::quirks).collect(),
+        offers_news: config.session.offers_news,
         limits: syncml::Limits::default(),
         quirks: syncml::Quirks::default(),
     })

@@ -344,7 +344,7 @@ impl<'a, 'f> Run<'a, 'f> {
                 return self.core.item_answered(usize::from(store), &guid, rev, kind, code);
             }
             Some(Tag::Maps { store, guids }) => return self.maps_answered(usize::from(store), &guids, code),
-            None => {}
+            Some(Tag::Offer(_)) | None => {}
         }
         Ok(())
     }

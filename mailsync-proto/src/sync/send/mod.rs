@@ -25,6 +25,8 @@ pub(crate) struct Caps {
     pub(crate) max_guid_size: Option<u32>,
     /// Media types it takes, the preferred one first.
     pub(crate) accepts: Vec<Box<str>>,
+    /// Media types of which it takes single fields.
+    pub(crate) field_level: Vec<Box<str>>,
     /// It understands folders although its version has none.
     pub(crate) folders: bool,
 }
