@@ -114,12 +114,14 @@ fn stores() -> Vec<StoreConfig> {
             aliases: vec![],
             collection: Arc::new(MailCollection::new("sim.test")),
             conflict: ConflictRule::ServerWins,
+            deletions: Default::default(),
         },
         StoreConfig {
             name: "notes".into(),
             aliases: vec!["note".into()],
             collection: Arc::new(PlainCollection::notes()),
             conflict: ConflictRule::KeepBoth,
+            deletions: Default::default(),
         },
     ]
 }
@@ -229,6 +231,7 @@ impl Device {
             limits: Limits::default(),
             quirks: Quirks::default(),
             server_login: None,
+            alerts: true,
         };
         let plan = |name: &str| Plan::new(name, &format!("./{name}"), Mode::TwoWay);
         let plans = vec![plan("mail"), plan("notes")];

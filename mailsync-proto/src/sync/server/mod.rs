@@ -4,6 +4,7 @@ mod alert;
 mod commands;
 mod conflict;
 mod maps;
+pub mod notify;
 pub mod offer;
 mod receive;
 mod resume;
@@ -409,7 +410,8 @@ impl<'a, 'f> Run<'a, 'f> {
         if again {
             self.state.offers.clear();
             if self.core.stores.is_empty() {
-                // The device does not want to, or knows nothing of it.
+                // The device does not want to, or knows nothing of it: it is not asked again in this session.
+                self.state.rounds = u8::MAX;
                 ex.close();
             }
         }

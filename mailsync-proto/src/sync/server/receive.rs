@@ -313,7 +313,7 @@ impl Run<'_, '_> {
             return Ok(StatusCode::NOT_DELETED);
         };
         let item = self.core.item(key, &entry.guid)?.filter(|item| !item.deleted);
-        let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
+        let edit_wins = self.core.config(index).is_some_and(|config| !config.deletion_wins());
         let conflict = edit_wins && item.as_ref().is_some_and(|item| item.rev > entry.seen_rev);
         let effects = match item.as_ref().filter(|_| !conflict) {
             Some(item) => match self.core.removed(index, key, item)? {
