@@ -45,6 +45,7 @@ impl Pair {
             aliases: vec![],
             collection: Arc::new(PlainCollection::notes()),
             conflict: ConflictRule::KeepBoth,
+            deletions: Default::default(),
         }];
         let identity = |id: &str, kind: &str| Identity {
             man: "m".into(),
@@ -59,6 +60,7 @@ impl Pair {
             identity: identity("server", "server"),
             nonce_key: [9; 32],
             devices: Vec::new(),
+            offers_news: false,
             limits: Limits::default(),
             quirks: Quirks::default(),
         };
@@ -80,6 +82,7 @@ impl Pair {
             limits: Limits::default(),
             quirks: Quirks::default(),
             server_login: None,
+            alerts: true,
         };
         let store = MemoryStore::default();
         store.add_user("ann", &auth::verifier("ann", "secret"));

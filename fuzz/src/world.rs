@@ -114,12 +114,14 @@ fn stores() -> Vec<StoreConfig> {
             aliases: vec![],
             collection: Arc::new(MailCollection::new("sim.test")),
             conflict: ConflictRule::ServerWins,
+            deletions: Default::default(),
         },
         StoreConfig {
             name: "notes".into(),
             aliases: vec!["note".into()],
             collection: Arc::new(PlainCollection::notes()),
             conflict: ConflictRule::KeepBoth,
+            deletions: Default::default(),
         },
     ]
 }
@@ -137,6 +139,7 @@ impl World {
             identity: identity("server", "server"),
             nonce_key: [9; 32],
             devices: Vec::new(),
+            offers_news: false,
             limits: Limits::default(),
             quirks: Quirks::default(),
         };
@@ -228,6 +231,7 @@ impl Device {
             limits: Limits::default(),
             quirks: Quirks::default(),
             server_login: None,
+            alerts: true,
         };
         let plan = |name: &str| Plan::new(name, &format!("./{name}"), Mode::TwoWay);
         let plans = vec![plan("mail"), plan("notes")];

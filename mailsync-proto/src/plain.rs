@@ -189,6 +189,7 @@ mod tests {
             existing: existing.map(|(item, _)| item),
             guid: &guid,
             server: true,
+            peer_id: None,
         };
         PlainCollection::notes().absorb(&mut cx, &incoming)
     }

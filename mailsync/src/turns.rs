@@ -24,6 +24,8 @@ pub struct Answer {
     pub enqueued: bool,
     /// The token of the session, if the turn stored one.
     pub token: Option<Box<str>>,
+    /// The transport's header that proves the message, where the server proves each.
+    pub mac: Option<String>,
 }
 
 /// Why there is no answer.
@@ -70,23 +72,27 @@ pub fn serve(
             match server::turn(config, at, route, inbound, &found)? {
                 Step::Need(reads) => found.extend(store.read(&reads)?),
                 Step::Again(message) => {
-                    return Ok(Answer { message, events: Vec::new(), enqueued: false, token: None });
+                    let mut rows = found.sessions().filter(|row| row.answer == message);
+                    let mac = rows.find_map(|row| server::mac(config, &row.value, &message));
+                    return Ok(Answer { message, events: Vec::new(), enqueued: false, token: None, mac });
                 }
-                Step::Done(turn) => return finish(store, *turn),
+                Step::Done(turn) => return finish(store, config, *turn),
             }
         }
         Err(Failure::Endless)
     })
 }
 
-fn finish(store: &SqliteStore, turn: Turn<Event>) -> Result<Answer, Failure> {
+fn finish(store: &SqliteStore, config: &server::Config, turn: Turn<Event>) -> Result<Answer, Failure> {
     let Turn { session, message, writes, events } = turn;
     let enqueued = writes.iter().any(|write| matches!(write, Write::Enqueue(..)));
     let token = session.as_ref().map(|session| session.token.clone());
+    let value = session.as_ref().and_then(|session| session.value.as_ref());
+    let mac = value.and_then(|value| server::mac(config, value, &message));
     if session.is_some() || !writes.is_empty() {
         store.commit(&Commit { session, writes })?;
     }
-    Ok(Answer { message, events, enqueued, token })
+    Ok(Answer { message, events, enqueued, token, mac })
 }
 
 /// Commits what a pure function makes of the rows that it asks for.

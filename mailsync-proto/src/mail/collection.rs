@@ -7,8 +7,10 @@ use super::folder::{self, Folder};
 use super::headers::Headers;
 use super::mailbox::{KIND_FOLDER, KIND_MAIL, RANK_MAIL, Role, folder_value, mail_keys, moved_keys};
 use super::outbox::{QUEUE, SendJob, date};
-use super::rfc822;
+use super::partial::{self, Wanted};
+use super::{rfc822, search};
 use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
+use crate::sync::filter::legacy::Options;
 use crate::sync::store::{Item, ItemValue, Write};
 use bytes::Bytes;
 use idmap::Guid;
@@ -62,10 +64,11 @@ impl MailCollection {
             None => MailFields::default(),
         };
         fields.merge(&email, incoming.server);
+        let partial = partial || partial::is_partial(&email.ext);
         if incoming.server && email.modified.is_none() {
             fields.modified = Some(cx.now);
         }
-        let body = match (email.item, existing) {
+        let body = match (&email.item, existing) {
             (None, None) => {
                 return Err(refuse(
                     StatusCode::INCOMPLETE,
@@ -73,22 +76,27 @@ impl MailCollection {
                 ));
             }
             (None, Some(_)) => None,
-            (Some(_), None) if partial && incoming.server => {
-                return Err(refuse(StatusCode::PARTIAL_ITEM_REFUSED, "a new mail must be whole"));
-            }
+            (Some(part), None) if partial && incoming.server => match self.whole_of(cx, incoming, part)? {
+                Some(guid) => {
+                    let mut absorbed = Absorbed::new(ItemValue { rank: RANK_MAIL, ..ItemValue::default() });
+                    absorbed.same_as = Some(guid);
+                    return Ok(absorbed);
+                }
+                None => return Err(refuse(StatusCode::PARTIAL_ITEM_REFUSED, "a new mail must be whole")),
+            },
             // What was cut replaces nothing, and what was received is not rewritten: e-mail facts §5.
-            (Some(_), Some(_)) if partial => None,
+            (Some(_), Some(_)) if partial && incoming.server => None,
             (Some(_), Some(_))
                 if incoming.server && !matches!(old_role, Some(Role::Outbox | Role::Drafts)) =>
             {
                 None
             }
             (Some(message), Some(item))
-                if incoming.server && cx.body(&item.guid)?.as_ref() == Some(&message) =>
+                if incoming.server && cx.body(&item.guid)?.as_ref() == Some(message) =>
             {
                 None
             }
-            (Some(message), _) => Some(message),
+            (Some(message), _) => Some(message.clone()),
         };
         if let Some(message) = &body {
             fields.created = fields.created.or_else(|| date(&Headers::parse(message)));
@@ -125,6 +133,21 @@ impl MailCollection {
         }
         absorbed.value.fields = fields.to_fields();
         Ok(absorbed)
+    }
+
+    /// The mail of ours of which a device has a part, if it has it under our id of it: a slow sync names it again.
+    // threat: S10
+    fn whole_of(
+        &self,
+        cx: &mut Context<'_, '_>,
+        incoming: &Incoming<'_>,
+        part: &Bytes,
+    ) -> Result<Option<Guid>, Stop> {
+        let Some(guid) = incoming.peer_id.and_then(|id| Guid::try_from(id).ok()) else { return Ok(None) };
+        let Some(item) = cx.item(&guid)?.filter(|item| !item.deleted) else { return Ok(None) };
+        let Some(whole) = cx.body(&guid)? else { return Ok(None) };
+        let id = |message: &[u8]| Headers::parse(message).first("Message-ID").map(|field| field.text());
+        Ok((&*item.value.kind == KIND_MAIL && id(part) == id(&whole)).then_some(guid))
     }
 
     /// A mail is in the outbox after this change: is it to be sent?
@@ -240,8 +263,10 @@ impl Collection for MailCollection {
         if version == Version::V1_2 {
             let names = ["name", "created", "modified", "role", "Ext"];
             store.support_hierarchical_sync = true;
+            store.filter_rx = vec![CtType::new(crate::sync::filter::GRAMMAR, "1.0")];
+            store.filter_caps = vec![search::filter_cap(mail.clone())];
             store.ct_caps = vec![
-                cap(mail.clone(), &EMAIL_PROPERTIES),
+                with_fields(cap(mail.clone(), &EMAIL_PROPERTIES)),
                 cap(CtType::new(folder::MEDIA_TYPE, folder::VERSION), &names),
                 cap(CtType::new(rfc822::MEDIA_TYPE, rfc822::VERSION), &["emailitem"]),
             ];
@@ -271,7 +296,15 @@ impl Collection for MailCollection {
             Some(Spelling::Email) => {
                 let mut email = MailFields::from_fields(&item.value.fields).map_err(stored)?.to_email();
                 if !projection.fields_only {
-                    email.item = Some(message()?.clone());
+                    let message = message()?;
+                    email.item =
+                        Some(match projection.fields.map(|fields| Wanted::of(fields).cut(message)) {
+                            Some((part, said)) => {
+                                email.ext.extend(said);
+                                part
+                            }
+                            None => message.clone(),
+                        });
                 }
                 Ok(Wire { media_type: email::MEDIA_TYPE.into(), data: email.to_xml() })
             }
@@ -313,6 +346,43 @@ impl Collection for MailCollection {
 
     fn delete_beats_edit(&self) -> bool {
         true
+    }
+
+    fn takes_field_level(&self) -> bool {
+        true
+    }
+
+    fn has_property(&self, name: &str) -> bool {
+        search::knows(name)
+    }
+
+    fn property(&self, item: &Item, body: Option<&Bytes>, name: &str) -> Vec<String> {
+        search::values(item, body, name)
+    }
+
+    fn property_needs_body(&self, name: &str) -> bool {
+        search::needs_message(name)
+    }
+
+    fn takes_fields(&self, fields: &[Property]) -> bool {
+        fields
+            .iter()
+            .all(|field| EMAIL_PROPERTIES.iter().any(|known| known.eq_ignore_ascii_case(&field.prop_name)))
+    }
+
+    // quirk: Synthesis and Funambol, e-mail facts §7
+    fn fields_of(&self, options: &Options) -> Option<Vec<Property>> {
+        if options.limit.is_none() && !options.no_attachments {
+            return None;
+        }
+        let mut item = Property::default();
+        item.prop_name = "emailitem".into();
+        item.max_size = options.limit;
+        item.params.push(param("texttype"));
+        if !options.no_attachments {
+            item.params.push(param("attachtype"));
+        }
+        Some(vec![item])
     }
 
     fn is_container(&self, value: &ItemValue) -> bool {
@@ -426,4 +496,10 @@ fn param(name: &str) -> PropParam {
     let mut param = PropParam::default();
     param.param_name = name.into();
     param
+}
+
+/// Of which single fields may come.
+fn with_fields(mut cap: CtCap) -> CtCap {
+    cap.field_level = true;
+    cap
 }

@@ -3,6 +3,7 @@
 
 use super::email::Email;
 use super::error::{ObjectError, ObjectErrorKind};
+use super::partial;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use syncml::Ext;
@@ -132,7 +133,14 @@ impl MailFields {
         self.received = email.received.or(self.received);
         self.created = email.created.or(self.created);
         self.modified = email.modified.or(self.modified);
+        // What is said of one copy is not of the mail.
+        if !server && email.item.is_some() {
+            self.ext.retain(|known| !partial::is_ours(&known.xnam));
+        }
         for ext in &email.ext {
+            if server && partial::is_ours(&ext.xnam) {
+                continue;
+            }
             if ext.xnam.eq_ignore_ascii_case(EXT_SEND) {
                 if !server {
                     self.send = SendState::from_ext(ext);

@@ -9,6 +9,7 @@
 //! | [`mailbox`] | the folders every user has, and by what mail of two stores finds its like |
 //! | [`collection`] | [`MailCollection`]: all of it as a [`Collection`](crate::sync::collection::Collection) |
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
+//! | `partial`, `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
 
@@ -23,7 +24,9 @@ pub mod folder;
 pub mod headers;
 pub mod mailbox;
 pub mod outbox;
+mod partial;
 pub mod rfc822;
+mod search;
 pub mod summary;
 pub mod time;
 pub mod transfer;

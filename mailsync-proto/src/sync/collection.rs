@@ -71,6 +71,17 @@ pub trait Collection: Send + core::marker::Sync {
         true
     }
 
+    /// Whether filters of records are about this item. What contains others is there for them; it does not fall out.
+    fn is_filtered(&self, value: &ItemValue) -> bool {
+        !self.is_container(value)
+    }
+
+    /// Whether an item of which only fields came (`Meta/FieldLevel`) keeps the others. Announced in its DevInf; otherwise
+    /// such items are refused.
+    fn takes_field_level(&self) -> bool {
+        false
+    }
+
     /// Whether [`Collection::project`] can keep to these properties.
     fn takes_fields(&self, fields: &[Property]) -> bool {
         let _ = fields;
@@ -161,18 +172,26 @@ pub struct Incoming<'a> {
     pub guid: &'a Guid,
     /// Whether this side is the server: only there does an item in the outbox get sent.
     pub server: bool,
+    /// How the peer calls it.
+    pub peer_id: Option<&'a str>,
 }
 
 impl<'a> Incoming<'a> {
     /// An item that came, new and in no folder.
     pub fn new(media_type: &'a str, data: &'a Bytes, guid: &'a Guid, server: bool) -> Self {
-        Incoming { media_type, data, parent: None, existing: None, guid, server }
+        Incoming { media_type, data, parent: None, existing: None, guid, server, peer_id: None }
     }
 
     /// In this folder.
     #[must_use]
     pub fn with_parent(self, parent: Option<&'a Guid>) -> Self {
         Incoming { parent, ..self }
+    }
+
+    /// Which the peer calls so.
+    #[must_use]
+    pub fn with_peer_id(self, peer_id: Option<&'a str>) -> Self {
+        Incoming { peer_id, ..self }
     }
 
     /// In place of this item.

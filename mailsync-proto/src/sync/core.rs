@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::collection::Collection;
-use super::event::{ConflictRule, Event, Mode};
+use super::event::{ConflictRule, DeletionRule, Event, Mode};
 use super::ids::Ids;
 use super::lookup::Lookup;
 use super::savepoint::Savepoint;
@@ -26,6 +26,8 @@ pub struct StoreConfig {
     pub collection: Arc<dyn Collection>,
     /// What becomes of an item that both sides changed.
     pub conflict: ConflictRule,
+    /// What becomes of one that one side deleted and the other changed.
+    pub deletions: DeletionRule,
 }
 
 impl std::fmt::Debug for StoreConfig {
@@ -38,6 +40,21 @@ impl std::fmt::Debug for StoreConfig {
 }
 
 impl StoreConfig {
+    /// A datastore without other names, of which the server's version stays in a conflict.
+    pub fn new(name: &str, collection: Arc<dyn Collection>) -> Self {
+        let (conflict, deletions) = (ConflictRule::ServerWins, DeletionRule::ByKind);
+        StoreConfig { name: name.into(), aliases: Vec::new(), collection, conflict, deletions }
+    }
+
+    /// Whether a deletion beats a change.
+    pub(crate) fn deletion_wins(&self) -> bool {
+        match self.deletions {
+            DeletionRule::ByKind => self.collection.delete_beats_edit(),
+            DeletionRule::EditWins => false,
+            DeletionRule::DeletionWins => true,
+        }
+    }
+
     /// Whether a path names this datastore: with or without `./`, a `?` part does not count.
     pub(crate) fn is_named(&self, path: &str) -> bool {
         let name = plain_name(path);
@@ -204,6 +221,13 @@ impl<'a, 'f> Core<'a, 'f> {
             Value::Body(body) => Ok(body.clone().unwrap_or_default()),
             _ => Ok(Bytes::new()),
         }
+    }
+
+    /// Whether only fields of an item came, where the others would be lost.
+    // spec: session facts section 4, FieldLevel
+    pub(crate) fn is_half(&self, index: usize, received: &syncml::session::Received) -> bool {
+        received.field_level
+            && self.config(index).is_some_and(|config| !config.collection.takes_field_level())
     }
 
     /// The octets of an item that came; a spooled one is put together, its spool is done with.

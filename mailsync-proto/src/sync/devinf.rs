@@ -79,16 +79,42 @@ pub(crate) fn from_bytes(bytes: &Bytes) -> Option<DevInf> {
     }
 }
 
+/// Whether it is of a server of ours.
+pub(crate) fn is_ours(devinf: &DevInf) -> bool {
+    devinf.ext.iter().any(|ext| &*ext.xnam == FOLDERS)
+}
+
+/// What a client keeps: its own device information as the server knows it, and whether the server is one of ours.
+pub(crate) fn with_flag(devinf: &DevInf, server_is_ours: bool) -> Option<Bytes> {
+    let mut bytes = to_bytes(devinf)?.to_vec();
+    bytes.push(u8::from(server_is_ours));
+    Some(bytes.into())
+}
+
+/// The two parts of [`with_flag`].
+pub(crate) fn split_flag(kept: Option<&Bytes>) -> (Option<Bytes>, bool) {
+    match kept.and_then(|kept| kept.split_last().map(|(flag, _)| (kept, *flag))) {
+        Some((kept, flag)) => (Some(kept.slice(..kept.len().saturating_sub(1))), flag == 1),
+        None => (None, false),
+    }
+}
+
 /// What a device information says of one of its datastores.
 pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
     let name = plain_name(path);
     let store = devinf.data_stores.iter().find(|s| plain_name(&s.source_ref).eq_ignore_ascii_case(name));
-    let folders = devinf.ext.iter().any(|ext| &*ext.xnam == FOLDERS);
+    let folders = is_ours(devinf);
     let Some(store) = store else { return Caps { folders, ..Caps::default() } };
     let types = store.rx_pref.iter().chain(&store.rx);
     Caps {
         max_guid_size: store.max_guid_size,
         accepts: types.map(|t| t.ct_type.to_ascii_lowercase().into()).collect(),
+        field_level: store
+            .ct_caps
+            .iter()
+            .filter(|cap| cap.field_level)
+            .map(|cap| cap.ct_type.ct_type.to_ascii_lowercase().into())
+            .collect(),
         folders: folders || store.support_hierarchical_sync,
     }
 }

@@ -22,6 +22,8 @@ pub enum WhySlow {
     ServerAsked,
     /// A sync that stopped was to go on, but nothing is left of it.
     NothingLeft,
+    /// The last session broke, and it is not known what the server made of our new items.
+    Unsure,
 }
 
 impl WhySlow {
@@ -34,6 +36,7 @@ impl WhySlow {
             WhySlow::ServerAnchor => "the server's anchor does not match what the client remembers",
             WhySlow::ServerAsked => "the server asked for it",
             WhySlow::NothingLeft => "what was left of the sync that stopped is gone",
+            WhySlow::Unsure => "the last session broke, and nobody knows what the server made of new items",
         }
     }
 }
@@ -49,6 +52,18 @@ pub enum ConflictRule {
     KeepBoth,
     /// Both are merged where the collection can; else both stay.
     Merge,
+}
+
+/// What becomes of an item that one side deleted and the other changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeletionRule {
+    /// As it fits what the items are: of mail the deletion stays, of all else the change.
+    #[default]
+    ByKind,
+    /// The change stays.
+    EditWins,
+    /// The deletion stays; the change is set aside for a while.
+    DeletionWins,
 }
 
 /// Items one side took.
@@ -201,6 +216,8 @@ pub enum Event {
         /// What the peer took.
         sent: Counts,
     },
+    /// The server is busy (101): the host waits a little before it sends the message, by which we ask again.
+    Busy,
     /// Text of the peer for the user.
     Display(String),
     /// The peer said something that cannot be stored or used; it was refused.

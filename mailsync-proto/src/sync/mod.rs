@@ -9,7 +9,7 @@
 //! | `modes` | the kinds of sync: one table |
 //! | `matching` | how equal items find each other |
 //! | `resume` | what an earlier session left |
-//! | `sweep` | the end of a refresh |
+//! | `sweep`, `kept` | the end of a refresh; what was set aside is put back |
 //! | `send` | the walk that sends our changes |
 //! | `state`, `lookup`, `batch`, `ids`, `core` | a turn at work |
 //! | `filter` | which items a peer wants, and what of them |
@@ -24,6 +24,7 @@ pub mod devinf;
 pub mod event;
 pub mod filter;
 mod ids;
+pub mod kept;
 mod lookup;
 mod matching;
 mod modes;

@@ -262,6 +262,8 @@ pub(crate) enum Tag {
     Item { store: u8, guid: Guid, rev: u64, kind: Kind },
     /// Pairs of a Map.
     Maps { store: u8, guids: Vec<Guid> },
+    /// A server's request for a sync.
+    Offer(u8),
 }
 
 /// What was sent of an item.

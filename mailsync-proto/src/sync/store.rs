@@ -291,6 +291,14 @@ impl Found {
         self.values.extend(other.values);
     }
 
+    /// The sessions that were found.
+    pub fn sessions(&self) -> impl Iterator<Item = &SessionRow> {
+        self.values.values().filter_map(|value| match value {
+            Value::Session(row) => row.as_ref(),
+            _ => None,
+        })
+    }
+
     /// What a read found, if it was made.
     pub fn get(&self, read: &Read) -> Option<&Value> {
         self.values.get(read)
@@ -331,6 +339,20 @@ pub enum Write {
         guid: Guid,
         /// Until when, seconds since 1970; none: for good.
         until: Option<u64>,
+    },
+    /// A state of an item that was not taken, because it lost a conflict, is set aside; the item stays as it is.
+    // threat: S11
+    KeepCopy {
+        /// Where.
+        store: StoreKey,
+        /// Of which item.
+        guid: Guid,
+        /// Until when, seconds since 1970; none: for good.
+        until: Option<u64>,
+        /// The state.
+        value: ItemValue,
+        /// The body.
+        body: Bytes,
     },
     /// An item is gone; its row stays as a tombstone, its body and match keys do not.
     DeleteItem {

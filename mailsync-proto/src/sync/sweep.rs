@@ -3,8 +3,9 @@
 use super::collection::{Context, Stop};
 use super::core::{Core, Side};
 use super::event::Event;
-use super::store::{Changes, Item, Read, StoreKey, Value, Write};
+use super::store::{Changes, Item, ItemValue, Read, StoreKey, Value, Write};
 use super::turn::Missing;
+use bytes::Bytes;
 use idmap::Guid;
 use syncml::StatusCode;
 
@@ -73,6 +74,16 @@ impl Core<'_, '_> {
         if self.side == Side::Server {
             let until = (!archive).then(|| self.at.now.saturating_add(KEPT));
             self.batch.keep(key, guid, until);
+        }
+    }
+
+    /// Keeps a copy of what a peer wrote and is not taken here.
+    // threat: S11
+    pub(crate) fn set_aside_copy(&mut self, key: &StoreKey, guid: &Guid, value: ItemValue, body: Bytes) {
+        if self.side == Side::Server {
+            let until = Some(self.at.now.saturating_add(KEPT));
+            let (store, guid) = (key.clone(), guid.clone());
+            self.batch.push(Write::KeepCopy { store, guid, until, value, body });
         }
     }
 

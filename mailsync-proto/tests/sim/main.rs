@@ -1,8 +1,13 @@
 //! Both engines on memory stores, in one thread: whole sessions, cut, lost and repeated at every place.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod alerted;
 mod commands;
+mod conflicts;
 mod crash;
+mod filters;
+mod foreign;
+mod golden;
 mod hierarchy;
 mod login;
 mod mail;

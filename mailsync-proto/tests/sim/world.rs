@@ -88,6 +88,8 @@ pub struct World {
     pub macs: RefCell<(Option<String>, Option<String>)>,
     /// What the server told its host.
     pub server_events: RefCell<Vec<Event>>,
+    /// The server's DevInf does not say that it is one of ours.
+    pub foreign: bool,
 }
 
 /// A message that left one side.
@@ -106,12 +108,14 @@ pub fn stores() -> Vec<StoreConfig> {
             aliases: vec![],
             collection: Arc::new(MailCollection::new("sim.test")),
             conflict: ConflictRule::ServerWins,
+            deletions: Default::default(),
         },
         StoreConfig {
             name: "notes".into(),
             aliases: vec!["note".into()],
             collection: Arc::new(PlainCollection::notes()),
             conflict: ConflictRule::KeepBoth,
+            deletions: Default::default(),
         },
         plain_store("memos"),
         plain_store("tasks"),
@@ -124,6 +128,7 @@ fn plain_store(name: &str) -> StoreConfig {
         aliases: vec![],
         collection: Arc::new(PlainCollection::notes()),
         conflict: ConflictRule::KeepBoth,
+        deletions: Default::default(),
     }
 }
 
@@ -139,6 +144,7 @@ impl World {
             identity: identity("server", "server"),
             nonce_key: [9; 32],
             devices: Vec::new(),
+            offers_news: false,
             limits: Limits::default(),
             quirks: Quirks::default(),
         };
@@ -147,7 +153,16 @@ impl World {
         let clock = Cell::new(1_000_000);
         let (messages, largest, log) = (Cell::new(0), Cell::new((0, 0)), RefCell::default());
         let (server_events, macs) = (RefCell::default(), RefCell::default());
-        World { server: Server { config, store }, clock, messages, largest, log, server_events, macs }
+        World {
+            server: Server { config, store },
+            clock,
+            messages,
+            largest,
+            log,
+            server_events,
+            macs,
+            foreign: false,
+        }
     }
 
     /// A moment that never comes again.
@@ -283,7 +298,10 @@ impl World {
 
     /// The server's answer; none when it died or refused.
     pub fn answer(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
-        let answer = self.answer_quietly(url, encoding, body);
+        let mut answer = self.answer_quietly(url, encoding, body);
+        if self.foreign {
+            answer = answer.map(|answer| disguised(encoding, &answer));
+        }
         if std::env::var_os("SIM_TRACE").is_some() {
             println!("C> {}", summary(encoding, body));
             println!("S< {}", answer.as_ref().map_or_else(String::new, |answer| summary(encoding, answer)));
@@ -395,6 +413,7 @@ impl Client {
             limits: Limits::default(),
             quirks: Quirks::default(),
             server_login: None,
+            alerts: true,
         };
         let plans = stores_.iter().map(|name| Plan::new(name, &format!("./{name}"), Mode::TwoWay)).collect();
         Client { config, store: MemoryStore::default(), plans }
@@ -498,6 +517,20 @@ pub enum Outcome {
     Again(Bytes),
 }
 
+/// An answer without what only our servers say of themselves.
+fn disguised(encoding: Encoding, answer: &Bytes) -> Bytes {
+    let mut message = syncml::decode(encoding, answer, &Limits::default(), &Quirks::default()).unwrap();
+    for command in &mut message.commands {
+        let syncml::Command::Results(results) = command else { continue };
+        for item in &mut results.items {
+            if let Some(syncml::Data::DevInf(devinf)) = &mut item.data {
+                devinf.ext.clear();
+            }
+        }
+    }
+    syncml::encode(encoding, &message).unwrap()
+}
+
 /// Runs a turn until it is done; at most eight rounds.
 pub fn run<E>(
     store: &MemoryStore,
@@ -508,6 +541,9 @@ pub fn run<E>(
         match turn(&found)? {
             Step::Need(reads) => {
                 assert!(!reads.is_empty(), "asks for nothing");
+                if std::env::var_os("SIM_READS").is_some() {
+                    println!("reads {reads:?}");
+                }
                 found.extend(store.read(&reads).unwrap());
             }
             Step::Done(turn) => return Ok(Outcome::Done(*turn)),

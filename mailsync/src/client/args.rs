@@ -10,6 +10,7 @@ use mailsync_proto::sync::Mode;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use syncml::session::OwnLogin;
 use syncml::session::auth::Scheme;
 use syncml::{Encoding, Version};
 
@@ -233,6 +234,15 @@ pub(super) struct Sync {
     /// Say what happens, on stderr
     #[arg(short, long)]
     verbose: bool,
+    /// What the server must prove to be; its password comes from MAILSYNC_SERVER_PASSWORD
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// How the server proves it
+    #[arg(long, value_enum, default_value_t = Auth::Md5, requires = "server_name")]
+    server_auth: Auth,
+    /// Sync what this notification (Package #0) asks for, if it is of the server named by --server-name
+    #[arg(long, value_name = "FILE", requires = "server_name")]
+    notification: Option<PathBuf>,
 }
 
 /// A sync type by its name.
@@ -302,7 +312,22 @@ enum Auth {
 impl Sync {
     /// What to sync, with whom, how; the password from the environment or the terminal.
     pub(super) fn options(self) -> Result<Options, String> {
+        let server_login = match self.server_name {
+            Some(name) => {
+                let password = std::env::var("MAILSYNC_SERVER_PASSWORD")
+                    .map_err(|error| format!("--server-name: MAILSYNC_SERVER_PASSWORD: {error}"))?;
+                let scheme = match self.server_auth {
+                    Auth::Md5 => Scheme::Md5,
+                    Auth::Basic => Scheme::Basic,
+                    Auth::Hmac => Scheme::Mac,
+                };
+                Some(OwnLogin { name: name.into(), password: password.into(), scheme })
+            }
+            None => None,
+        };
         Ok(Options {
+            server_login,
+            notification: self.notification,
             password: password(&self.user)?,
             server: self.server,
             user: self.user,

@@ -5,7 +5,7 @@ use mailsync_proto::sync::client::NextHop;
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -31,6 +31,9 @@ pub(crate) struct Http {
     reached: Cell<bool>,
     /// The media type of a message in a spelling.
     mime: fn(Encoding) -> &'static str,
+    /// What came with the last answer: its proof, and how long to wait before the next message.
+    mac: RefCell<Option<String>>,
+    wait: Cell<Option<Duration>>,
 }
 
 /// Why no answer came.
@@ -117,12 +120,29 @@ impl Http {
             }
         }
         let client = builder.build().map_err(|error| setup(&error))?;
-        Ok(Http { client, limit, reached: Cell::new(false), mime: Encoding::mime_type })
+        Ok(Http {
+            client,
+            limit,
+            reached: Cell::new(false),
+            mime: Encoding::mime_type,
+            mac: RefCell::default(),
+            wait: Cell::default(),
+        })
     }
 
     /// The same for messages of another media type.
     pub(crate) fn speaking(self, mime: fn(Encoding) -> &'static str) -> Self {
         Http { mime, ..self }
+    }
+
+    /// The transport's header that proves the last answer.
+    pub(crate) fn mac(&self) -> Option<String> {
+        self.mac.take()
+    }
+
+    /// How long the server asked to wait with its last answer.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.wait.take().map(|wait| wait.min(LONGEST_WAIT))
     }
 
     /// Sends a message until an answer comes.
@@ -184,6 +204,9 @@ impl Http {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
             .to_owned();
+        let mac = response.headers().get(syncml::session::mac::HEADER);
+        *self.mac.borrow_mut() = mac.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        self.wait.set(retry);
         let mut body = Vec::new();
         let limit = u64::try_from(self.limit).unwrap_or(u64::MAX).saturating_add(1);
         response

@@ -8,11 +8,11 @@ use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::client::Config;
 use mailsync_proto::sync::collection::Collection;
 use mailsync_proto::sync::devinf::Identity;
-use mailsync_proto::sync::event::{ConflictRule, Mode};
+use mailsync_proto::sync::event::Mode;
 use std::path::PathBuf;
 use std::sync::Arc;
-use syncml::session::ClientConfig;
 use syncml::session::auth::Scheme;
+use syncml::session::{ClientConfig, OwnLogin};
 use syncml::{CtType, Encoding, Limits, Quirks, Version};
 
 /// What to sync, with whom, how.
@@ -50,6 +50,10 @@ pub struct Options {
     pub dry_run: bool,
     /// Say what happens, on stderr.
     pub verbose: bool,
+    /// What the server must prove to be.
+    pub server_login: Option<OwnLogin>,
+    /// The notification (Package #0) that asks for the sync.
+    pub notification: Option<PathBuf>,
 }
 
 /// One `--store LOCAL[=REMOTE][:TYPE]`.
@@ -102,7 +106,8 @@ pub(super) fn config(options: &Options, device: String) -> Config {
         },
         limits,
         quirks: Quirks::default(),
-        server_login: None,
+        server_login: options.server_login.clone(),
+        alerts: true,
     }
 }
 
@@ -161,12 +166,7 @@ impl StoreOption {
                 Arc::new(PlainCollection::new(&self.local, vec![CtType::new(media_type, "1.0")]))
             }
         };
-        StoreConfig {
-            name: self.local.as_str().into(),
-            aliases: Vec::new(),
-            collection,
-            conflict: ConflictRule::ServerWins,
-        }
+        StoreConfig::new(&self.local, collection)
     }
 }
 

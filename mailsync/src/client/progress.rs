@@ -82,6 +82,10 @@ impl Progress {
                     settled(StatusCode(*code))
                 ));
             }
+            Event::ServerAlerted { store, mode } => {
+                self.say(&format!("{store}: the server asks for a {} sync", mode.name()));
+            }
+            Event::Busy => self.say("the server is busy: waiting"),
             Event::Display(text) => self.always(&format!("the server says: {}", text.escape_debug())),
             Event::Oddity(text) => self.say(&format!("odd: {}", text.escape_debug())),
             _ => {}

@@ -9,11 +9,13 @@ use crate::record::Recorder;
 use crate::turns;
 use bytes::Bytes;
 use mailsync_proto::probe::announced;
+use mailsync_proto::sync::client::notified::{self, Notification, NotifiedError};
 use mailsync_proto::sync::client::{self, Config, NextHop, Plan, TurnError};
 use mailsync_proto::sync::event::Event;
 use mailsync_proto::sync::store::{Commit, Found, Read, SessionRow, Store, StoreError, Value};
 use mailsync_proto::sync::turn::{Moment, Step, Turn};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use syncml::session::{FirstFailure, SessionError, fallback};
 use syncml::{StatusCode, Version};
 
@@ -48,6 +50,9 @@ pub enum SyncError {
     /// The session.
     #[error(transparent)]
     Turn(#[from] TurnError),
+    /// The notification.
+    #[error("the notification begins no session: {0}")]
+    Notified(#[from] NotifiedError),
     /// The session's value.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -77,9 +82,11 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         progress.scanned(&store.local, &found);
     }
     let http = Http::new(options.ca.as_deref(), config.limits.message_bytes)?;
-    let plans: Vec<Plan> =
+    let known: Vec<Plan> =
         options.stores.iter().map(|store| Plan::new(&store.local, &store.remote, options.mode)).collect();
-    let mut report = Report::new(options.stores.iter().map(|s| StoreReport::new(&s.local)).collect());
+    let mut notification = options.notification.as_deref().map(notification).transpose()?;
+    let plans = notification.as_ref().map_or_else(|| known.clone(), |asks| asks.plans(&known));
+    let mut report = Report::new(plans.iter().map(|plan| StoreReport::new(&plan.name)).collect());
     let recorder = match &options.record {
         Some(path) => {
             let failed = |source| SyncError::Io { path: path.clone(), source };
@@ -90,7 +97,8 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
     let mut line = Line { http, recorder };
     let outcome = loop {
         let mut turns = Turns { dir: &dir, kept: options.dry_run.then(Vec::new) };
-        match session(&mut turns, &mut line, &config, &plans, &mut report, &mut progress) {
+        let asks = (&plans[..], notification.take());
+        match session(&mut turns, &mut line, &config, asks, &mut report, &mut progress) {
             Ok(Some(lower)) => config.session.version = lower,
             done => break done,
         }
@@ -102,6 +110,14 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
     report.close();
     Ok(report)
 }
+
+fn notification(path: &Path) -> Result<Notification, SyncError> {
+    let octets = std::fs::read(path).map_err(|source| SyncError::Io { path: path.to_owned(), source })?;
+    Ok(Notification::read(&octets.into(), None)?)
+}
+
+/// How long to wait for a server that is busy and does not say.
+const BUSY: Duration = Duration::from_secs(5);
 
 /// The way to the server.
 struct Line {
@@ -133,10 +149,13 @@ struct Turns<'a> {
 
 impl Turns<'_> {
     /// Runs a turn until it misses nothing, and keeps what it says.
-    fn run(
+    fn run<E>(
         &mut self,
-        mut turn: impl FnMut(Moment, &Found) -> Result<Step<Event>, TurnError>,
-    ) -> Result<Turn<Event>, SyncError> {
+        mut turn: impl FnMut(Moment, &Found) -> Result<Step<Event>, E>,
+    ) -> Result<Turn<Event>, SyncError>
+    where
+        SyncError: From<E>,
+    {
         let at = turns::moment()?;
         let mut found = Found::default();
         for _ in 0..turns::ROUNDS {
@@ -183,11 +202,15 @@ fn session(
     turns: &mut Turns<'_>,
     line: &mut Line,
     config: &Config,
-    plans: &[Plan],
+    (plans, notification): (&[Plan], Option<Notification>),
     report: &mut Report,
     progress: &mut Progress,
 ) -> Result<Option<Version>, SyncError> {
-    let mut turn = turns.run(|at, found| client::start(config, at, plans, found))?;
+    let mut turn = match notification {
+        Some(asks) => turns.run(|at, found| notified::start(config, at, &asks, plans, found))?,
+        None => turns.run(|at, found| client::start(config, at, plans, found))?,
+    };
+    let mut wait = None;
     for n in 0..MESSAGES {
         for event in &turn.events {
             if let Some(version) = lower_version(event, config) {
@@ -195,6 +218,9 @@ fn session(
             }
             report.take(event);
             progress.event(event);
+        }
+        if turn.events.contains(&Event::Busy) {
+            std::thread::sleep(wait.unwrap_or(BUSY));
         }
         let Some(session) = &turn.session else { return Ok(None) };
         let Some(value) = &session.value else { return Ok(None) };
@@ -218,6 +244,8 @@ fn session(
             answer => answer?,
         };
         let message = client::decode(config, hop.encoding, &answer).map_err(TurnError::from)?;
+        let message = message.with_mac(line.http.mac().as_deref());
+        wait = line.http.wait();
         let token = session.token.clone();
         turn = turns.run(|at, found| client::turn(config, at, &token, &message, found))?;
     }

@@ -4,7 +4,7 @@ use super::bind_cli::{Bind, bind};
 use super::config::Config;
 use super::logging::{self, LogFormat};
 use super::serve::{self, Options, Parts};
-use super::{doctor, users};
+use super::{ask_cli, doctor, kept_cli, users};
 use crate::store::{Bodies, SqliteStore, database, private_dir};
 use crate::time;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -105,6 +105,9 @@ enum Command {
     /// Sessions that are open
     #[command(subcommand)]
     Session(Session),
+    /// What was set aside before a device deleted or replaced it
+    #[command(subcommand)]
+    Kept(kept_cli::Command),
     /// Which phone number belongs to which mailbox
     #[command(subcommand)]
     Bind(Bind),
@@ -173,6 +176,8 @@ enum Device {
         /// Login name
         user: Option<String>,
     },
+    /// Ask a device to sync a datastore, in the next session that it holds
+    Ask(ask_cli::Ask),
     /// Let a device log in no more
     Revoke {
         /// Login name
@@ -261,9 +266,10 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::User(command)) => user(&out, &config, &open(&data)?, command),
-        Some(Command::Device(command)) => device(&out, &open(&data)?, command),
+        Some(Command::Device(command)) => device(&out, &config, &open(&data)?, command),
         Some(Command::Queue(command)) => queue(&out, &open(&data)?, command),
         Some(Command::Session(command)) => session(&out, &open(&data)?, command),
+        Some(Command::Kept(command)) => kept_cli::run(&out, &open(&data)?, command),
         Some(Command::Bind(command)) => bind(&out, &open(&data)?, command),
         Some(Command::Operation(command)) => time::operation::run(command, &open(&data)?, out.json),
         Some(Command::Clock { user }) => time::operation::clocks(&open(&data)?, user.as_deref(), out.json),
@@ -372,8 +378,9 @@ fn user(out: &Out, config: &Config, store: &SqliteStore, command: User) -> Resul
     }
 }
 
-fn device(out: &Out, store: &SqliteStore, command: Device) -> Result<ExitCode, String> {
+fn device(out: &Out, config: &Config, store: &SqliteStore, command: Device) -> Result<ExitCode, String> {
     match command {
+        Device::Ask(ask) => ask.run(out, config, store),
         Device::Add { user, device } => {
             let verifier = users::verifier(&user, &users::password(&user)?);
             let added = store.set_device(&user, &device, &verifier);

@@ -2,10 +2,13 @@
 
 use crate::exchange::config::Sms;
 use crate::time::Config as Time;
+use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::device::DeviceQuirks;
+use mailsync_proto::sync::event::{ConflictRule, DeletionRule};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use syncml::session::auth::Scheme;
 
 /// What a configuration file says. Everything has a default; an unknown field is an error.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +32,68 @@ pub struct Config {
     pub time: Time,
     /// Devices that need other than what they say of themselves.
     pub device: Vec<Device>,
+    /// What becomes of conflicts, by datastore.
+    pub store: Vec<Store>,
+}
+
+/// What becomes of conflicts in a datastore.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Store {
+    /// Its name: `mail`, `notes`, `contacts`, `tasks`, `calendar`.
+    pub name: String,
+    /// Of an item that both sides changed.
+    pub conflict: Option<Conflict>,
+    /// Of one that one side deleted and the other changed.
+    pub deletion: Option<Deletion>,
+}
+
+/// What becomes of an item that both sides changed.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conflict {
+    /// The client's version stays; ours is set aside.
+    ClientWins,
+    /// Our version stays; the client's is set aside.
+    ServerWins,
+    /// Both stay.
+    KeepBoth,
+    /// Both in one where that can be done, else both stay.
+    Merge,
+}
+
+/// What becomes of an item that one side deleted and the other changed.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deletion {
+    /// The deletion stays; what was changed is set aside.
+    Wins,
+    /// The change stays.
+    Loses,
+}
+
+impl Store {
+    /// The datastores that there are.
+    pub const NAMES: [&str; 5] = ["mail", "notes", "contacts", "tasks", "calendar"];
+
+    /// Sets what was said of this datastore.
+    pub fn apply(&self, to: &mut StoreConfig) {
+        if *to.name != *self.name {
+            return;
+        }
+        to.conflict = match self.conflict {
+            None => to.conflict,
+            Some(Conflict::ClientWins) => ConflictRule::ClientWins,
+            Some(Conflict::ServerWins) => ConflictRule::ServerWins,
+            Some(Conflict::KeepBoth) => ConflictRule::KeepBoth,
+            Some(Conflict::Merge) => ConflictRule::Merge,
+        };
+        to.deletions = match self.deletion {
+            None => to.deletions,
+            Some(Deletion::Wins) => DeletionRule::DeletionWins,
+            Some(Deletion::Loses) => DeletionRule::EditWins,
+        };
+    }
 }
 
 /// A device, or all whose ids begin so.
@@ -58,6 +123,10 @@ pub struct Http {
     pub connections_per_address: usize,
     /// Messages being answered at a time.
     pub parallel: usize,
+    /// Messages in work or waiting, above which clients' changes are taken and ours come later.
+    pub busy: u32,
+    /// Messages in work or waiting, above which nothing is taken.
+    pub overloaded: u32,
 }
 
 /// The SMTP listener.
@@ -86,6 +155,14 @@ pub struct Session {
     pub allow_plain_basic: Vec<Network>,
     /// Minutes for which a sync that broke off can be gone on with; then its session is dropped.
     pub idle_minutes: u32,
+    /// At the end of a session the device is asked to sync what else has news for it, if it takes such requests.
+    pub offers_news: bool,
+    /// By what clients know us, if we prove to them who we are; notifications (Package #0) need it.
+    pub server_name: Option<String>,
+    /// The file whose first line is our password at clients.
+    pub server_password_file: Option<PathBuf>,
+    /// How we prove it.
+    pub server_auth: Auth,
 }
 
 /// How clients prove who they are.
@@ -96,6 +173,19 @@ pub enum Auth {
     Md5,
     /// By the password itself.
     Basic,
+    /// By a digest of every message, in a header of the transport.
+    Hmac,
+}
+
+impl Auth {
+    /// As the engine knows it.
+    pub fn scheme(self) -> Scheme {
+        match self {
+            Auth::Md5 => Scheme::Md5,
+            Auth::Basic => Scheme::Basic,
+            Auth::Hmac => Scheme::Mac,
+        }
+    }
 }
 
 impl Default for Config {
@@ -110,13 +200,20 @@ impl Default for Config {
             sms: None,
             time: Time::default(),
             device: Vec::new(),
+            store: Vec::new(),
         }
     }
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Http { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), connections_per_address: 256, parallel: 16 }
+        Http {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            connections_per_address: 256,
+            parallel: 16,
+            busy: 64,
+            overloaded: 256,
+        }
     }
 }
 
@@ -134,6 +231,10 @@ impl Default for Session {
             max_obj_size: 32 << 20,
             allow_plain_basic: Vec::new(),
             idle_minutes: 1440,
+            offers_news: false,
+            server_name: None,
+            server_password_file: None,
+            server_auth: Auth::Md5,
         }
     }
 }
@@ -188,6 +289,12 @@ impl Config {
         {
             let known: Vec<&str> = DeviceQuirks::names().collect();
             return Err(format!("device.quirks: {:?}, known are: {}", device.quirks, known.join(", ")));
+        }
+        if let Some(store) = self.store.iter().find(|store| !Store::NAMES.contains(&&*store.name)) {
+            return Err(format!("store.name: {:?}, there are: {}", store.name, Store::NAMES.join(", ")));
+        }
+        if self.session.server_name.is_some() != self.session.server_password_file.is_some() {
+            return Err("session.server_name and session.server_password_file: one without the other".into());
         }
         let good = |octet: u8| octet.is_ascii_alphanumeric() || b".-".contains(&octet);
         if self.domain.is_empty() || !self.domain.bytes().all(good) {
@@ -298,6 +405,9 @@ mod tests {
             ("domain = \"a b\"", "domain"),
             ("[http]\nparallel = 0", "http.parallel"),
             ("[[device]]\nid = \"IMEI:1\"\nquirks = \"toaster\"", "known are: nokia"),
+            ("[[store]]\nname = \"memories\"", "there are: mail"),
+            ("[[store]]\nname = \"notes\"\nconflict = \"fight\"", "fight"),
+            ("[session]\nserver_name = \"srv\"", "server_password_file"),
             ("[sms]\nnumbers = [\"10086\"]", "smsc"),
             (
                 "[sms]\nnumbers = [\"Bank\"]\n[[sms.account]]\nsystem_id = \"a\"\npassword_file = \"x\"",

@@ -19,6 +19,7 @@ use mailsync_proto::sync::store::StoreError;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use syncml::session::Load;
 use syncml::{DecodeError, DecodeErrorKind, Encoding};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -111,18 +112,27 @@ async fn answer(
     let basic_allowed = state.basic_allowed(asked.peer.ip());
     let mac = asked.headers.get(syncml::session::mac::HEADER).and_then(|value| value.to_str().ok());
     let mac = mac.map(Into::into);
-    let message = Incoming { encoding, octets, token: token.map(Into::into), url, basic_allowed, mac };
+    let entered = state.gauge.enter(token.is_none());
+    let message = Incoming {
+        encoding,
+        octets,
+        token: token.map(Into::into),
+        url,
+        basic_allowed,
+        mac,
+        load: entered.load(),
+    };
     let permit = timeout(PATIENCE, Arc::clone(&state.turns).acquire_owned()).await;
     let Ok(Ok(permit)) = permit else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too busy"));
     };
-    let peer = asked.peer;
+    let (peer, load) = (asked.peer, message.load);
     let shared = Arc::clone(state);
     let done = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let (_permit, _entered) = (permit, entered);
         message.turn(&shared, peer)
     });
-    let (message, delay) = match done.await {
+    let Answered { message, mac, delay } = match done.await {
         Ok(done) => done?,
         Err(error) => {
             tracing::error!(%error, "turn died");
@@ -131,7 +141,24 @@ async fn answer(
     };
     tokio::time::sleep(delay).await;
     let headers = [(header::CONTENT_TYPE, encoding.mime_type()), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, message).into_response())
+    let mut response = (headers, message).into_response();
+    if let Some(mac) = mac.and_then(|mac| HeaderValue::from_str(&mac).ok()) {
+        response.headers_mut().insert(syncml::session::mac::HEADER, mac);
+    }
+    // spec: threats H1, session facts section 8
+    if load.overloaded || load.busy {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    }
+    Ok(response)
+}
+
+/// What leaves.
+struct Answered {
+    message: Bytes,
+    /// The transport's header that proves it.
+    mac: Option<String>,
+    /// How long it waits.
+    delay: Duration,
 }
 
 /// A message with what the engine must know of its way here.
@@ -143,14 +170,16 @@ struct Incoming {
     basic_allowed: bool,
     /// The transport's header that proves the message.
     mac: Option<Box<str>>,
+    /// How much there was to do when it came.
+    load: Load,
 }
 
 impl Incoming {
     /// Its answer, and how long that must wait.
-    fn turn(&self, state: &State, peer: SocketAddr) -> Result<(Bytes, Duration), Refusal> {
+    fn turn(&self, state: &State, peer: SocketAddr) -> Result<Answered, Refusal> {
         let started = std::time::Instant::now();
         let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets)
-            .map(|inbound| inbound.with_mac(self.mac.as_deref()));
+            .map(|inbound| inbound.with_mac(self.mac.as_deref()).with_load(self.load));
         let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
             let route =
                 Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };
@@ -194,7 +223,8 @@ impl Incoming {
         for event in &answer.events {
             log(peer, event);
         }
-        Ok((answer.message, state.delays.after(&answer.events)))
+        let delay = state.delays.after(&answer.events);
+        Ok(Answered { message: answer.message, mac: answer.mac, delay })
     }
 }
 

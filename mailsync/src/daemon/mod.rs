@@ -1,11 +1,14 @@
 //! The reference server `mailsyncd`.
 
+mod ask_cli;
 mod bind_cli;
 mod cli;
 pub mod config;
 mod delays;
 mod doctor;
 mod http;
+mod kept_cli;
+mod load;
 pub mod logging;
 mod outbox;
 pub mod serve;

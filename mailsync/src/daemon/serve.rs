@@ -1,7 +1,8 @@
 //! The running server: its listeners, its workers, its end.
 
-use super::config::{Auth, Config, ConfigError, Device, Network};
+use super::config::{Config, ConfigError, Device, Network};
 use super::delays::Delays;
+use super::load::Gauge;
 use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
 use crate::record::Recorder;
@@ -27,8 +28,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use syncml::session::ServerConfig;
-use syncml::session::auth::Scheme;
+use syncml::session::{OwnLogin, ServerConfig};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -127,6 +127,8 @@ pub(super) struct State {
     pub(super) domain: String,
     /// One permit a turn.
     pub(super) turns: Arc<Semaphore>,
+    /// How much there is to do.
+    pub(super) gauge: Arc<Gauge>,
     /// A job was stored.
     pub(super) work: Notify,
     pub(super) recorder: Option<Recorder>,
@@ -204,6 +206,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         public_url: config.public_url.clone(),
         domain: config.domain.clone(),
         turns: Arc::new(Semaphore::new(config.http.parallel)),
+        gauge: Gauge::new(&config.http),
         work: Notify::new(),
         recorder,
         delays: Delays::default(),
@@ -295,7 +298,7 @@ fn announce(open: &[(&str, String)]) -> io::Result<()> {
 }
 
 /// What the engine offers.
-fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<Engine, ServeError> {
+pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<Engine, ServeError> {
     let fresh = turns::moment()?.entropy;
     let nonce_key = store.secret("nonce", fresh)?;
     let id = store.secret("server id", turns::moment()?.entropy)?;
@@ -305,31 +308,26 @@ fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<Engine, Ser
     session.max_obj_size = config.session.max_obj_size;
     // spec: threats S3
     session.md5_of_1_0 = lab;
-    session.scheme = match config.session.auth {
-        Auth::Md5 => Scheme::Md5,
-        Auth::Basic => Scheme::Basic,
-    };
-    let mail = StoreConfig {
-        name: "mail".into(),
-        aliases: vec!["email".into()],
-        collection: Arc::new(MailCollection::new(&config.domain)),
-        conflict: ConflictRule::ServerWins,
-    };
-    let notes = StoreConfig {
-        name: "notes".into(),
-        aliases: vec!["note".into(), "memo".into()],
-        collection: Arc::new(PlainCollection::notes()),
-        conflict: ConflictRule::KeepBoth,
-    };
-    let pim = Profile::ALL.map(|profile| StoreConfig {
-        name: profile.name().into(),
-        aliases: profile.aliases().iter().map(|&alias| alias.into()).collect(),
-        collection: Arc::new(PimCollection::new(profile)),
-        conflict: ConflictRule::KeepBoth,
+    session.scheme = config.session.auth.scheme();
+    session.own = own_login(config)?;
+    let mut mail = StoreConfig::new("mail", Arc::new(MailCollection::new(&config.domain)));
+    mail.aliases = vec!["email".into()];
+    let mut notes = StoreConfig::new("notes", Arc::new(PlainCollection::notes()));
+    notes.aliases = vec!["note".into(), "memo".into()];
+    notes.conflict = ConflictRule::KeepBoth;
+    let pim = Profile::ALL.map(|profile| {
+        let mut store = StoreConfig::new(profile.name(), Arc::new(PimCollection::new(profile)));
+        store.aliases = profile.aliases().iter().map(|&alias| alias.into()).collect();
+        store.conflict = ConflictRule::KeepBoth;
+        store
     });
+    let mut stores: Vec<StoreConfig> = [mail, notes].into_iter().chain(pim).collect();
+    for said in &config.store {
+        stores.iter_mut().for_each(|store| said.apply(store));
+    }
     Ok(Engine {
         session,
-        stores: [mail, notes].into_iter().chain(pim).collect(),
+        stores,
         identity: Identity {
             man: "mailsync".into(),
             model: "mailsyncd".into(),
@@ -339,9 +337,25 @@ fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<Engine, Ser
         },
         nonce_key,
         devices: config.device.iter().map(Device::quirks).collect(),
+        offers_news: config.session.offers_news,
         limits: syncml::Limits::default(),
         quirks: syncml::Quirks::default(),
     })
+}
+
+/// How we prove to clients who we are.
+fn own_login(config: &Config) -> Result<Option<OwnLogin>, ConfigError> {
+    let (Some(name), Some(path)) = (&config.session.server_name, &config.session.server_password_file) else {
+        return Ok(None);
+    };
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+    let password = text.lines().next().unwrap_or_default().trim();
+    if password.is_empty() {
+        return Err(ConfigError::Bad { path: path.clone(), message: "its first line is no password".into() });
+    }
+    let scheme = config.session.server_auth.scheme();
+    Ok(Some(OwnLogin { name: name.as_str().into(), password: password.into(), scheme }))
 }
 
 fn explain_lab(state: &State, syncml: &str) {

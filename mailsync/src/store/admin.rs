@@ -151,6 +151,7 @@ impl SqliteStore {
                 format!("DELETE FROM body WHERE store IN {stores}"),
                 format!("DELETE FROM match_key WHERE store IN {stores}"),
                 format!("DELETE FROM item WHERE store IN {stores}"),
+                format!("DELETE FROM kept WHERE store IN {stores}"),
                 "DELETE FROM datastore WHERE user = ?1".into(),
                 "DELETE FROM once WHERE user = ?1".into(),
                 "DELETE FROM time_value WHERE user = ?1".into(),

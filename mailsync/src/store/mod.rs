@@ -2,6 +2,7 @@
 
 mod admin;
 mod dir;
+mod kept;
 mod read;
 mod schema;
 pub mod sms;
@@ -10,6 +11,7 @@ mod write;
 
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
+pub use kept::Kept;
 pub use schema::SCHEMA;
 pub use time::{TimeKey, TimeRow, TimeWrite};
 

@@ -420,7 +420,7 @@ fn session(conn: &Connection, token: &str) -> rusqlite::Result<Option<SessionRow
         .optional()
 }
 
-fn octets(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Option<Bytes>> {
+pub(super) fn octets(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Option<Bytes>> {
     Ok(match row.get_ref(at)? {
         ValueRef::Null => None,
         value => Some(Bytes::copy_from_slice(value.as_blob()?)),

@@ -71,6 +71,25 @@ impl Writer<'_> {
             }
             Write::DeleteItem { store, guid, expect } => self.delete_item(store, guid, *expect),
             Write::Keep { store, guid, until } => self.keep(store, guid, *until),
+            Write::KeepCopy { store, guid, until, value, body } => {
+                let store = self.store(store)?.0;
+                let keys: Vec<u8> = value.match_keys.iter().flat_map(|key| key.0).collect();
+                let sql = "INSERT INTO kept (store, guid, until, added, rank, parent, kind, fields, match_keys, data)
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                self.conn.prepare_cached(sql)?.execute(params![
+                    store,
+                    guid.as_str(),
+                    until.map(int),
+                    self.now,
+                    value.rank,
+                    value.parent.as_ref().map(Guid::as_str),
+                    value.kind,
+                    &value.fields[..],
+                    keys,
+                    &body[..]
+                ])?;
+                Ok(())
+            }
             Write::MoveSpool(from, to) => {
                 self.conn.prepare_cached("DELETE FROM spool WHERE token = ?1")?.execute([to])?;
                 let sql = "UPDATE spool SET token = ?2 WHERE token = ?1";

@@ -339,6 +339,15 @@ impl<'m> ClientExchange<'m> {
         self.busy
     }
 
+    /// Begins anew in the same session, when it [is over](ClientExchange::is_over): what is sent now is our first package
+    /// again. A server asks for it by Alerts 206 to 210.
+    // spec: session facts sections 2 and 3
+    pub fn begin_again(&mut self) {
+        let link = &mut self.exchange.link;
+        link.package = Package::Alerts;
+        link.peer_final = false;
+    }
+
     /// Nothing more is to be said: the server has ended its last package.
     pub fn is_over(&self) -> bool {
         let link = &self.exchange.link;

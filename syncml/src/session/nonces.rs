@@ -32,6 +32,11 @@ impl Nonces<'_> {
         self.derive(2, 0, self.logins.wrapping_add(1))
     }
 
+    /// The nonce that was handed out after the last login: with it a server proves itself in Package #0, too.
+    pub fn of_last_login(&self) -> [u8; 16] {
+        self.derive(2, 0, self.logins)
+    }
+
     /// Every nonce that the peer may use now.
     pub fn valid(&self, now: u64) -> [[u8; 16]; 3] {
         let slot = now / SLOT;

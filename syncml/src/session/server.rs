@@ -76,6 +76,7 @@ pub struct ServerExchange<'m> {
     pub nonce_used: bool,
     expired: bool,
     own: Option<OwnLogin>,
+    reopens: bool,
 }
 
 impl ServerSession {
@@ -257,6 +258,7 @@ impl ServerSession {
             nonce_used,
             expired,
             own: config.own.clone(),
+            reopens: false,
         })
     }
 
@@ -371,6 +373,7 @@ impl<'m> ServerExchange<'m> {
             nonce_used: logged_in_now,
             expired: false,
             own: config.own.clone(),
+            reopens: false,
         })
     }
 
@@ -414,6 +417,19 @@ impl<'m> ServerExchange<'m> {
         }
     }
 
+    /// The session does not end with package 6: we have asked for more (206 to 210), and the client may begin anew
+    /// with its Alerts. Said with the answer that would end it.
+    // spec: session facts sections 2 and 3
+    pub fn reopen(&mut self) {
+        self.reopens = true;
+    }
+
+    /// Nothing more comes: the session is over with this answer, whatever package it is in.
+    pub fn close(&mut self) {
+        self.reopens = false;
+        self.exchange.link.package = Package::Maps;
+    }
+
     /// Ends the answer. `last`: all of our package is said. A peer that is not let in leaves no session.
     ///
     /// # Errors
@@ -429,6 +445,7 @@ impl<'m> ServerExchange<'m> {
                 _ if link.more.suspended => Package::Over,
                 Package::Alerts => Package::Changes,
                 Package::Changes => Package::Maps,
+                Package::Maps if self.reopens => Package::Alerts,
                 Package::Maps | Package::Over => Package::Over,
             };
         }

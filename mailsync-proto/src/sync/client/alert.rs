@@ -3,7 +3,7 @@
 use super::super::core::{Core, Side, plain_name};
 use super::super::event::{Event, Mode, WhySlow};
 use super::super::state::{Resume, StoreSync};
-use super::super::store::{Peer, Read, Value};
+use super::super::store::{Peer, Read, Value, Write};
 use super::super::turn::Missing;
 use super::{Plan, Run};
 use syncml::{AlertCode, Anchor, StatusCode};
@@ -13,14 +13,24 @@ pub(super) fn begin_store(
     core: &mut Core<'_, '_>,
     plan: &Plan,
     left: Option<StoreSync>,
+    unsure: bool,
 ) -> Result<(), Missing> {
     if let Some(store) = left {
         core.add_store(store);
         return Ok(());
     }
-    let peer = match core.reader.read(Read::Peer(core.peer_key(&plan.name)))? {
-        Value::Peer(peer) => peer.clone().unwrap_or_default(),
-        _ => Peer::default(),
+    let key = core.peer_key(&plan.name);
+    // What this turn has completed is in force.
+    let now = core.batch.writes().iter().rev().find_map(|write| match write {
+        Write::PutPeer(of, peer) if *of == key => Some(peer.clone()),
+        _ => None,
+    });
+    let peer = match (now, core.reader.read(Read::Peer(key))) {
+        (Some(now), _) => now,
+        (None, read) => match read? {
+            Value::Peer(peer) => peer.clone().unwrap_or_default(),
+            _ => Peer::default(),
+        },
     };
     let our_next = format!("{}-{}", core.at.now, core.ids.short());
     let ours = format!("./{}", plan.name);
@@ -37,6 +47,9 @@ pub(super) fn begin_store(
         (mode, _) if mode.is_anew() && mode != Mode::Slow => core.begin_anew(index, mode, None),
         (_, None) => core.begin_anew(index, Mode::Slow, Some(WhySlow::First)),
         (Mode::Slow, _) => core.begin_anew(index, Mode::Slow, Some(WhySlow::Asked)),
+        (mode, _) if unsure && mode.sends(Side::Client) => {
+            core.begin_anew(index, Mode::Slow, Some(WhySlow::Unsure))
+        }
         _ => Ok(()),
     }
 }
@@ -110,14 +123,6 @@ impl Run<'_, '_> {
             };
             self.core.events.push(event);
         }
-    }
-
-    /// The server wants a sync of a datastore: the host begins one, by `mode`.
-    fn server_alert(&mut self, mode: Mode, target: &str, source: &str) -> StatusCode {
-        let name = |path: &str| self.config.stores.iter().find(|store| store.is_named(path));
-        let Some(config) = name(target).or_else(|| name(source)) else { return StatusCode::NOT_FOUND };
-        self.core.events.push(Event::ServerAlerted { store: config.name.clone(), mode });
-        StatusCode::OK
     }
 
     /// The status of our Alert.

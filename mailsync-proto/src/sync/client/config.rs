@@ -24,6 +24,8 @@ pub struct Config {
     pub quirks: Quirks,
     /// What the server must prove to be; none: it is believed (TLS tells as much).
     pub server_login: Option<OwnLogin>,
+    /// What the server asks for inside a session (206 to 210) is done in it; otherwise it is refused with 406.
+    pub alerts: bool,
 }
 
 /// An answer of the server, decoded.

@@ -48,6 +48,21 @@ fn nonce_key(config: &ClientConfig) -> [u8; 32] {
     Sha256::digest(format!("nonce\0{}\0{}\0{}", config.device, config.user, config.password)).into()
 }
 
+/// The nonce with which the server proves itself next, in Package #0 too; empty where none was agreed on.
+pub(super) fn nonce_for_server(config: &Config, kept: &Device) -> Vec<u8> {
+    match &config.server_login {
+        Some(server) if kept.logins > 0 => auth::Nonces {
+            key: &nonce_key(&config.session),
+            user: &server.name,
+            device: &config.session.device,
+            logins: kept.logins,
+        }
+        .of_last_login()
+        .to_vec(),
+        _ => Vec::new(),
+    }
+}
+
 impl Run<'_, '_> {
     /// Keeps the server's nonce and what it knows of us.
     pub(super) fn keep_login(&mut self, ex: &ClientExchange<'_>) {
@@ -63,7 +78,7 @@ impl Run<'_, '_> {
             nonce: ex.next_nonce().map(Bytes::copy_from_slice),
             logins: logins.saturating_add(u64::from(ex.nonce_used)),
             session,
-            devinf: devinf::to_bytes(&ours),
+            devinf: devinf::with_flag(&ours, self.state.ours),
         };
         self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), device));
     }

@@ -4,8 +4,10 @@ mod alert;
 mod config;
 mod login;
 mod maps;
+pub mod notified;
 mod receive;
 mod resume;
+mod round;
 
 use super::core::{Core, Side};
 use super::devinf;
@@ -30,9 +32,14 @@ struct State {
     devinf_got: bool,
     /// What the last session left, until the server has said whether it goes on.
     leftover: Option<Leftover>,
+    /// The server is one of ours: it knows again what was sent before a break.
+    ours: bool,
+    /// What the server has asked for, and how often that was begun.
+    wishes: Vec<round::Wish>,
+    rounds: u8,
 }
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 impl State {
     fn to_bytes(&self) -> Result<Bytes, SessionError> {
@@ -67,19 +74,41 @@ pub fn next_hop(config: &Config, value: &[u8], message: &[u8]) -> Result<NextHop
 /// # Errors
 /// [`TurnError::Session`].
 pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Result<Step<Event>, TurnError> {
+    open(new_core(config, at, found), config, plans, None)
+}
+
+/// A turn that begins a session.
+fn new_core<'a, 'f>(config: &'a Config, at: Moment, found: &'f Found) -> Core<'a, 'f> {
     let mut core = Core::new(Side::Client, at, &config.stores, found);
     core.device = config.server_id.clone();
     core.token = core.ids.token();
-    let session_id = (core.ids.unique() % 900_000 + 100_000).to_string();
+    core
+}
+
+/// Begins a session, with this id if it was asked for.
+fn open(
+    mut core: Core<'_, '_>,
+    config: &Config,
+    plans: &[Plan],
+    session_id: Option<&str>,
+) -> Result<Step<Event>, TurnError> {
+    let unique = (core.ids.unique() % 900_000 + 100_000).to_string();
+    let session_id = session_id.unwrap_or(&unique);
     let device = core.reader.read(Read::Device(core.user.clone(), core.device.clone()));
     let last = match &device {
         Ok(Value::Device(Some(device))) => device.session.clone(),
         _ => None,
     };
     let earlier = resume::earlier(&mut core, last.as_deref(), config.session.version);
+    let (known, server_is_ours) = match &device {
+        Ok(Value::Device(Some(device))) => devinf::split_flag(device.devinf.as_ref()),
+        _ => (None, false),
+    };
     for plan in plans {
-        let left = earlier.as_ref().ok().and_then(|earlier| earlier.as_ref()?.store(plan));
-        let _ = alert::begin_store(&mut core, plan, left);
+        let earlier = earlier.as_ref().ok().and_then(|earlier| earlier.as_ref());
+        let left = earlier.and_then(|earlier| earlier.store(plan));
+        let unsure = !server_is_ours && earlier.is_some_and(|earlier| earlier.is_unsure(&plan.name));
+        let _ = alert::begin_store(&mut core, plan, left, unsure);
     }
     let (Ok(device), Ok(earlier)) = (device, earlier) else {
         return Ok(Step::Need(core.reader.missed()));
@@ -100,12 +129,13 @@ pub fn start(config: &Config, at: Moment, plans: &[Plan], found: &Found) -> Resu
     let kept = Device { session: Some(core.token.clone()), ..kept };
     core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), kept));
     let nonce = device.as_ref().and_then(|device| device.nonce.clone());
-    let known = device.as_ref().and_then(|device| device.devinf.clone());
     let ours = devinf::to_bytes(&devinf::ours(&config.identity, &config.stores, config.session.version));
     let put = known.is_some() && known == ours && core.stores.iter().all(|store| !store.mode.is_anew());
-    let ex = ClientSession::new(&config.session, &session_id, nonce.as_deref()).start(&config.session)?;
-    let state = State { devinf_put: put, devinf_got: put, leftover, ..State::default() };
-    let mut run = Run { config, core, state, current: None, peer_suspends: false, peer_silent: false };
+    let ex = ClientSession::new(&config.session, session_id, nonce.as_deref()).start(&config.session)?;
+    let state =
+        State { devinf_put: put, devinf_got: put, leftover, ours: server_is_ours, ..State::default() };
+    let mut run =
+        Run { config, core, state, current: None, peer_suspends: false, peer_silent: false, refuses: false };
     let mut ex = ex;
     let last = run.package_one(&mut ex);
     run.finish(ex, 0, last)
@@ -165,7 +195,7 @@ fn take(
         return Ok(Step::Need(core.reader.missed()));
     };
     let peer_silent = answer.message.commands.iter().all(|command| matches!(command, Command::Status(_)));
-    Run { config, core, state, current: None, peer_suspends: false, peer_silent }
+    Run { config, core, state, current: None, peer_suspends: false, peer_silent, refuses: false }
         .answer(ex, *version, suspend)
 }
 
@@ -178,6 +208,8 @@ struct Run<'a, 'f> {
     peer_suspends: bool,
     /// The server's message holds nothing but statuses.
     peer_silent: bool,
+    /// It asks for a sync that there will not be: it is told so, even at the end.
+    refuses: bool,
 }
 
 impl<'a, 'f> Run<'a, 'f> {
@@ -232,6 +264,9 @@ impl<'a, 'f> Run<'a, 'f> {
         let stopped = ex.is_suspended() && !self.peer_suspends;
         let over = ex.is_over() || self.has_no_more(&ex);
         let stops = stopped || self.peer_suspends || (suspend && ex.suspend().is_ok());
+        if ex.is_busy() {
+            self.core.events.push(Event::Busy);
+        }
         let last = if over || stops { Ok(true) } else { self.say(&mut ex) };
         if self.core.reader.has_missed() {
             return Ok(Step::Need(self.core.reader.missed()));
@@ -244,6 +279,12 @@ impl<'a, 'f> Run<'a, 'f> {
         if over {
             let tags: Vec<Tag> = ex.awaited_tags().filter_map(Tag::from_bytes).collect();
             self.core.complete(&tags, |_| true);
+            match self.begin_round(&mut ex) {
+                Ok(Some(last)) => return self.finish(ex, version, last),
+                Ok(None) if self.refuses && ex.is_over() => return self.finish(ex, version, true),
+                Ok(None) => {}
+                Err(Missing) => return Ok(Step::Need(self.core.reader.missed())),
+            }
             self.keep_login(&ex);
             return self.end(version);
         }
@@ -276,6 +317,7 @@ impl<'a, 'f> Run<'a, 'f> {
                 Ok(())
             }
             Ask::DevInf(devinf) => {
+                self.state.ours = devinf::is_ours(devinf);
                 self.state.caps =
                     self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
                 Ok(())
@@ -344,7 +386,7 @@ impl<'a, 'f> Run<'a, 'f> {
                 return self.core.item_answered(usize::from(store), &guid, rev, kind, code);
             }
             Some(Tag::Maps { store, guids }) => return self.maps_answered(usize::from(store), &guids, code),
-            None => {}
+            Some(Tag::Offer(_)) | None => {}
         }
         Ok(())
     }
@@ -413,7 +455,10 @@ impl<'a, 'f> Run<'a, 'f> {
         // Our ids are ours: a server's MaxGUIDSize does not bind them.
         let mut caps = self.state.caps.clone();
         caps.resize(self.core.stores.len(), Caps::default());
-        caps.iter_mut().for_each(|caps| caps.max_guid_size = None);
+        for caps in &mut caps {
+            caps.max_guid_size = None;
+            caps.folders |= self.state.ours;
+        }
         caps
     }
 

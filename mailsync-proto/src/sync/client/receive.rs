@@ -321,6 +321,9 @@ impl Run<'_, '_> {
         received: &Received,
     ) -> Result<Result<Absorbed, StatusCode>, Missing> {
         let Some(config) = self.core.config(index) else { return Ok(Err(StatusCode::NOT_FOUND)) };
+        if self.core.is_half(index, received) {
+            return Ok(Err(StatusCode::NOT_SUPPORTED));
+        }
         let data = match self.core.payload(&received.payload, received.format.as_deref())? {
             Ok(data) => data,
             Err(code) => return Ok(Err(code)),
@@ -333,6 +336,7 @@ impl Run<'_, '_> {
             existing: existing.filter(|item| !item.deleted),
             guid,
             server: false,
+            peer_id: received.source.as_deref(),
         };
         let mut cx = Context::new(key, "", self.core.at.now, &mut self.core.reader)
             .with_pending(self.core.batch.writes());

@@ -2,7 +2,7 @@
 
 use super::super::core::{Core, Side};
 use super::super::event::{Event, Mode, WhySlow};
-use super::super::state::{Resume, StoreSync};
+use super::super::state::{Kind, Resume, StoreSync, Tag};
 use super::super::store::{Direction, Read, SessionRow, Value, Write};
 use super::super::turn::Missing;
 use super::{Plan, Run, State};
@@ -14,6 +14,8 @@ pub(super) struct Earlier {
     token: Box<str>,
     stores: Vec<StoreSync>,
     leftover: Leftover,
+    /// The version knows how to go on.
+    resumable: bool,
 }
 
 /// What the last session left, if it can be read.
@@ -22,7 +24,7 @@ pub(super) fn earlier(
     token: Option<&str>,
     version: Version,
 ) -> Result<Option<Earlier>, Missing> {
-    let Some(token) = token.filter(|_| version >= Version::V1_2) else { return Ok(None) };
+    let Some(token) = token else { return Ok(None) };
     let read = Read::Session(token.into());
     let Value::Session(Some(SessionRow { value, .. })) = core.reader.read(read)? else { return Ok(None) };
     // One of an older program is of no use.
@@ -30,7 +32,8 @@ pub(super) fn earlier(
     let Ok(session) = ClientSession::from_bytes(&state.session) else { return Ok(None) };
     // One that broke before the server answered has not taken over yet what it was left.
     let leftover = state.leftover.unwrap_or_else(|| session.leftover());
-    Ok(Some(Earlier { token: token.into(), stores: state.stores, leftover }))
+    let resumable = version >= Version::V1_2;
+    Ok(Some(Earlier { token: token.into(), stores: state.stores, leftover, resumable }))
 }
 
 impl Earlier {
@@ -41,7 +44,23 @@ impl Earlier {
         let same = store.wanted == plan.mode && store.theirs == plan.remote && store.is_unfinished();
         let half_in = self.leftover.incoming().is_some_and(|(path, _)| path == &*store.ours);
         let half_out = self.leftover.outgoing().is_some_and(|((_, ours), ..)| ours == &*store.ours);
-        (same && (store.mode.is_anew() || half_in || half_out)).then(|| store.clone().resumed())
+        (same && self.resumable && (store.mode.is_anew() || half_in || half_out))
+            .then(|| store.clone().resumed())
+    }
+
+    /// Whether new items of ours went and nobody knows what became of them: a server that is not one of ours may take
+    /// them for new when they come again, or believe that they are its own.
+    // quirk: SyncEvolution's server keeps what came in a session that broke, and forgets from whom
+    pub(super) fn is_unsure(&self, name: &str) -> bool {
+        let Some(index) = self.stores.iter().position(|store| *store.name == *name) else { return false };
+        let went = |tag: &[u8]| match Tag::from_bytes(tag) {
+            Some(Tag::Item { store, kind: Kind::Add, .. }) => usize::from(store) == index,
+            _ => false,
+        };
+        self.stores.get(index).is_some_and(|store| {
+            let before = store.why_slow == Some(WhySlow::Unsure);
+            !store.completed && (before || store.sent.added > 0 || self.leftover.unanswered().any(went))
+        })
     }
 
     /// Ends the last session; what is gone on with moves into this one.

@@ -166,7 +166,8 @@ impl Filter {
 
     /// Whether the body is needed to tell who fits.
     pub fn needs_body(&self, collection: &dyn Collection) -> bool {
-        self.record.iter().flat_map(Expr::terms).any(|term| collection.property_needs_body(&term.name))
+        let mut terms = self.record.iter().flat_map(Expr::terms);
+        terms.any(|term| collection.property_needs_body(meant(&term.name, term.op).0))
     }
 
     /// Whether an item fits; `luid` is its id at the peer.
@@ -178,6 +179,9 @@ impl Filter {
         luid: Option<&str>,
     ) -> bool {
         let Some(record) = &self.record else { return true };
+        if !collection.is_filtered(&item.value) {
+            return !self.inclusive;
+        }
         record.matches_as(meant, |name| match name {
             LUID => luid.map(str::to_owned).into_iter().collect(),
             name => collection.property(item, body, name),

@@ -152,6 +152,11 @@ impl Sender<'_, '_, '_, '_> {
         }
         let Wire { media_type, data } = wire;
         let (data, base64) = wire_form(self.ex.encoding(), &data);
+        // spec: session facts section 4: only where the peer's CTCap of the type says so
+        head.field_level = fields_only
+            && version >= Version::V1_2
+            && config.collection.takes_field_level()
+            && caps.field_level.contains(&media_type);
         head.media_type = media_type;
         head.base64 = base64;
         if !self.open_sync(index, None) {

@@ -25,6 +25,8 @@ pub(crate) struct Caps {
     pub(crate) max_guid_size: Option<u32>,
     /// Media types it takes, the preferred one first.
     pub(crate) accepts: Vec<Box<str>>,
+    /// Media types of which it takes single fields.
+    pub(crate) field_level: Vec<Box<str>>,
     /// It understands folders although its version has none.
     pub(crate) folders: bool,
 }
@@ -56,6 +58,8 @@ pub(crate) struct Sender<'s, 'a, 'f, 'm> {
     pub(crate) caps: &'s [Caps],
     open: Option<usize>,
     sent_any: bool,
+    /// What is asked for would fill the message.
+    filled: bool,
     /// What went and is not answered yet: datastore, item, revision.
     awaited: HashSet<(u8, Guid, u64)>,
     /// Containers that went before their turn, in this message.
@@ -81,7 +85,16 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
                 _ => None,
             })
             .collect();
-        Sender { core, ex, caps, open: None, sent_any: false, awaited, announced: HashSet::new() }
+        Sender {
+            core,
+            ex,
+            caps,
+            open: None,
+            sent_any: false,
+            filled: false,
+            awaited,
+            announced: HashSet::new(),
+        }
     }
 
     /// Sends what fits of every datastore; true when nothing is left to send.
@@ -89,16 +102,49 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         if !self.continue_object()? {
             return Ok(false);
         }
-        let mut done = true;
+        let waits = |core: &Core<'_, '_>, index: usize| {
+            core.stores.get(index).is_some_and(|store| store.is_active() && !store.done)
+        };
+        for index in (0..self.core.stores.len()).filter(|index| waits(self.core, *index)).collect::<Vec<_>>()
+        {
+            self.look_ahead(index);
+        }
+        let (mut done, mut missing) = (true, false);
         for index in 0..self.core.stores.len() {
-            let waiting = self.core.stores.get(index).is_some_and(|store| store.is_active() && !store.done);
-            if waiting && self.store(index)? == Walk::Later {
-                done = false;
+            if !waits(self.core, index) {
+                continue;
+            }
+            match self.store(index) {
+                Ok(Walk::Done) => {}
+                Ok(Walk::Later) => {
+                    done = false;
+                    break;
+                }
+                // What the next ones need is asked for in the same round, where there may be room for it.
+                Err(Missing) => missing = true,
+            }
+            if missing && self.filled {
                 break;
             }
         }
         self.ex.close_sync();
-        Ok(done)
+        if missing { Err(Missing) } else { Ok(done) }
+    }
+
+    /// Asks for what the walk of a datastore begins with: few rounds for many datastores.
+    fn look_ahead(&mut self, index: usize) {
+        let Some(store) = self.core.stores.get(index).filter(|store| store.sends(self.core.side)) else {
+            return;
+        };
+        let (name, opened, upto) = (store.name.clone(), store.opened, store.upto);
+        let head = self.core.head(&self.core.store_key(&name));
+        let (Some(upto), false) = (upto.or(head.ok()), opened) else { return };
+        let peer = self.core.peer_key(&name);
+        let Some(changes) = self.core.stores.get(index).map(|store| store.changes(&peer, upto)) else {
+            return;
+        };
+        let _ = self.core.reader.read(Read::Count(changes.clone()));
+        let _ = self.rows(index, &changes);
     }
 
     /// Sends the next chunk of an object that is under way; true when the message goes on after it.
@@ -288,6 +334,7 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
                 // Only gathering now: as much as may fit into this message, so that few rounds are needed.
                 let size = usize::try_from(row.item.size).unwrap_or(usize::MAX).saturating_add(ABOUT);
                 if size >= room {
+                    self.filled = true;
                     break;
                 }
                 room = room.saturating_sub(size);

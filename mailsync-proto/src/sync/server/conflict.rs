@@ -48,8 +48,9 @@ impl Run<'_, '_> {
 
     /// We deleted what the client changed: the change wins, unless the collection says otherwise.
     fn revive(&mut self, arrival: &Arrival<'_>, item: &Item, absorbed: Absorbed) -> StatusCode {
-        let deleted_stays = self.core.config(arrival.index).is_none_or(|c| c.collection.delete_beats_edit());
-        let Some(body) = absorbed.body.filter(|_| !deleted_stays) else {
+        let deleted_stays = self.core.config(arrival.index).is_none_or(|config| config.deletion_wins());
+        let Some(body) = absorbed.body.clone().filter(|_| !deleted_stays) else {
+            self.lost(arrival, &item.guid, &absorbed);
             self.conflict_event(arrival, &item.guid, StatusCode::CONFLICT_SERVER_WON);
             return StatusCode::CONFLICT_SERVER_WON;
         };
@@ -82,11 +83,15 @@ impl Run<'_, '_> {
         }
         let rule = self.core.config(arrival.index).map_or(ConflictRule::ServerWins, |config| config.conflict);
         let code = match rule {
-            ConflictRule::ServerWins => StatusCode::CONFLICT_SERVER_WON,
+            ConflictRule::ServerWins => {
+                self.lost(arrival, &item.guid, &absorbed);
+                StatusCode::CONFLICT_SERVER_WON
+            }
             ConflictRule::Merge if self.merge_bodies(arrival, item, &absorbed)? => {
                 StatusCode::CONFLICT_MERGED
             }
             ConflictRule::ClientWins => {
+                self.core.set_aside(&arrival.key, &item.guid, false);
                 let body = absorbed.body;
                 self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, body);
                 self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
@@ -105,6 +110,14 @@ impl Run<'_, '_> {
         };
         self.conflict_event(arrival, &item.guid, code);
         Ok(code)
+    }
+
+    /// What the client wrote is not taken: it is set aside for a while.
+    // threat: S11
+    fn lost(&mut self, arrival: &Arrival<'_>, guid: &Guid, absorbed: &Absorbed) {
+        if let Some(body) = &absorbed.body {
+            self.core.set_aside_copy(&arrival.key, guid, absorbed.value.clone(), body.clone());
+        }
     }
 
     /// Both bodies in one, if the collection can.

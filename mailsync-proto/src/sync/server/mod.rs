@@ -4,6 +4,8 @@ mod alert;
 mod commands;
 mod conflict;
 mod maps;
+pub mod notify;
+pub mod offer;
 mod receive;
 mod resume;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub quirks: Quirks,
     /// Devices by how their ids begin, and what to do for them whatever they say of themselves.
     pub devices: Vec<(Box<str>, DeviceQuirks)>,
+    /// At the end of a session a device is asked to sync what has news for it, too; see [`offer`].
+    pub offers_news: bool,
 }
 
 /// A message that came, decoded.
@@ -129,9 +133,15 @@ struct State {
     results_owed: Vec<(u32, u32)>,
     /// The device's last session, until it is known whether this one goes on with it.
     earlier: Option<Box<str>>,
+    /// What the device was asked to sync when the rest was done.
+    offers: Vec<offer::Offer>,
+    /// How often that was.
+    rounds: u8,
+    /// The next message begins what was asked for, if the device wants to.
+    reopened: bool,
 }
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 impl State {
     fn to_bytes(&self) -> Result<Bytes, SessionError> {
@@ -382,7 +392,13 @@ impl<'a, 'f> Run<'a, 'f> {
         suspend: bool,
     ) -> Result<Step<Event>, TurnError> {
         let stores = std::mem::take(&mut self.state.stores);
-        self.core.take_stores(stores);
+        let again = std::mem::take(&mut self.state.reopened);
+        if again {
+            // All of them are done.
+            self.state.caps.clear();
+        } else {
+            self.core.take_stores(stores);
+        }
         if ex.own_login() == Some(LoginState::Again) {
             self.say_again();
         }
@@ -391,6 +407,14 @@ impl<'a, 'f> Run<'a, 'f> {
             let _ = self.ask(&mut ex, ask);
         }
         let _ = self.delete_deferred(&mut ex);
+        if again {
+            self.state.offers.clear();
+            if self.core.stores.is_empty() {
+                // The device does not want to, or knows nothing of it: it is not asked again in this session.
+                self.state.rounds = u8::MAX;
+                ex.close();
+            }
+        }
         if ex.is_open() {
             let _ = self.leave_earlier(&mut ex);
         }
@@ -549,13 +573,14 @@ impl<'a, 'f> Run<'a, 'f> {
                 if all {
                     // spec: session facts section 1: a client that has nothing to map may end here
                     self.core.complete(&[], |store| !store.sends(Side::Server));
+                    return self.offer(ex);
                 }
                 Ok(all)
             }
             Package::Maps => {
                 let tags: Vec<Tag> = ex.awaited_tags().filter_map(Tag::from_bytes).collect();
                 self.core.complete(&tags, |_| true);
-                Ok(true)
+                self.offer(ex)
             }
             Package::Alerts | Package::Over => Ok(true),
         }

@@ -123,6 +123,9 @@ impl Run<'_, '_> {
             CommandName::Move => return self.relocate(index, &key, &luid, received),
             _ => {}
         }
+        if self.core.is_half(index, received) {
+            return Ok(StatusCode::NOT_SUPPORTED);
+        }
         let data = match self.core.payload(&received.payload, received.format.as_deref())? {
             Ok(data) => data,
             Err(code) => return Ok(code),
@@ -310,7 +313,7 @@ impl Run<'_, '_> {
             return Ok(StatusCode::NOT_DELETED);
         };
         let item = self.core.item(key, &entry.guid)?.filter(|item| !item.deleted);
-        let edit_wins = self.core.config(index).is_some_and(|config| !config.collection.delete_beats_edit());
+        let edit_wins = self.core.config(index).is_some_and(|config| !config.deletion_wins());
         let conflict = edit_wins && item.as_ref().is_some_and(|item| item.rev > entry.seen_rev);
         let effects = match item.as_ref().filter(|_| !conflict) {
             Some(item) => match self.core.removed(index, key, item)? {
@@ -353,6 +356,7 @@ impl Run<'_, '_> {
             existing: existing.filter(|item| !item.deleted),
             guid,
             server: true,
+            peer_id: Some(arrival.luid.as_str()),
         };
         let (user, now) = (self.core.user.clone(), self.core.at.now);
         let mut cx = Context::new(&arrival.key, &user, now, &mut self.core.reader)
@@ -396,6 +400,7 @@ impl Run<'_, '_> {
             Some(Tag::Item { store, guid, rev, kind }) => {
                 self.core.item_answered(usize::from(store), &guid, rev, kind, code)
             }
+            Some(Tag::Offer(index)) => self.offer_answered(usize::from(index), code),
             Some(Tag::Maps { .. }) | None => Ok(()),
         }
     }

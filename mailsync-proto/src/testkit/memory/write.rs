@@ -105,6 +105,11 @@ impl State {
                     self.kept.push((store.clone(), item, body, *until));
                 }
             }
+            Write::KeepCopy { store, guid, until, value, body } => {
+                let (guid, value, size) = (guid.clone(), value.clone(), body.len() as u64);
+                let item = Item { guid, rev: 0, body_rev: 0, deleted: false, value, size };
+                self.kept.push((store.clone(), item, Some(body.clone()), *until));
+            }
             Write::MoveSpool(from, to) => {
                 for direction in [Direction::In, Direction::Out] {
                     if let Some(spool) = self.spools.remove(&(from.clone(), direction)) {
