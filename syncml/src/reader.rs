@@ -125,12 +125,13 @@ impl<'a> Reader<'a> {
     }
 
     /// What is finished next in the body.
+    #[inline]
     fn built(&mut self) -> Result<Option<Built>, DecodeError> {
+        if let Some(built) = self.builder.pending.take() {
+            return Ok(Some(built));
+        }
         loop {
-            let built = match self.builder.pending.take() {
-                Some(built) => Some(built),
-                None => self.step()?,
-            };
+            let built = self.step()?;
             if built.is_some() || self.ended {
                 return Ok(built);
             }
@@ -153,6 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One token further.
+    #[inline]
     fn step(&mut self) -> Result<Option<Built>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -166,16 +168,9 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     fn token(&mut self) -> Result<Option<Built>, DecodeErrorKind> {
-        let token = self.tokens.next()?;
-        self.builder.set_table_budget(self.tokens.table_budget());
-        let built = self.builder.token(token)?;
-        if self.builder.wants_text()
-            && let Some(text) = self.tokens.whole_text()
-        {
-            self.builder.whole_text(text)?;
-        }
-        self.tokens.set_table_budget(self.builder.table_budget());
+        let built = advance(&mut self.tokens, &mut self.builder)?;
         self.ended = self.builder.ended();
         Ok(built)
     }
@@ -189,6 +184,20 @@ impl<'a> Reader<'a> {
         self.failed = Some(error.clone());
         error
     }
+}
+
+/// One token further, or over a whole element that is text alone.
+#[inline]
+fn advance<'a>(tokens: &mut Tokens<'a>, builder: &mut Builder<'a>) -> Result<Option<Built>, DecodeErrorKind> {
+    let token = tokens.next()?;
+    let built = builder.token(token, tokens.table_budget())?;
+    if builder.wants_text() {
+        match tokens.whole_text() {
+            Some(text) => builder.whole_text(text, tokens.table_budget())?,
+            None => builder.no_whole_text()?,
+        }
+    }
+    Ok(built)
 }
 
 /// What a document is expected to be.
@@ -264,18 +273,11 @@ pub(crate) fn read_devinf(
     let mut builder = Builder::new(encoding, input, limits, quirks);
     builder.expect_devinf();
     while !builder.ended() {
-        let mut step = tokens.next().and_then(|token| builder.token(token)).map(|_| ());
-        if step.is_ok()
-            && builder.wants_text()
-            && let Some(text) = tokens.whole_text()
-        {
-            step = builder.whole_text(text);
-        }
-        if let Err(kind) = step {
+        if let Err(kind) = advance(&mut tokens, &mut builder) {
             return Err(DecodeError { encoding, kind, offset: tokens.offset(), path: builder.path() });
         }
     }
-    limits.string_table_bytes = tokens.table_budget();
+    limits.string_table_bytes = *tokens.table_budget();
     limits.tree_slack_bytes = builder.slack_left();
     builder
         .devinf

@@ -1,6 +1,8 @@
 //! The structures that can be open while a document is read.
 
+use super::content::Content;
 use super::data::DataBuild;
+use super::layout::Layout;
 use crate::model::*;
 use crate::tables::Tag;
 
@@ -96,6 +98,17 @@ macro_rules! on_content {
 }
 pub(crate) use on_content;
 
+impl Frame {
+    /// The children it has; none where the builder knows them by itself.
+    pub(crate) fn layout(&self) -> &'static Layout {
+        on_content!(self, c => layout_of(c), _ => Layout::NONE)
+    }
+}
+
+fn layout_of<T: Content>(_: &T) -> &'static Layout {
+    T::LAYOUT
+}
+
 /// `SourceParent` and `TargetParent`: a `LocURI` alone.
 #[derive(Debug, Default)]
 pub(crate) struct Parent {
@@ -143,6 +156,7 @@ framed! {
 }
 
 /// Whether a start tag opens a command.
+#[inline]
 pub(crate) fn is_command(tag: Tag) -> bool {
     matches!(
         tag,
@@ -182,9 +196,10 @@ pub(crate) fn command_frame(tag: Tag) -> Option<Frame> {
     })
 }
 
-/// The command that a finished frame is, or the frame again.
-pub(crate) fn into_command(tag: Tag, frame: Frame) -> Result<Command, Frame> {
-    Ok(match (tag, frame) {
+/// The command that a finished frame is.
+#[inline]
+pub(crate) fn into_command(tag: Tag, frame: Frame) -> Option<Command> {
+    Some(match (tag, frame) {
         (Tag::Add, Frame::Change(c)) => Command::Add(c),
         (Tag::Copy, Frame::Change(c)) => Command::Copy(c),
         (Tag::Delete, Frame::Change(c)) => Command::Delete(c),
@@ -201,7 +216,7 @@ pub(crate) fn into_command(tag: Tag, frame: Frame) -> Result<Command, Frame> {
         (_, Frame::Search(c)) => Command::Search(c),
         (_, Frame::Status(c)) => Command::Status(c),
         (_, Frame::Sync(c)) => Command::Sync(c),
-        (_, frame) => return Err(frame),
+        _ => return None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! How a field of the model is read from an element, and written as one.
 
-use super::data::DataBuild;
 use super::frame::{Frame, Framed, Parent};
+use super::layout::Kind;
 use super::sink::Sink;
 use super::token::{Gathered, push_tight};
 use crate::error::EncodeError;
@@ -11,26 +11,6 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use bytes::Bytes;
-
-/// What an element holds.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    /// Text.
-    Text,
-    /// Nothing: its presence is the value.
-    Flag,
-    /// Other elements.
-    Frame(fn() -> Frame),
-}
-
-/// A child in its parent's content model.
-#[derive(Clone, Copy)]
-pub(crate) struct Shape {
-    pub(crate) kind: Kind,
-    pub(crate) many: bool,
-    /// Its place in the canonical order.
-    pub(crate) position: u8,
-}
 
 /// A text that its field cannot take, and why.
 #[derive(Debug)]
@@ -64,6 +44,7 @@ pub(crate) trait Via<F> {
 }
 
 /// As the type says.
+#[derive(Clone, Copy)]
 pub(crate) struct Plain;
 
 impl<F: Slot> Via<F> for Plain {
@@ -82,16 +63,6 @@ impl<F: Slot> Via<F> for Plain {
     fn emit<S: Sink>(field: &F, tag: Tag, sink: &mut S) -> Result<(), EncodeError> {
         field.emit(tag, sink)
     }
-}
-
-/// The shape of the field that `_get` names.
-pub(crate) fn shape_of<T, F, V: Via<F>>(_: V, _get: fn(&T) -> &F, position: u8) -> Shape {
-    Shape { kind: V::KIND, many: V::MANY, position }
-}
-
-/// Whether the field that `_get` names must be there.
-pub(crate) fn is_required<T, F, V: Via<F>>(_: V, _get: fn(&T) -> &F) -> bool {
-    V::REQUIRED
 }
 
 fn str_of<'t>(text: &'t Gathered<'_>) -> Result<&'t str, Bad> {
@@ -268,7 +239,7 @@ impl Slot for Bytes {
 }
 
 impl Slot for Option<Data> {
-    const KIND: Kind = Kind::Frame(|| Frame::Data(DataBuild::default()));
+    const KIND: Kind = Kind::Data;
 
     fn attach(&mut self, frame: Frame) {
         if let Frame::Data(build) = frame {
@@ -349,6 +320,7 @@ structures! {
 }
 
 /// A `LocURI` inside an element of its own: `SourceParent`, `TargetParent`.
+#[derive(Clone, Copy)]
 pub(crate) struct InLocUri;
 
 impl Via<Option<Box<str>>> for InLocUri {
@@ -375,6 +347,7 @@ impl Via<Option<Box<str>>> for InLocUri {
 }
 
 /// Octets written as base64 text: `NextNonce`.
+#[derive(Clone, Copy)]
 pub(crate) struct Base64;
 
 /// Reads base64 with or without padding.

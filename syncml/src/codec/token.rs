@@ -32,6 +32,14 @@ pub(crate) struct Text<'a> {
     pub(crate) opaque: bool,
 }
 
+/// All the text of an element: one piece of the input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// It came as WBXML opaque.
+    pub(crate) opaque: bool,
+}
+
 /// A document of either spelling, read token by token.
 pub(crate) enum Tokens<'a> {
     #[cfg(feature = "xml")]
@@ -40,10 +48,11 @@ pub(crate) enum Tokens<'a> {
     Wbxml(Box<crate::wbxml::reader::Tokenizer<'a>>),
     /// Keeps the type inhabited and its lifetime used without any spelling.
     #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-    None(std::marker::PhantomData<&'a ()>),
+    None(usize, std::marker::PhantomData<&'a ()>),
 }
 
 impl<'a> Tokens<'a> {
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeErrorKind> {
         match self {
             #[cfg(feature = "xml")]
@@ -51,41 +60,34 @@ impl<'a> Tokens<'a> {
             #[cfg(feature = "wbxml")]
             Tokens::Wbxml(tokens) => tokens.next(),
             #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(_) => Ok(Token::Eof),
+            Tokens::None(..) => Ok(Token::Eof),
         }
     }
 
     /// The whole text of the element that has just begun, and its end, where nothing else is in it. Otherwise takes
     /// nothing.
-    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
+    #[inline]
+    pub(crate) fn whole_text(&mut self) -> Option<Whole<'a>> {
         match self {
             #[cfg(feature = "xml")]
             Tokens::Xml(tokens) => tokens.whole_text(),
             #[cfg(feature = "wbxml")]
             Tokens::Wbxml(tokens) => tokens.whole_text(),
             #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(_) => None,
+            Tokens::None(..) => None,
         }
     }
 
-    /// Octets that string tables may still give.
-    pub(crate) fn table_budget(&self) -> usize {
+    /// Octets that string tables may still give, those of documents inside included.
+    #[inline]
+    pub(crate) fn table_budget(&mut self) -> &mut usize {
         match self {
+            #[cfg(feature = "xml")]
+            Tokens::Xml(tokens) => &mut tokens.table_budget,
             #[cfg(feature = "wbxml")]
-            Tokens::Wbxml(tokens) => tokens.table_budget,
-            #[allow(unreachable_patterns, reason = "which spellings there are depends on the features")]
-            _ => 0,
-        }
-    }
-
-    pub(crate) fn set_table_budget(&mut self, octets: usize) {
-        match self {
-            #[cfg(feature = "wbxml")]
-            Tokens::Wbxml(tokens) => tokens.table_budget = octets,
-            #[allow(unreachable_patterns, reason = "which spellings there are depends on the features")]
-            _ => {
-                let _ = octets;
-            }
+            Tokens::Wbxml(tokens) => &mut tokens.table_budget,
+            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+            Tokens::None(budget, _) => budget,
         }
     }
 
@@ -97,7 +99,7 @@ impl<'a> Tokens<'a> {
             #[cfg(feature = "wbxml")]
             Tokens::Wbxml(tokens) => tokens.offset(),
             #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(_) => 0,
+            Tokens::None(..) => 0,
         }
     }
 }
@@ -118,6 +120,14 @@ enum Pieces<'a> {
     Joined(Vec<u8>),
 }
 
+impl<'a> From<Whole<'a>> for Gathered<'a> {
+    #[inline]
+    fn from(text: Whole<'a>) -> Self {
+        let pieces = if text.bytes.is_empty() { Pieces::None } else { Pieces::One(text.bytes) };
+        Gathered { pieces, opaque: text.opaque }
+    }
+}
+
 impl<'a> Gathered<'a> {
     pub(crate) fn push(&mut self, text: Text<'a>) {
         self.opaque |= text.opaque;
@@ -135,10 +145,12 @@ impl<'a> Gathered<'a> {
         };
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.pieces, Pieces::None)
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match &self.pieces {
             Pieces::None => &[],
@@ -148,6 +160,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Octets that it took beside the input.
+    #[inline]
     pub(crate) fn weight(&self) -> usize {
         match &self.pieces {
             Pieces::None | Pieces::One(_) => 0,
@@ -166,6 +179,7 @@ impl<'a> Gathered<'a> {
 }
 
 /// `part` as a slice of `input`, or a copy if it lies elsewhere.
+#[inline]
 pub(crate) fn share(input: &Bytes, part: &[u8]) -> Bytes {
     let (start, at) = (input.as_ptr() as usize, part.as_ptr() as usize);
     match at.checked_sub(start) {
@@ -198,6 +212,7 @@ pub(crate) fn page_of_namespace(uri: &str) -> Option<Page> {
 
 /// Adds to a list that starts small and grows by half: most lists have one element, and the largest decide
 /// how much memory a message takes.
+#[inline]
 pub(crate) fn push_tight<T>(list: &mut Vec<T>, value: T) {
     if list.len() == list.capacity() {
         list.reserve_exact((list.len() / 2).max(1));

@@ -3,12 +3,12 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::primitive::{BadNumber, Doc, doc_of_number, doc_of_text, global, mb_u_int32, nul_terminated};
-use crate::codec::token::{Attributes, Text, Token};
+use crate::codec::token::{Attributes, Text, Token, Whole};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::{Element, Name, Page};
 use crate::quirks::Quirks;
-use crate::tables::Tag;
+use crate::tables::{ByToken, Tag};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -21,7 +21,9 @@ pub(crate) struct Tokenizer<'a> {
     table: &'a [u8],
     latin1: bool,
     doc: Doc,
-    page: u8,
+    /// What the code page stands for, and its elements by token.
+    vocabulary: Page,
+    tags: &'static ByToken,
     /// Vocabularies of the open elements.
     open: Vec<Page>,
     /// Foreign namespaces of open elements, with their depths.
@@ -138,14 +140,16 @@ impl<'a> Tokenizer<'a> {
         if unterminated && !quirks.string_table_without_nul {
             return Err((malformed("string table without its last NUL"), 0));
         }
+        let doc = head.doc().unwrap_or(default);
         Ok(Tokenizer {
             input,
             at: head.len,
             token_at: head.len,
             table: head.table,
             latin1,
-            doc: head.doc().unwrap_or(default),
-            page: 0,
+            doc,
+            vocabulary: doc.page(0),
+            tags: Tag::all_by_token(doc.page(0)),
             open: Vec::with_capacity(16),
             foreign: Vec::new(),
             pending_end: false,
@@ -161,6 +165,7 @@ impl<'a> Tokenizer<'a> {
         self.token_at
     }
 
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Token<'a>, Kind> {
         if self.pending_end {
             self.pending_end = false;
@@ -187,7 +192,11 @@ impl<'a> Tokenizer<'a> {
                 return Err(malformed("content outside any element"));
             }
             match octet {
-                global::SWITCH_PAGE => self.page = self.octet().ok_or_else(|| malformed("cut off"))?,
+                global::SWITCH_PAGE => {
+                    let code = self.octet().ok_or_else(|| malformed("cut off"))?;
+                    self.vocabulary = self.doc.page(code);
+                    self.tags = Tag::all_by_token(self.vocabulary);
+                }
                 global::END => return Ok(self.end()),
                 global::ENTITY => return self.entity(),
                 global::STR_I => {
@@ -214,45 +223,60 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// The text and the end that follow right on a start tag, where they are all there is in the element.
-    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
+    #[inline]
+    pub(crate) fn whole_text(&mut self) -> Option<Whole<'a>> {
         if self.pending_end || self.latin1 {
             return None;
         }
-        let rest = self.input.get(self.at..)?;
-        let (bytes, opaque, end) = match *rest.first()? {
-            global::STR_I => {
-                let text = nul_terminated(rest.get(1..)?)?;
-                (text, false, text.len().checked_add(2)?)
-            }
+        let (kind, rest) = self.input.get(self.at..)?.split_first()?;
+        let (bytes, opaque, from) = match *kind {
+            global::STR_I => (nul_terminated(rest)?, false, 1_usize),
             global::OPAQUE => {
-                let (len, len_len) = mb_u_int32(rest.get(1..)?).ok()?;
-                let from = len_len.checked_add(1)?;
-                let end = from.checked_add(usize::try_from(len).ok()?)?;
-                (rest.get(from..end)?, true, end)
+                let (len, len_len) = mb_u_int32(rest).ok()?;
+                let rest = rest.get(len_len..)?;
+                (rest.get(..usize::try_from(len).ok()?)?, true, len_len.saturating_add(1))
             }
             _ => return None,
         };
-        if *rest.get(end)? != global::END {
+        // A NUL ends the text.
+        let end =
+            self.at.saturating_add(from).saturating_add(bytes.len()).saturating_add(usize::from(!opaque));
+        if *self.input.get(end)? != global::END {
             return None;
         }
-        self.token_at = self.at.saturating_add(end);
-        self.at = self.token_at.saturating_add(1);
+        self.token_at = end;
+        self.at = end.saturating_add(1);
         self.end();
-        Some(Text { bytes: Cow::Borrowed(bytes), opaque })
+        Some(Whole { bytes, opaque })
     }
 
+    #[inline]
     fn end(&mut self) -> Token<'a> {
-        if self.foreign.last().is_some_and(|(depth, _)| *depth == self.open.len()) {
-            self.foreign.pop();
+        if !self.foreign.is_empty() {
+            self.foreign.pop_if(|(depth, _)| *depth == self.open.len());
         }
         self.open.pop();
         self.root_done = self.open.is_empty();
         Token::End
     }
 
+    #[inline]
     fn start(&mut self, octet: u8) -> Result<Token<'a>, Kind> {
+        let known = self.tags.get(usize::from(octet & 0x3F)).copied().flatten();
+        if let Some(tag) = known
+            && octet & global::HAS_ATTRIBUTES == 0
+        {
+            self.pending_end = octet & global::HAS_CONTENT == 0;
+            self.open.push(self.vocabulary);
+            return Ok(Token::Known(tag, None));
+        }
+        self.other_start(octet)
+    }
+
+    /// A start tag with attributes, or of an element that the tables do not know by a token.
+    fn other_start(&mut self, octet: u8) -> Result<Token<'a>, Kind> {
         let literal = octet & 0x3F == global::LITERAL;
-        let page = self.doc.page(self.page);
+        let page = self.vocabulary;
         let text = if literal {
             let index = self.number()?;
             Some(self.name(index)?)

@@ -4,7 +4,7 @@
 
 use super::chars::{is_xml_char, is_xml_name};
 use super::scan::{self, Markup, Scanner};
-use crate::codec::token::{Attributes, Text, Token, is_blank, page_of_namespace};
+use crate::codec::token::{Attributes, Text, Token, Whole, is_blank, page_of_namespace};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::{Element, Name, Page};
@@ -27,6 +27,8 @@ pub(crate) struct Tokenizer<'a> {
     name_bytes: usize,
     attributes: usize,
     trailing_bytes: bool,
+    /// Octets that string tables may still give; XML has none.
+    pub(crate) table_budget: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +81,7 @@ impl<'a> Tokenizer<'a> {
             name_bytes: limits.name_bytes,
             attributes: limits.attributes,
             trailing_bytes: quirks.trailing_bytes,
+            table_budget: limits.string_table_bytes,
         })
     }
 
@@ -131,14 +134,15 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// The text and the end that follow right on a start tag, where they are all there is in the element.
-    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
+    #[inline]
+    pub(crate) fn whole_text(&mut self) -> Option<Whole<'a>> {
         if self.pending_end {
             return None;
         }
         let (text, end_at) = self.scanner.whole_text()?;
         self.offset = end_at;
         self.end();
-        Some(Text { bytes: Cow::Borrowed(text), opaque: false })
+        Some(Whole { bytes: text, opaque: false })
     }
 
     fn end(&mut self) -> Token<'a> {
