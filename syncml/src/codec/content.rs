@@ -19,7 +19,7 @@ pub(crate) trait Content {
     const LAYOUT: &'static Layout;
 
     fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
-    fn attach(&mut self, tag: Tag, frame: Frame);
+    fn attach(&mut self, tag: Tag, frame: &mut Frame);
     /// Where unknown children are kept, if they can be.
     fn extra_mut(&mut self) -> Option<&mut Extra>;
     fn extra(&self) -> &Extra;
@@ -65,7 +65,7 @@ macro_rules! content {
                 }
             }
 
-            fn attach(&mut self, tag: Tag, frame: Frame) {
+            fn attach(&mut self, tag: Tag, frame: &mut Frame) {
                 match tag {
                     $( Tag::$tag => <content!(@via $($via)?) as Via<_>>::attach(&mut self.$($field).+, frame), )*
                     _ => {}
@@ -183,7 +183,7 @@ impl<T: Content> Content for Box<T> {
         (**self).text(tag, text, input)
     }
 
-    fn attach(&mut self, tag: Tag, frame: Frame) {
+    fn attach(&mut self, tag: Tag, frame: &mut Frame) {
         (**self).attach(tag, frame);
     }
 
@@ -238,7 +238,7 @@ impl Content for FlatCtCap {
         Ok(())
     }
 
-    fn attach(&mut self, _: Tag, _: Frame) {}
+    fn attach(&mut self, _: Tag, _: &mut Frame) {}
 
     fn extra_mut(&mut self) -> Option<&mut Extra> {
         None

@@ -118,11 +118,13 @@ pub(crate) struct Parent {
 /// A structure of the model that a frame can hold.
 pub(crate) trait Framed: Sized {
     fn blank() -> Frame;
-    fn from_frame(frame: Frame) -> Option<Self>;
+
+    /// What the frame holds. A box stays with it, so that it can be used again.
+    fn take(frame: &mut Frame) -> Option<Self>;
 
     /// Without a copy where the frame holds a box.
-    fn boxed_from_frame(frame: Frame) -> Option<Box<Self>> {
-        Self::from_frame(frame).map(Box::new)
+    fn take_box(frame: &mut Frame) -> Option<Box<Self>> {
+        Self::take(frame).map(Box::new)
     }
 }
 
@@ -131,19 +133,19 @@ macro_rules! framed {
         $(
             impl Framed for $type {
                 fn blank() -> Frame { Frame::$type(Default::default()) }
-                fn from_frame(frame: Frame) -> Option<Self> {
-                    match frame { Frame::$type(value) => Some(value), _ => None }
+                fn take(frame: &mut Frame) -> Option<Self> {
+                    match std::mem::replace(frame, Frame::Root) { Frame::$type(value) => Some(value), _ => None }
                 }
             }
         )*
         $(
             impl Framed for $boxed {
                 fn blank() -> Frame { Frame::$boxed(Default::default()) }
-                fn from_frame(frame: Frame) -> Option<Self> {
-                    match frame { Frame::$boxed(value) => Some(*value), _ => None }
+                fn take(frame: &mut Frame) -> Option<Self> {
+                    match frame { Frame::$boxed(value) => Some(std::mem::take(&mut **value)), _ => None }
                 }
-                fn boxed_from_frame(frame: Frame) -> Option<Box<Self>> {
-                    match frame { Frame::$boxed(value) => Some(value), _ => None }
+                fn take_box(frame: &mut Frame) -> Option<Box<Self>> {
+                    match std::mem::replace(frame, Frame::Root) { Frame::$boxed(value) => Some(value), _ => None }
                 }
             }
         )*

@@ -27,7 +27,7 @@ pub(crate) trait Slot {
     }
 
     /// Takes the frame that `KIND` opened.
-    fn attach(&mut self, _: Frame) {}
+    fn attach(&mut self, _: &mut Frame) {}
 
     fn emit<S: Sink>(&self, tag: Tag, sink: &mut S) -> Result<(), EncodeError>;
 }
@@ -39,7 +39,7 @@ pub(crate) trait Via<F> {
     const REQUIRED: bool;
 
     fn text(field: &mut F, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
-    fn attach(field: &mut F, frame: Frame);
+    fn attach(field: &mut F, frame: &mut Frame);
     fn emit<S: Sink>(field: &F, tag: Tag, sink: &mut S) -> Result<(), EncodeError>;
 }
 
@@ -56,7 +56,7 @@ impl<F: Slot> Via<F> for Plain {
         field.text(text, input)
     }
 
-    fn attach(field: &mut F, frame: Frame) {
+    fn attach(field: &mut F, frame: &mut Frame) {
         field.attach(frame);
     }
 
@@ -241,9 +241,9 @@ impl Slot for Bytes {
 impl Slot for Option<Data> {
     const KIND: Kind = Kind::Data;
 
-    fn attach(&mut self, frame: Frame) {
+    fn attach(&mut self, frame: &mut Frame) {
         if let Frame::Data(build) = frame {
-            *self = Some(build.finish());
+            *self = Some(std::mem::take(build).finish());
         }
     }
 
@@ -258,8 +258,8 @@ macro_rules! structures {
             const KIND: Kind = Kind::Frame(<$type>::blank);
             const REQUIRED: bool = true;
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take(frame) {
                     *self = value;
                 }
             }
@@ -272,8 +272,8 @@ macro_rules! structures {
         impl Slot for Option<$type> {
             const KIND: Kind = Kind::Frame(<$type>::blank);
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take(frame) {
                     *self = Some(value);
                 }
             }
@@ -286,8 +286,8 @@ macro_rules! structures {
         impl Slot for Option<Box<$type>> {
             const KIND: Kind = Kind::Frame(<$type>::blank);
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::boxed_from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take_box(frame) {
                     *self = Some(value);
                 }
             }
@@ -301,8 +301,8 @@ macro_rules! structures {
             const KIND: Kind = Kind::Frame(<$type>::blank);
             const MANY: bool = true;
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take(frame) {
                     push_tight(self, value);
                 }
             }
@@ -332,8 +332,8 @@ impl Via<Option<Box<str>>> for InLocUri {
         Err(Bad("text where elements belong"))
     }
 
-    fn attach(field: &mut Option<Box<str>>, frame: Frame) {
-        *field = Parent::from_frame(frame).map(|parent| parent.loc_uri);
+    fn attach(field: &mut Option<Box<str>>, frame: &mut Frame) {
+        *field = Parent::take(frame).map(|parent| parent.loc_uri);
     }
 
     fn emit<S: Sink>(field: &Option<Box<str>>, tag: Tag, sink: &mut S) -> Result<(), EncodeError> {
@@ -374,7 +374,7 @@ impl Via<Option<Bytes>> for Base64 {
         Ok(())
     }
 
-    fn attach(_: &mut Option<Bytes>, _: Frame) {}
+    fn attach(_: &mut Option<Bytes>, _: &mut Frame) {}
 
     fn emit<S: Sink>(field: &Option<Bytes>, tag: Tag, sink: &mut S) -> Result<(), EncodeError> {
         field.iter().try_for_each(|octets| sink.text(tag, &STANDARD.encode(octets)))

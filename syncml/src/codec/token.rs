@@ -1,5 +1,6 @@
 //! What a tokenizer of either spelling tells the builder.
 
+use super::build::{Builder, Built};
 use crate::error::DecodeErrorKind;
 use crate::model::{Element, Page};
 use crate::tables::Tag;
@@ -40,7 +41,37 @@ pub(crate) struct Whole<'a> {
     pub(crate) opaque: bool,
 }
 
-/// A document of either spelling, read token by token.
+/// A tag, and nothing that needs another look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Quick {
+    /// An element that the tables know, without attributes.
+    Start(Tag),
+    /// The innermost open element ends.
+    End,
+    /// Anything else; no more than a switch of pages was taken.
+    Other,
+}
+
+/// A document of one spelling, read token by token.
+pub(crate) trait Tokenize<'a> {
+    /// The next token where it is a plain tag.
+    fn quick(&mut self) -> Quick;
+
+    /// The next token.
+    fn next(&mut self) -> Result<Token<'a>, DecodeErrorKind>;
+
+    /// The whole text of the element that has just begun, and its end, where nothing else is in it. Otherwise takes
+    /// nothing.
+    fn whole_text(&mut self) -> Option<Whole<'a>>;
+
+    /// Octets that string tables may still give, those of documents inside included.
+    fn table_budget(&mut self) -> &mut usize;
+
+    /// Octets from the start of the document to the last token.
+    fn offset(&self) -> usize;
+}
+
+/// A document of either spelling.
 pub(crate) enum Tokens<'a> {
     #[cfg(feature = "xml")]
     Xml(Box<crate::xml::reader::Tokenizer<'a>>),
@@ -52,7 +83,19 @@ pub(crate) enum Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    #[inline]
+    /// Reads on until something is finished, or the document ends.
+    pub(crate) fn drive(&mut self, builder: &mut Builder<'a>) -> Result<Option<Built>, DecodeErrorKind> {
+        match self {
+            #[cfg(feature = "xml")]
+            Tokens::Xml(tokens) => drive(&mut **tokens, builder),
+            #[cfg(feature = "wbxml")]
+            Tokens::Wbxml(tokens) => drive(&mut **tokens, builder),
+            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+            Tokens::None(budget, _) => builder.token(Token::Eof, budget),
+        }
+    }
+
+    /// The next token.
     pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeErrorKind> {
         match self {
             #[cfg(feature = "xml")]
@@ -64,34 +107,19 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The whole text of the element that has just begun, and its end, where nothing else is in it. Otherwise takes
-    /// nothing.
-    #[inline]
-    pub(crate) fn whole_text(&mut self) -> Option<Whole<'a>> {
+    /// Octets that string tables may still give.
+    pub(crate) fn table_budget(&mut self) -> usize {
         match self {
             #[cfg(feature = "xml")]
-            Tokens::Xml(tokens) => tokens.whole_text(),
+            Tokens::Xml(tokens) => *tokens.table_budget(),
             #[cfg(feature = "wbxml")]
-            Tokens::Wbxml(tokens) => tokens.whole_text(),
+            Tokens::Wbxml(tokens) => *tokens.table_budget(),
             #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(..) => None,
+            Tokens::None(budget, _) => *budget,
         }
     }
 
-    /// Octets that string tables may still give, those of documents inside included.
-    #[inline]
-    pub(crate) fn table_budget(&mut self) -> &mut usize {
-        match self {
-            #[cfg(feature = "xml")]
-            Tokens::Xml(tokens) => &mut tokens.table_budget,
-            #[cfg(feature = "wbxml")]
-            Tokens::Wbxml(tokens) => &mut tokens.table_budget,
-            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(budget, _) => budget,
-        }
-    }
-
-    /// Octets from the start of the outermost document to the last token.
+    /// Octets from the start of the document to the last token.
     pub(crate) fn offset(&self) -> usize {
         match self {
             #[cfg(feature = "xml")]
@@ -102,6 +130,38 @@ impl<'a> Tokens<'a> {
             Tokens::None(..) => 0,
         }
     }
+}
+
+fn drive<'a, T: Tokenize<'a>>(
+    tokens: &mut T,
+    builder: &mut Builder<'a>,
+) -> Result<Option<Built>, DecodeErrorKind> {
+    while !builder.ended() {
+        let built = match tokens.quick() {
+            Quick::Start(tag) => builder.start(tag)?,
+            Quick::End => {
+                let built = builder.end(tokens.table_budget())?;
+                if built.is_some() {
+                    return Ok(built);
+                }
+                continue;
+            }
+            Quick::Other => {
+                let token = tokens.next()?;
+                builder.token(token, tokens.table_budget())?
+            }
+        };
+        if builder.wants_text() {
+            match tokens.whole_text() {
+                Some(text) => builder.whole_text(text, tokens.table_budget())?,
+                None => builder.no_whole_text()?,
+            }
+        }
+        if built.is_some() {
+            return Ok(built);
+        }
+    }
+    Ok(None)
 }
 
 /// Text of one element, gathered: a slice of the input as long as it came in one piece.

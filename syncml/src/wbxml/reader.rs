@@ -3,7 +3,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::primitive::{BadNumber, Doc, doc_of_number, doc_of_text, global, mb_u_int32, nul_terminated};
-use crate::codec::token::{Attributes, Text, Token, Whole};
+use crate::codec::token::{Attributes, Quick, Text, Token, Tokenize, Whole};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::{Element, Name, Page};
@@ -33,7 +33,7 @@ pub(crate) struct Tokenizer<'a> {
     name_bytes: usize,
     attributes: usize,
     /// Octets that string tables may still give, over all documents of the message.
-    pub(crate) table_budget: usize,
+    table_budget: usize,
     quirks: Quirks,
 }
 
@@ -161,93 +161,10 @@ impl<'a> Tokenizer<'a> {
         })
     }
 
-    pub(crate) fn offset(&self) -> usize {
-        self.token_at
-    }
-
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Token<'a>, Kind> {
-        if self.pending_end {
-            self.pending_end = false;
-            return Ok(self.end());
-        }
-        loop {
-            self.token_at = self.at;
-            let Some(octet) = self.octet() else {
-                return if self.root_done { Ok(Token::Eof) } else { Err(malformed("cut off")) };
-            };
-            if self.root_done && octet != global::PI {
-                // quirk: trailing octets, WBXML facts §8.5.
-                return if self.quirks.trailing_bytes {
-                    Ok(Token::Eof)
-                } else {
-                    Err(malformed("octets after the end"))
-                };
-            }
-            if !is_global(octet) {
-                return self.start(octet);
-            }
-            // spec: threats W5.
-            if is_content(octet) && self.open.is_empty() {
-                return Err(malformed("content outside any element"));
-            }
-            match octet {
-                global::SWITCH_PAGE => {
-                    let code = self.octet().ok_or_else(|| malformed("cut off"))?;
-                    self.vocabulary = self.doc.page(code);
-                    self.tags = Tag::all_by_token(self.vocabulary);
-                }
-                global::END => return Ok(self.end()),
-                global::ENTITY => return self.entity(),
-                global::STR_I => {
-                    let text = self.inline()?;
-                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
-                }
-                global::STR_T => {
-                    let index = self.number()?;
-                    let text = self.table_text(index)?;
-                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
-                }
-                global::OPAQUE => {
-                    let len = self.number()? as usize;
-                    let bytes = self.take(len).ok_or_else(|| malformed("opaque longer than the document"))?;
-                    return Ok(Token::Text(Text { bytes: Cow::Borrowed(bytes), opaque: true }));
-                }
-                global::PI => {
-                    self.attributes()?;
-                }
-                _ if is_extension(octet) => self.extension(octet)?,
-                _ => return self.start(octet),
-            }
-        }
-    }
-
-    /// The text and the end that follow right on a start tag, where they are all there is in the element.
-    #[inline]
-    pub(crate) fn whole_text(&mut self) -> Option<Whole<'a>> {
-        if self.pending_end || self.latin1 {
-            return None;
-        }
-        let (kind, rest) = self.input.get(self.at..)?.split_first()?;
-        let (bytes, opaque, from) = match *kind {
-            global::STR_I => (nul_terminated(rest)?, false, 1_usize),
-            global::OPAQUE => {
-                let (len, len_len) = mb_u_int32(rest).ok()?;
-                let rest = rest.get(len_len..)?;
-                (rest.get(..usize::try_from(len).ok()?)?, true, len_len.saturating_add(1))
-            }
-            _ => return None,
-        };
-        // A NUL ends the text.
-        let end =
-            self.at.saturating_add(from).saturating_add(bytes.len()).saturating_add(usize::from(!opaque));
-        if *self.input.get(end)? != global::END {
-            return None;
-        }
-        self.token_at = end;
-        self.at = end.saturating_add(1);
-        self.end();
-        Some(Whole { bytes, opaque })
+    fn switch(&mut self, code: u8) {
+        self.vocabulary = self.doc.page(code);
+        self.tags = Tag::all_by_token(self.vocabulary);
     }
 
     #[inline]
@@ -260,21 +177,7 @@ impl<'a> Tokenizer<'a> {
         Token::End
     }
 
-    #[inline]
     fn start(&mut self, octet: u8) -> Result<Token<'a>, Kind> {
-        let known = self.tags.get(usize::from(octet & 0x3F)).copied().flatten();
-        if let Some(tag) = known
-            && octet & global::HAS_ATTRIBUTES == 0
-        {
-            self.pending_end = octet & global::HAS_CONTENT == 0;
-            self.open.push(self.vocabulary);
-            return Ok(Token::Known(tag, None));
-        }
-        self.other_start(octet)
-    }
-
-    /// A start tag with attributes, or of an element that the tables do not know by a token.
-    fn other_start(&mut self, octet: u8) -> Result<Token<'a>, Kind> {
         let literal = octet & 0x3F == global::LITERAL;
         let page = self.vocabulary;
         let text = if literal {
@@ -466,6 +369,128 @@ impl<'a> Tokenizer<'a> {
         let bytes = self.input.get(self.at..end)?;
         self.at = end;
         Some(bytes)
+    }
+}
+
+impl<'a> Tokenize<'a> for Tokenizer<'a> {
+    #[inline]
+    fn quick(&mut self) -> Quick {
+        if self.pending_end || self.open.is_empty() {
+            return Quick::Other;
+        }
+        let mut at = self.at;
+        if let Some([global::SWITCH_PAGE, code, ..]) = self.input.get(at..) {
+            self.switch(*code);
+            at = at.saturating_add(2);
+        }
+        self.at = at;
+        let Some(octet) = self.input.get(at) else { return Quick::Other };
+        let known = self.tags.get(usize::from(octet & 0x3F)).copied().flatten();
+        let quick = match known {
+            Some(tag) if octet & global::HAS_ATTRIBUTES == 0 => {
+                self.pending_end = octet & global::HAS_CONTENT == 0;
+                self.open.push(self.vocabulary);
+                Quick::Start(tag)
+            }
+            None if *octet == global::END => {
+                self.end();
+                Quick::End
+            }
+            _ => return Quick::Other,
+        };
+        self.token_at = at;
+        self.at = at.saturating_add(1);
+        quick
+    }
+
+    fn next(&mut self) -> Result<Token<'a>, Kind> {
+        if self.pending_end {
+            self.pending_end = false;
+            return Ok(self.end());
+        }
+        loop {
+            self.token_at = self.at;
+            let Some(octet) = self.octet() else {
+                return if self.root_done { Ok(Token::Eof) } else { Err(malformed("cut off")) };
+            };
+            if self.root_done && octet != global::PI {
+                // quirk: trailing octets, WBXML facts §8.5.
+                return if self.quirks.trailing_bytes {
+                    Ok(Token::Eof)
+                } else {
+                    Err(malformed("octets after the end"))
+                };
+            }
+            if !is_global(octet) {
+                return self.start(octet);
+            }
+            // spec: threats W5.
+            if is_content(octet) && self.open.is_empty() {
+                return Err(malformed("content outside any element"));
+            }
+            match octet {
+                global::SWITCH_PAGE => {
+                    let code = self.octet().ok_or_else(|| malformed("cut off"))?;
+                    self.switch(code);
+                }
+                global::END => return Ok(self.end()),
+                global::ENTITY => return self.entity(),
+                global::STR_I => {
+                    let text = self.inline()?;
+                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
+                }
+                global::STR_T => {
+                    let index = self.number()?;
+                    let text = self.table_text(index)?;
+                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
+                }
+                global::OPAQUE => {
+                    let len = self.number()? as usize;
+                    let bytes = self.take(len).ok_or_else(|| malformed("opaque longer than the document"))?;
+                    return Ok(Token::Text(Text { bytes: Cow::Borrowed(bytes), opaque: true }));
+                }
+                global::PI => {
+                    self.attributes()?;
+                }
+                _ if is_extension(octet) => self.extension(octet)?,
+                _ => return self.start(octet),
+            }
+        }
+    }
+
+    #[inline]
+    fn whole_text(&mut self) -> Option<Whole<'a>> {
+        if self.pending_end || self.latin1 {
+            return None;
+        }
+        let (kind, rest) = self.input.get(self.at..)?.split_first()?;
+        let (bytes, opaque, from) = match *kind {
+            global::STR_I => (nul_terminated(rest)?, false, 1_usize),
+            global::OPAQUE => {
+                let (len, len_len) = mb_u_int32(rest).ok()?;
+                let rest = rest.get(len_len..)?;
+                (rest.get(..usize::try_from(len).ok()?)?, true, len_len.saturating_add(1))
+            }
+            _ => return None,
+        };
+        // A NUL ends the text.
+        let end =
+            self.at.saturating_add(from).saturating_add(bytes.len()).saturating_add(usize::from(!opaque));
+        if *self.input.get(end)? != global::END {
+            return None;
+        }
+        self.token_at = end;
+        self.at = end.saturating_add(1);
+        self.end();
+        Some(Whole { bytes, opaque })
+    }
+
+    fn table_budget(&mut self) -> &mut usize {
+        &mut self.table_budget
+    }
+
+    fn offset(&self) -> usize {
+        self.token_at
     }
 }
 

@@ -43,6 +43,9 @@ pub(crate) struct Scanner<'a> {
 
 const CDATA: &[u8] = b"<![CDATA[";
 
+/// Octets of a name that is looked for in short; longer ones go the long way.
+const LONGEST_PLAIN: usize = 32;
+
 impl<'a> Scanner<'a> {
     /// A byte order mark at the start is skipped.
     pub(crate) fn new(input: &'a [u8]) -> Self {
@@ -76,6 +79,31 @@ impl<'a> Scanner<'a> {
                 Ok(Markup::Text(text))
             }
         }
+    }
+
+    /// A start tag without attributes, of a name that `known` knows; takes nothing else.
+    #[inline]
+    pub(crate) fn plain_start<T>(&mut self, known: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let body = self.input.get(self.at..)?.strip_prefix(b"<")?;
+        let len = body.iter().take(LONGEST_PLAIN).position(|octet| !octet.is_ascii_alphabetic())?;
+        let (name, rest) = body.split_at_checked(len)?;
+        if rest.first() != Some(&b'>') {
+            return None;
+        }
+        let known = known(name)?;
+        self.open.push(name);
+        self.pass(len.saturating_add(2));
+        Some(known)
+    }
+
+    /// Whether the end tag of the innermost open element follows, which is taken then; takes nothing else.
+    #[inline]
+    pub(crate) fn plain_end(&mut self) -> bool {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let Some(len) = self.open.last().and_then(|name| plain_end(rest, name)) else { return false };
+        self.open.pop();
+        self.pass(len);
+        true
     }
 
     /// The text and the end tag that follow right on a start tag, where they are all there is in the element, and

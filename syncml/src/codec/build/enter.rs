@@ -131,7 +131,10 @@ impl Builder<'_> {
         open.seen |= shape.bit;
         open.position = shape.position;
         let holds = match shape.kind {
-            Kind::Frame(blank) => return self.push(shape.tag, blank(), shape.many),
+            Kind::Frame(blank) => {
+                let used = if shape.tag == Tag::Item { self.spare.take() } else { None };
+                return self.push(shape.tag, used.map_or_else(blank, Frame::Item), shape.many);
+            }
             Kind::Data => Holds::Data,
             Kind::Text => Holds::Text,
             Kind::Flag => Holds::Nothing,

@@ -108,7 +108,10 @@ impl<'a> Builder<'a> {
             settle_nonce(meta);
         }
         match (open.frame, open.tag) {
-            (Frame::Hdr(hdr), _) => self.hdr = Some(*hdr),
+            (Frame::Hdr(hdr), _) => {
+                self.hdr = Some(*hdr);
+                return Ok(Some(Built::Hdr));
+            }
             (Frame::Root | Frame::Body, _) => {}
             (Frame::DevInf(devinf), _) if self.stack.is_empty() => self.devinf = Some(devinf),
             (Frame::Unknown(element), _) => return self.finish_unknown(element),
@@ -199,13 +202,14 @@ impl<'a> Builder<'a> {
     }
 
     #[inline]
-    pub(super) fn attach(&mut self, tag: Tag, frame: Frame) {
+    pub(super) fn attach(&mut self, tag: Tag, mut frame: Frame) {
         let Some(open) = self.stack.last_mut() else { return };
         match &mut open.frame {
-            Frame::Data(data) => data.attach(frame),
-            parent => {
-                on_content!(parent, c => c.attach(tag, frame), _ => ());
-            }
+            Frame::Data(data) => return data.attach(frame),
+            parent => on_content!(parent, c => c.attach(tag, &mut frame), _ => ()),
+        }
+        if let Frame::Item(item) = frame {
+            self.spare = Some(item);
         }
     }
 

@@ -23,6 +23,8 @@ use bytes::Bytes;
 /// What the builder has finished.
 #[derive(Debug)]
 pub(crate) enum Built {
+    /// The header.
+    Hdr,
     /// A command of the body, or of the `Sync` that is open in it.
     Command(Command),
     /// The head of a `Sync` of the body; its commands follow.
@@ -91,6 +93,8 @@ pub(crate) struct Builder<'a> {
     /// Repeated children of the open elements so far, by name.
     counts: Vec<(Tag, u32)>,
     leaf: Option<Leaf>,
+    /// Of the last item, which is in its list.
+    spare: Option<Box<Item>>,
     text: Gathered<'a>,
     version: Option<Version>,
     commands: usize,
@@ -127,6 +131,7 @@ impl<'a> Builder<'a> {
             stack: Vec::with_capacity(12),
             counts: Vec::new(),
             leaf: None,
+            spare: None,
             text: Gathered::default(),
             version: None,
             commands: 0,
@@ -223,7 +228,6 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes the next token. `budget`: octets that string tables may still give to documents inside.
-    #[inline]
     pub(crate) fn token(&mut self, token: Token<'a>, budget: &mut usize) -> Result<Option<Built>> {
         match token {
             Token::Known(tag, attributes) => self.known(tag, attributes),
@@ -242,14 +246,28 @@ impl<'a> Builder<'a> {
         self.limits.depth.min(Limits::DEPTH_CEILING)
     }
 
+    /// An element of the tables starts.
     #[inline]
-    fn known(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
+    pub(crate) fn start(&mut self, tag: Tag) -> Result<Option<Built>> {
         if self.leaf.is_some() {
             self.degrade_leaf()?;
         }
         match self.role(tag) {
             Some(role) => self.enter(tag, role),
-            None => self.misplaced(tag, attributes),
+            None => self.misplaced(tag, None),
+        }
+    }
+
+    fn known(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
+        match attributes {
+            None => self.start(tag),
+            attributes => {
+                self.degrade_leaf()?;
+                match self.role(tag) {
+                    Some(role) => self.enter(tag, role),
+                    None => self.misplaced(tag, attributes),
+                }
+            }
         }
     }
 
@@ -292,7 +310,7 @@ impl<'a> Builder<'a> {
     }
 
     #[inline]
-    fn end(&mut self, budget: &mut usize) -> Result<Option<Built>> {
+    pub(crate) fn end(&mut self, budget: &mut usize) -> Result<Option<Built>> {
         if let Some(leaf) = self.leaf {
             let text = std::mem::take(&mut self.text);
             self.end_leaf(leaf, text)?;
