@@ -34,7 +34,7 @@ macro_rules! elements {
             /// Its row.
             #[inline]
             pub(crate) const fn entry(self) -> &'static Entry {
-                match self { $( $( Tag::$tag => const { &ENTRIES[Tag::$tag as usize] }, )* )* }
+                &ENTRIES[self as usize]
             }
         }
     };

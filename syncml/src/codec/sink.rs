@@ -175,6 +175,14 @@ impl Out {
         Out { buf: Vec::with_capacity(ceiling.min(512)), ceiling, over: 0 }
     }
 
+    /// `head` is there from the start, whatever the ceiling.
+    #[cfg(feature = "wbxml")]
+    pub(crate) fn after(head: &[u8], ceiling: usize) -> Self {
+        let mut out = Out::new(ceiling);
+        out.buf.extend_from_slice(head);
+        out
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.has_room(bytes.len()) {
@@ -193,6 +201,22 @@ impl Out {
         }
     }
 
+    /// All three or none.
+    #[inline]
+    #[cfg(feature = "xml")]
+    pub(crate) fn push_three(&mut self, a: &[u8], b: &[u8], c: &[u8]) {
+        let len = a.len().saturating_add(b.len()).saturating_add(c.len());
+        if self.has_room(len) {
+            self.buf.reserve(len);
+            self.buf.extend_from_slice(a);
+            self.buf.extend_from_slice(b);
+            self.buf.extend_from_slice(c);
+        } else {
+            self.over = self.over.saturating_add(len);
+        }
+    }
+
+    #[inline]
     fn has_room(&self, octets: usize) -> bool {
         self.over == 0 && self.ceiling.saturating_sub(self.buf.len()) >= octets
     }

@@ -257,6 +257,12 @@ pub(crate) fn is_blank(bytes: &[u8]) -> bool {
 
 /// The vocabulary that a namespace names; case does not count, nor what follows.
 pub(crate) fn page_of_namespace(uri: &str) -> Option<Page> {
+    match uri {
+        "SYNCML:SYNCML1.2" => return Some(Page::SyncMl),
+        "syncml:metinf" => return Some(Page::MetInf),
+        "syncml:devinf" => return Some(Page::DevInf),
+        _ => {}
+    }
     // quirk: `syncml:syncml1.2`, versions that do not match, facts §1.
     let starts = |with: &str| uri.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
     if starts("SYNCML:SYNCML") {

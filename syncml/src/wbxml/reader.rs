@@ -168,13 +168,12 @@ impl<'a> Tokenizer<'a> {
     }
 
     #[inline]
-    fn end(&mut self) -> Token<'a> {
+    fn end(&mut self) {
         if !self.foreign.is_empty() {
             self.foreign.pop_if(|(depth, _)| *depth == self.open.len());
         }
         self.open.pop();
         self.root_done = self.open.is_empty();
-        Token::End
     }
 
     fn start(&mut self, octet: u8) -> Result<Token<'a>, Kind> {
@@ -378,35 +377,37 @@ impl<'a> Tokenize<'a> for Tokenizer<'a> {
         if self.pending_end || self.open.is_empty() {
             return Quick::Other;
         }
-        let mut at = self.at;
-        if let Some([global::SWITCH_PAGE, code, ..]) = self.input.get(at..) {
-            self.switch(*code);
-            at = at.saturating_add(2);
+        loop {
+            let Some(octet) = self.input.get(self.at) else { return Quick::Other };
+            let quick = match self.tags.get(usize::from(octet & 0x3F)).copied().flatten() {
+                Some(tag) if octet & global::HAS_ATTRIBUTES == 0 => {
+                    self.pending_end = octet & global::HAS_CONTENT == 0;
+                    self.open.push(self.vocabulary);
+                    Quick::Start(tag)
+                }
+                None if *octet == global::END => {
+                    self.end();
+                    Quick::End
+                }
+                None if *octet == global::SWITCH_PAGE => {
+                    let Some(code) = self.input.get(self.at.saturating_add(1)) else { return Quick::Other };
+                    self.switch(*code);
+                    self.at = self.at.saturating_add(2);
+                    continue;
+                }
+                _ => return Quick::Other,
+            };
+            self.token_at = self.at;
+            self.at = self.at.saturating_add(1);
+            return quick;
         }
-        self.at = at;
-        let Some(octet) = self.input.get(at) else { return Quick::Other };
-        let known = self.tags.get(usize::from(octet & 0x3F)).copied().flatten();
-        let quick = match known {
-            Some(tag) if octet & global::HAS_ATTRIBUTES == 0 => {
-                self.pending_end = octet & global::HAS_CONTENT == 0;
-                self.open.push(self.vocabulary);
-                Quick::Start(tag)
-            }
-            None if *octet == global::END => {
-                self.end();
-                Quick::End
-            }
-            _ => return Quick::Other,
-        };
-        self.token_at = at;
-        self.at = at.saturating_add(1);
-        quick
     }
 
     fn next(&mut self) -> Result<Token<'a>, Kind> {
         if self.pending_end {
             self.pending_end = false;
-            return Ok(self.end());
+            self.end();
+            return Ok(Token::End);
         }
         loop {
             self.token_at = self.at;
@@ -433,7 +434,10 @@ impl<'a> Tokenize<'a> for Tokenizer<'a> {
                     let code = self.octet().ok_or_else(|| malformed("cut off"))?;
                     self.switch(code);
                 }
-                global::END => return Ok(self.end()),
+                global::END => {
+                    self.end();
+                    return Ok(Token::End);
+                }
                 global::ENTITY => return self.entity(),
                 global::STR_I => {
                     let text = self.inline()?;

@@ -86,7 +86,16 @@ impl<'a> Tokenizer<'a> {
     }
 
     #[inline]
-    fn end(&mut self) -> Token<'a> {
+    fn end(&mut self) {
+        if self.declared.last().is_some_and(|d| d.depth == self.depth) {
+            self.end_scope();
+        }
+        self.depth = self.depth.saturating_sub(1);
+        self.root_done = self.depth == 0;
+    }
+
+    /// Forgets what the innermost element declared.
+    fn end_scope(&mut self) {
         let mut changed = false;
         while self.declared.last().is_some_and(|d| d.depth == self.depth) {
             changed |= self.declared.pop().is_some_and(|d| d.prefix.is_empty());
@@ -94,9 +103,6 @@ impl<'a> Tokenizer<'a> {
         if changed {
             self.default = self.lookup(b"").unwrap_or_else(|| self.outermost.clone());
         }
-        self.depth = self.depth.saturating_sub(1);
-        self.root_done = self.depth == 0;
-        Token::End
     }
 
     fn lookup(&self, prefix: &[u8]) -> Option<Namespace> {
@@ -251,7 +257,8 @@ impl<'a> Tokenize<'a> for Tokenizer<'a> {
     fn next(&mut self) -> Result<Token<'a>, Kind> {
         if self.pending_end {
             self.pending_end = false;
-            return Ok(self.end());
+            self.end();
+            return Ok(Token::End);
         }
         loop {
             self.offset = self.scanner.offset();
@@ -263,7 +270,10 @@ impl<'a> Tokenize<'a> for Tokenizer<'a> {
                     self.pending_end = is_empty;
                     return self.start(name, attributes);
                 }
-                Markup::End => return Ok(self.end()),
+                Markup::End => {
+                    self.end();
+                    return Ok(Token::End);
+                }
                 Markup::Text(text) if self.depth > 0 => return Ok(token(Cow::Borrowed(text))),
                 Markup::Text(text) => {
                     if !is_blank(text) {
@@ -320,8 +330,8 @@ fn token(bytes: Cow<'_, [u8]>) -> Token<'_> {
 fn sole_namespace(attributes: &[u8]) -> Option<&str> {
     let (quote, rest) = attributes.strip_prefix(b" xmlns=")?.split_first()?;
     let (last, uri) = rest.split_last()?;
-    let is_plain =
-        matches!(quote, b'"' | b'\'') && last == quote && !uri.iter().any(|b| b == quote || *b == b'&');
+    let is_quote = matches!(quote, b'"' | b'\'') && last == quote;
+    let is_plain = is_quote && memchr::memchr2(*quote, b'&', uri).is_none();
     std::str::from_utf8(uri).ok().filter(|_| is_plain)
 }
 

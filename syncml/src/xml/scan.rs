@@ -39,6 +39,8 @@ pub(crate) struct Scanner<'a> {
     at: usize,
     /// Names of the open elements.
     open: Vec<&'a [u8]>,
+    /// Looks for the end of CDATA; one for all, as each takes some making.
+    cdata_end: memmem::Finder<'static>,
 }
 
 const CDATA: &[u8] = b"<![CDATA[";
@@ -50,7 +52,7 @@ impl<'a> Scanner<'a> {
     /// A byte order mark at the start is skipped.
     pub(crate) fn new(input: &'a [u8]) -> Self {
         let at = if input.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        Scanner { input, at, open: Vec::with_capacity(16) }
+        Scanner { input, at, open: Vec::with_capacity(16), cdata_end: memmem::Finder::new(b"]]>") }
     }
 
     /// How many octets have been read. After an error: where the piece starts that is wrong.
@@ -112,7 +114,7 @@ impl<'a> Scanner<'a> {
         let rest = self.input.get(self.at..)?;
         let (text, len) = match rest.strip_prefix(CDATA) {
             Some(body) => {
-                let text = body.get(..memmem::find(body, b"]]>")?)?;
+                let text = body.get(..self.cdata_end.find(body)?)?;
                 (text, CDATA.len().checked_add(text.len())?.checked_add(3)?)
             }
             None => {
@@ -182,7 +184,7 @@ impl<'a> Scanner<'a> {
     /// Comment, CDATA, document type.
     fn declared(&mut self, rest: &'a [u8]) -> Result<Markup<'a>, String> {
         if let Some(body) = rest.strip_prefix(CDATA) {
-            let end = memmem::find(body, b"]]>").ok_or("CDATA cut off")?;
+            let end = self.cdata_end.find(body).ok_or("CDATA cut off")?;
             let text = body.get(..end).unwrap_or_default();
             self.pass(text.len().saturating_add(CDATA.len()).saturating_add(3));
             return Ok(Markup::CData(text));
@@ -472,7 +474,7 @@ mod tests {
     }
 
     fn scanner_at<'a>(scanner: &Scanner<'a>) -> Scanner<'a> {
-        Scanner { input: scanner.input, at: scanner.at, open: scanner.open.clone() }
+        Scanner { at: scanner.at, open: scanner.open.clone(), ..Scanner::new(scanner.input) }
     }
 
     /// Recorded messages with octets put in, taken out and changed.

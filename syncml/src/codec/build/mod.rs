@@ -203,7 +203,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes all the text of an element that has just begun, and the end of it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn whole_text(&mut self, text: Whole<'a>, budget: &mut usize) -> Result<()> {
         let Some(leaf) = self.leaf else { return Ok(()) };
         if leaf.holds == Holds::Data {
@@ -247,7 +247,7 @@ impl<'a> Builder<'a> {
     }
 
     /// An element of the tables starts.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn start(&mut self, tag: Tag) -> Result<Option<Built>> {
         if self.leaf.is_some() {
             self.degrade_leaf()?;
@@ -309,7 +309,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&mut self, budget: &mut usize) -> Result<Option<Built>> {
         if let Some(leaf) = self.leaf {
             let text = std::mem::take(&mut self.text);
