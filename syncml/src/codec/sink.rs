@@ -162,6 +162,9 @@ pub(crate) fn namespace(page: Page) -> Option<&'static str> {
     }
 }
 
+/// Octets from which on a piece decides how much room is made.
+const LARGE: usize = 4096;
+
 /// Octets written so far, with a ceiling: what lies above it is counted, not stored.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
@@ -186,6 +189,10 @@ impl Out {
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.has_room(bytes.len()) {
+            if bytes.len() > LARGE {
+                // What ends a message fits behind a large object, which then need not move again.
+                self.buf.reserve(bytes.len().saturating_add(LARGE));
+            }
             self.buf.extend_from_slice(bytes);
         } else {
             self.over = self.over.saturating_add(bytes.len());

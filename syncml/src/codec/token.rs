@@ -138,7 +138,9 @@ fn drive<'a, T: Tokenize<'a>>(
 ) -> Result<Option<Built>, DecodeErrorKind> {
     while !builder.ended() {
         let built = match tokens.quick() {
+            Quick::Start(tag) if builder.plain_leaf(tag) => None,
             Quick::Start(tag) => builder.start(tag)?,
+            Quick::End if builder.plain_end() => continue,
             Quick::End => {
                 let built = builder.end(tokens.table_budget())?;
                 if built.is_some() {

@@ -17,31 +17,25 @@ pub(crate) struct Look {
     pub(crate) is_suspect: bool,
 }
 
-/// Octets that one step looks at.
-const STEP: usize = 32;
+/// From here on a text is worth the instructions that take many octets at once.
+const LONG: usize = 48;
 
 impl Look {
     pub(crate) fn at(text: &[u8]) -> Look {
-        if text.len() < STEP {
+        if text.len() < LONG {
             let seen = text.iter().fold(0, |seen, octet| seen | class(*octet));
             return Look { is_special: seen & SPECIAL != 0, is_suspect: seen & SUSPECT != 0 };
         }
-        let (steps, rest) = text.as_chunks::<STEP>();
-        let mut suspect = [0_u8; STEP];
-        for step in steps {
-            // Without branches the compiler takes as many octets at once as the machine can.
-            for (seen, octet) in suspect.iter_mut().zip(step) {
-                let printed = octet.wrapping_sub(b' ') < 0x60;
-                // `\t` and `\r` differ in one bit.
-                let space = (octet | 4 == b'\r') | (*octet == b'\n');
-                *seen |= u8::from(!(printed | space));
-            }
+        let mut suspect = 0_u8;
+        // Without branches the compiler takes as many octets at once as the machine can.
+        for &octet in text {
+            let unprinted = u8::from(octet.wrapping_sub(b' ') >= 0x60);
+            // `\t` and `\r` differ in one bit.
+            let space = u8::from(octet | 4 == b'\r') | u8::from(octet == b'\n');
+            suspect |= unprinted & (space ^ 1);
         }
-        let seen = rest.iter().fold(0, |seen, octet| seen | class(*octet));
-        Look {
-            is_special: memchr::memchr3(b'<', b'&', b'>', text).is_some(),
-            is_suspect: seen & SUSPECT != 0 || suspect.contains(&1),
-        }
+        let is_special = memchr::memchr3(b'<', b'&', b'>', text).is_some();
+        Look { is_special, is_suspect: suspect != 0 }
     }
 }
 

@@ -83,13 +83,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// A start tag without attributes, of a name that `known` knows; takes nothing else.
+    /// A start tag without attributes, of a name that `known` knows, letters and hyphens; takes nothing else.
     #[inline]
     pub(crate) fn plain_start<T>(&mut self, known: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
         let body = self.input.get(self.at..)?.strip_prefix(b"<")?;
-        let len = body.iter().take(LONGEST_PLAIN).position(|octet| !octet.is_ascii_alphabetic())?;
-        let (name, rest) = body.split_at_checked(len)?;
-        if rest.first() != Some(&b'>') {
+        if !body.first()?.is_ascii_alphabetic() {
+            return None;
+        }
+        let len = body.iter().take(LONGEST_PLAIN).position(|octet| matches!(octet, b'>' | b' '))?;
+        let name = body.get(..len)?;
+        if body.get(len) != Some(&b'>') {
             return None;
         }
         let known = known(name)?;

@@ -88,6 +88,7 @@ impl Builder<'_> {
             Role::Wrapper => {
                 if let Some(open) = self.stack.last_mut() {
                     open.wrapper = true;
+                    open.is_plain = false;
                 }
             }
             Role::Typed(blank) => self.push(tag, blank(), true)?,
@@ -133,7 +134,11 @@ impl Builder<'_> {
         let holds = match shape.kind {
             Kind::Frame(blank) => {
                 let used = if shape.tag == Tag::Item { self.spare.take() } else { None };
-                return self.push(shape.tag, used.map_or_else(blank, Frame::Item), shape.many);
+                self.push(shape.tag, used.map_or_else(blank, Frame::Item), shape.many)?;
+                if let Some(open) = self.stack.last_mut() {
+                    open.is_plain = true;
+                }
+                return Ok(());
             }
             Kind::Data => Holds::Data,
             Kind::Text => Holds::Text,
@@ -190,6 +195,7 @@ impl Builder<'_> {
             wrapper: false,
             opaque_nonce: false,
             head_done: false,
+            is_plain: false,
             holds_devinf: inside || matches!(tag, Some(Tag::Put | Tag::Get | Tag::Results | Tag::Field)),
             nth,
             counts_from: self.counts.len(),

@@ -43,7 +43,10 @@ impl<'a> Builder<'a> {
             self.version = std::str::from_utf8(text.as_slice()).ok().and_then(Version::from_ver_dtd);
         }
         let Some(open) = self.stack.last_mut() else { return Ok(()) };
-        open.opaque_nonce |= text.opaque && tag == Tag::NextNonce;
+        if text.opaque && tag == Tag::NextNonce {
+            open.opaque_nonce = true;
+            open.is_plain = false;
+        }
         let input = self.input;
         let taken = on_content!(&mut open.frame, c => c.text(tag, &mut text, input), _ => Ok(()));
         match taken {
@@ -195,6 +198,7 @@ impl<'a> Builder<'a> {
                     parent.children = on_content!(&open.frame, c => to_nodes(c), _ => Vec::new());
                     parent.children.push(Node::Element(element));
                     open.frame = Frame::Unknown(Box::new(parent));
+                    open.is_plain = false;
                 }
             }
         }

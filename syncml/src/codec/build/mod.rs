@@ -49,6 +49,8 @@ struct Open {
     opaque_nonce: bool,
     /// A command in it has begun, so its head is complete.
     head_done: bool,
+    /// A child like others: at its end it only goes to its parent.
+    is_plain: bool,
     /// `Data` in it may hold a DevInf document.
     holds_devinf: bool,
     /// The how many-th of its name under its parent.
@@ -202,6 +204,48 @@ impl<'a> Builder<'a> {
         self.leaf.is_some() && self.text.is_empty()
     }
 
+    /// Starts an element that holds text, where nothing speaks against it; else does nothing.
+    #[inline(always)]
+    pub(crate) fn plain_leaf(&mut self, tag: Tag) -> bool {
+        let is_free = self.leaf.is_none() && self.text.is_empty() && self.quirks.newer_elements;
+        let depth = self.stack.len().saturating_add(1);
+        let (limit, any_order) = (self.depth_limit(), self.quirks.any_order);
+        let Some(open) = self.stack.last_mut() else { return false };
+        let Some(shape) = open.layout.child(tag) else { return false };
+        let holds = match shape.kind {
+            Kind::Text => Holds::Text,
+            Kind::Data => Holds::Data,
+            Kind::Flag | Kind::Frame(_) => return false,
+        };
+        let is_first = shape.many || open.seen & shape.bit == 0;
+        let in_order = any_order || shape.position >= open.position;
+        if !is_free || open.head_done || !is_first || !in_order || depth > limit {
+            return false;
+        }
+        open.seen |= shape.bit;
+        open.position = shape.position;
+        self.leaf = Some(Leaf { tag, holds });
+        true
+    }
+
+    /// Ends an element that only goes to its parent, where nothing speaks against it; else does nothing.
+    #[inline(always)]
+    pub(crate) fn plain_end(&mut self) -> bool {
+        let is_free = self.leaf.is_none() && self.text.is_empty();
+        if !self
+            .stack
+            .last()
+            .is_some_and(|open| is_free && open.is_plain && open.layout.missing(open.seen).is_none())
+        {
+            return false;
+        }
+        if let Some(Open { tag: Some(tag), frame, counts_from, .. }) = self.stack.pop() {
+            self.counts.truncate(counts_from);
+            self.attach(tag, frame);
+        }
+        true
+    }
+
     /// Takes all the text of an element that has just begun, and the end of it.
     #[inline(always)]
     pub(crate) fn whole_text(&mut self, text: Whole<'a>, budget: &mut usize) -> Result<()> {
@@ -247,7 +291,6 @@ impl<'a> Builder<'a> {
     }
 
     /// An element of the tables starts.
-    #[inline(always)]
     pub(crate) fn start(&mut self, tag: Tag) -> Result<Option<Built>> {
         if self.leaf.is_some() {
             self.degrade_leaf()?;
@@ -309,7 +352,6 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    #[inline(always)]
     pub(crate) fn end(&mut self, budget: &mut usize) -> Result<Option<Built>> {
         if let Some(leaf) = self.leaf {
             let text = std::mem::take(&mut self.text);
