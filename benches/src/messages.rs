@@ -79,6 +79,7 @@ pub fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.message_bytes = 16 * 1024 * 1024;
     limits.commands = 16_384;
+    limits.tree_slack_bytes = 64 * 1024 * 1024;
     limits
 }
 
@@ -131,6 +132,7 @@ mod tests {
             (small(), 3, 1_500..4_500),
             (medium(), 1, 60_000..100_000),
             (large(1_000), 1, 60_000..100_000),
+            (large(8_000), 1, 600_000..900_000),
             (object(), 1, 1_000_000..1_000_500),
         ] {
             let (name, len) = (workload.name, workload.wbxml.len());

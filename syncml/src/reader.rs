@@ -35,7 +35,6 @@ pub struct Reader<'a> {
     encoding: Encoding,
     tokens: Tokens<'a>,
     builder: Builder<'a>,
-    ended: bool,
     failed: Option<DecodeError>,
 }
 
@@ -58,7 +57,7 @@ impl std::fmt::Debug for Reader<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader")
             .field("encoding", &self.encoding)
-            .field("ended", &self.ended)
+            .field("ended", &self.builder.ended())
             .finish_non_exhaustive()
     }
 }
@@ -84,7 +83,6 @@ impl<'a> Reader<'a> {
             encoding,
             tokens,
             builder: Builder::new(encoding, message, limits, quirks),
-            ended: false,
             failed: None,
         })
     }
@@ -100,7 +98,7 @@ impl<'a> Reader<'a> {
 
     fn read_header(&mut self) -> Result<(), DecodeError> {
         while self.builder.hdr.is_none() {
-            if self.step()?.is_none() && self.ended {
+            if self.step()?.is_none() {
                 return Err(self.no_header());
             }
         }
@@ -117,22 +115,20 @@ impl<'a> Reader<'a> {
     /// When the message is wrong from there on. What came before is good.
     #[expect(clippy::should_implement_trait, reason = "an iterator over results would not end at an error")]
     pub fn next(&mut self) -> Result<Option<Event>, DecodeError> {
-        Ok(self.built()?.map(|built| match built {
-            Built::Command(command) => Event::Command(command),
-            Built::SyncStart(sync) => Event::SyncStart(*sync),
-            Built::SyncEnd(extra) => Event::SyncEnd { extra },
+        Ok(self.built()?.and_then(|built| match built {
+            Built::Hdr => None,
+            Built::Command(command) => Some(Event::Command(command)),
+            Built::SyncStart(sync) => Some(Event::SyncStart(*sync)),
+            Built::SyncEnd(extra) => Some(Event::SyncEnd { extra }),
         }))
     }
 
     /// What is finished next in the body.
     fn built(&mut self) -> Result<Option<Built>, DecodeError> {
         loop {
-            let built = match self.builder.pending.take() {
-                Some(built) => Some(built),
-                None => self.step()?,
-            };
-            if built.is_some() || self.ended {
-                return Ok(built);
+            match self.step()? {
+                Some(Built::Hdr) => {}
+                built => return Ok(built),
             }
         }
     }
@@ -152,32 +148,15 @@ impl<'a> Reader<'a> {
         self.tokens.offset()
     }
 
-    /// One token further.
+    /// What is finished next; nothing at the end.
     fn step(&mut self) -> Result<Option<Built>, DecodeError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        if self.ended {
-            return Ok(None);
+        if self.builder.pending.is_some() {
+            return Ok(self.builder.pending.take());
         }
-        match self.token() {
-            Ok(built) => Ok(built),
-            Err(kind) => Err(self.fail(kind)),
-        }
-    }
-
-    fn token(&mut self) -> Result<Option<Built>, DecodeErrorKind> {
-        let token = self.tokens.next()?;
-        self.builder.set_table_budget(self.tokens.table_budget());
-        let built = self.builder.token(token)?;
-        if self.builder.wants_text()
-            && let Some(text) = self.tokens.whole_text()
-        {
-            self.builder.whole_text(text)?;
-        }
-        self.tokens.set_table_budget(self.builder.table_budget());
-        self.ended = self.builder.ended();
-        Ok(built)
+        self.tokens.drive(&mut self.builder).map_err(|kind| self.fail(kind))
     }
 
     fn fail(&mut self, kind: DecodeErrorKind) -> DecodeError {
@@ -264,14 +243,7 @@ pub(crate) fn read_devinf(
     let mut builder = Builder::new(encoding, input, limits, quirks);
     builder.expect_devinf();
     while !builder.ended() {
-        let mut step = tokens.next().and_then(|token| builder.token(token)).map(|_| ());
-        if step.is_ok()
-            && builder.wants_text()
-            && let Some(text) = tokens.whole_text()
-        {
-            step = builder.whole_text(text);
-        }
-        if let Err(kind) = step {
+        if let Err(kind) = tokens.drive(&mut builder) {
             return Err(DecodeError { encoding, kind, offset: tokens.offset(), path: builder.path() });
         }
     }
@@ -309,6 +281,7 @@ pub fn decode(
         match (built, &mut sync) {
             (Built::Command(command), Some(sync)) => push_tight(&mut sync.commands, command),
             (Built::Command(command), None) => push_tight(&mut commands, command),
+            (Built::Hdr, _) => {}
             (Built::SyncStart(head), _) => sync = Some(head),
             (Built::SyncEnd(extra), open) => {
                 if let Some(mut sync) = open.take() {

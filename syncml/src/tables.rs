@@ -28,9 +28,13 @@ macro_rules! elements {
         }, )* )* ];
 
         impl Tag {
+            /// How many there are.
+            pub(crate) const COUNT: usize = ENTRIES.len();
+
             /// Its row.
-            pub(crate) fn entry(self) -> &'static Entry {
-                match self { $( $( Tag::$tag => const { &ENTRIES[Tag::$tag as usize] }, )* )* }
+            #[inline]
+            pub(crate) const fn entry(self) -> &'static Entry {
+                &ENTRIES[self as usize]
             }
         }
     };
@@ -110,10 +114,22 @@ impl Tag {
         self.entry().token
     }
 
+    /// Its bit among the elements of its vocabulary.
+    pub(crate) const fn bit(self) -> u64 {
+        1_u64.wrapping_shl(self.entry().token as u32)
+    }
+
     /// The element with this token.
     #[cfg(feature = "wbxml")]
+    #[inline]
     pub(crate) fn by_token(page: Page, token: u8) -> Option<Tag> {
         *BY_TOKEN.get(slot(page)?)?.get(usize::from(token & 0x3F))?
+    }
+
+    /// The elements of a vocabulary by their tokens.
+    #[cfg(feature = "wbxml")]
+    pub(crate) fn all_by_token(page: Page) -> &'static ByToken {
+        slot(page).and_then(|page| BY_TOKEN.get(page)).unwrap_or(&[None; 64])
     }
 
     /// The element with this name; case counts, as in every implementation met.
@@ -137,8 +153,12 @@ pub(crate) const PAGES: [Page; 3] = [Page::SyncMl, Page::MetInf, Page::DevInf];
 const SLOTS: usize = 256;
 const NONE: u8 = u8::MAX;
 
+/// Elements by token, bits 0 to 5.
 #[cfg(feature = "wbxml")]
-static BY_TOKEN: [[Option<Tag>; 64]; 3] = by_token();
+pub(crate) type ByToken = [Option<Tag>; 64];
+
+#[cfg(feature = "wbxml")]
+static BY_TOKEN: [ByToken; 3] = by_token();
 static BY_NAME: [[u8; SLOTS]; 3] = by_name();
 
 const fn slot(page: Page) -> Option<usize> {
@@ -168,7 +188,7 @@ const fn hash(name: &[u8]) -> usize {
 }
 
 #[cfg(feature = "wbxml")]
-const fn by_token() -> [[Option<Tag>; 64]; 3] {
+const fn by_token() -> [ByToken; 3] {
     let mut table = [[None; 64]; 3];
     let mut row = 0;
     while row < ENTRIES.len() {

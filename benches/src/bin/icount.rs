@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     }
 }
 
-const SIZES: [&str; 4] = ["small", "medium", "large", "object"];
+const SIZES: [&str; 5] = ["small", "medium", "large", "large8", "object"];
 const WORK: [&str; 8] = [
     "wbxml-decode",
     "wbxml-decode-floor",
@@ -54,6 +54,7 @@ fn run(work: &str, size: &str, times: u32) {
         "small" => messages::small(),
         "medium" => messages::medium(),
         "large" => messages::large(1_000),
+        "large8" => messages::large(8_000),
         _ => messages::object(),
     };
     let (limits, quirks) = (limits(), Quirks::normal());

@@ -1,8 +1,9 @@
 //! Which child fills which field, and the canonical order: the only place that maps elements to the model.
 
 use super::frame::{Frame, Parent};
+use super::layout::{Kind, Layout, Shape, in_order, shape_of};
 use super::sink::Sink;
-use super::slot::{Bad, Base64, InLocUri, Kind, Plain, Shape, Slot, Via, is_required, shape_of};
+use super::slot::{Bad, Base64, InLocUri, Plain, Slot, Via};
 use super::token::{Gathered, push_tight};
 use crate::error::EncodeError;
 use crate::model::*;
@@ -14,22 +15,16 @@ pub(crate) trait Content {
     /// Octets that it takes, what it owns left out.
     const SIZE: usize;
 
-    /// The child's shape, if it is one.
-    fn child(tag: Tag) -> Option<Shape>;
-    /// The first mandatory child whose bit is not set.
-    fn missing(seen: u64) -> Option<Tag>;
+    /// Its children.
+    const LAYOUT: &'static Layout;
+
     fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
-    fn attach(&mut self, tag: Tag, frame: Frame);
+    fn attach(&mut self, tag: Tag, frame: &mut Frame);
     /// Where unknown children are kept, if they can be.
     fn extra_mut(&mut self) -> Option<&mut Extra>;
     fn extra(&self) -> &Extra;
     /// Writes the known children in canonical order.
     fn fields<S: Sink>(&self, sink: &mut S) -> Result<(), EncodeError>;
-}
-
-/// The bit of a child among its siblings.
-pub(crate) fn bit(tag: Tag) -> u64 {
-    1_u64.wrapping_shl(u32::from(tag.token()))
 }
 
 /// Writes a structure.
@@ -59,29 +54,9 @@ macro_rules! content {
         impl Content for $type {
             const SIZE: usize = size_of::<$type>();
 
-            fn child(tag: Tag) -> Option<Shape> {
-                let mut position = 0_u8;
-                $(
-                    if tag == Tag::$tag {
-                        return Some(shape_of(content!(@via $($via)?), |s: &$type| &s.$($field).+, position));
-                    }
-                    position = position.wrapping_add(1);
-                )*
-                let _ = position;
-                None
-            }
-
-            fn missing(seen: u64) -> Option<Tag> {
-                $(
-                    if is_required(content!(@via $($via)?), |s: &$type| &s.$($field).+)
-                        && seen & bit(Tag::$tag) == 0
-                    {
-                        return Some(Tag::$tag);
-                    }
-                )*
-                let _ = seen;
-                None
-            }
+            const LAYOUT: &'static Layout = &Layout::new(
+                const { &in_order([ $( shape_of(content!(@via $($via)?), |s: &$type| &s.$($field).+, Tag::$tag) ),* ]) },
+            );
 
             fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
                 match tag {
@@ -90,7 +65,7 @@ macro_rules! content {
                 }
             }
 
-            fn attach(&mut self, tag: Tag, frame: Frame) {
+            fn attach(&mut self, tag: Tag, frame: &mut Frame) {
                 match tag {
                     $( Tag::$tag => <content!(@via $($via)?) as Via<_>>::attach(&mut self.$($field).+, frame), )*
                     _ => {}
@@ -202,19 +177,13 @@ content! {
 impl<T: Content> Content for Box<T> {
     const SIZE: usize = T::SIZE;
 
-    fn child(tag: Tag) -> Option<Shape> {
-        T::child(tag)
-    }
-
-    fn missing(seen: u64) -> Option<Tag> {
-        T::missing(seen)
-    }
+    const LAYOUT: &'static Layout = T::LAYOUT;
 
     fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
         (**self).text(tag, text, input)
     }
 
-    fn attach(&mut self, tag: Tag, frame: Frame) {
+    fn attach(&mut self, tag: Tag, frame: &mut Frame) {
         (**self).attach(tag, frame);
     }
 
@@ -231,29 +200,26 @@ impl<T: Content> Content for Box<T> {
     }
 }
 
+/// An entry of a `CTCap` before 1.2: in any order, any number of times.
+const fn entry(tag: Tag) -> Shape {
+    Shape { tag, kind: Kind::Text, many: true, required: false, bit: tag.bit(), position: 0 }
+}
+
 /// Before 1.2 position alone groups the entries of a `CTCap`.
 impl Content for FlatCtCap {
     const SIZE: usize = size_of::<FlatCtCap>();
 
-    fn child(tag: Tag) -> Option<Shape> {
-        let known = matches!(
-            tag,
-            Tag::CtType
-                | Tag::VerCt
-                | Tag::PropName
-                | Tag::ParamName
-                | Tag::ValEnum
-                | Tag::DataType
-                | Tag::MaxSize
-                | Tag::DevSize
-                | Tag::DisplayName
-        );
-        known.then_some(Shape { kind: Kind::Text, many: true, position: 0 })
-    }
-
-    fn missing(_: u64) -> Option<Tag> {
-        None
-    }
+    const LAYOUT: &'static Layout = &Layout::new(&[
+        entry(Tag::CtType),
+        entry(Tag::VerCt),
+        entry(Tag::PropName),
+        entry(Tag::ParamName),
+        entry(Tag::ValEnum),
+        entry(Tag::DataType),
+        entry(Tag::MaxSize),
+        entry(Tag::DevSize),
+        entry(Tag::DisplayName),
+    ]);
 
     fn text(&mut self, tag: Tag, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad> {
         let mut value = Box::<str>::default();
@@ -272,7 +238,7 @@ impl Content for FlatCtCap {
         Ok(())
     }
 
-    fn attach(&mut self, _: Tag, _: Frame) {}
+    fn attach(&mut self, _: Tag, _: &mut Frame) {}
 
     fn extra_mut(&mut self) -> Option<&mut Extra> {
         None

@@ -1,6 +1,8 @@
 //! The structures that can be open while a document is read.
 
+use super::content::Content;
 use super::data::DataBuild;
+use super::layout::Layout;
 use crate::model::*;
 use crate::tables::Tag;
 
@@ -96,6 +98,17 @@ macro_rules! on_content {
 }
 pub(crate) use on_content;
 
+impl Frame {
+    /// The children it has; none where the builder knows them by itself.
+    pub(crate) fn layout(&self) -> &'static Layout {
+        on_content!(self, c => layout_of(c), _ => Layout::NONE)
+    }
+}
+
+fn layout_of<T: Content>(_: &T) -> &'static Layout {
+    T::LAYOUT
+}
+
 /// `SourceParent` and `TargetParent`: a `LocURI` alone.
 #[derive(Debug, Default)]
 pub(crate) struct Parent {
@@ -105,11 +118,13 @@ pub(crate) struct Parent {
 /// A structure of the model that a frame can hold.
 pub(crate) trait Framed: Sized {
     fn blank() -> Frame;
-    fn from_frame(frame: Frame) -> Option<Self>;
+
+    /// What the frame holds. A box stays with it, so that it can be used again.
+    fn take(frame: &mut Frame) -> Option<Self>;
 
     /// Without a copy where the frame holds a box.
-    fn boxed_from_frame(frame: Frame) -> Option<Box<Self>> {
-        Self::from_frame(frame).map(Box::new)
+    fn take_box(frame: &mut Frame) -> Option<Box<Self>> {
+        Self::take(frame).map(Box::new)
     }
 }
 
@@ -118,19 +133,19 @@ macro_rules! framed {
         $(
             impl Framed for $type {
                 fn blank() -> Frame { Frame::$type(Default::default()) }
-                fn from_frame(frame: Frame) -> Option<Self> {
-                    match frame { Frame::$type(value) => Some(value), _ => None }
+                fn take(frame: &mut Frame) -> Option<Self> {
+                    match std::mem::replace(frame, Frame::Root) { Frame::$type(value) => Some(value), _ => None }
                 }
             }
         )*
         $(
             impl Framed for $boxed {
                 fn blank() -> Frame { Frame::$boxed(Default::default()) }
-                fn from_frame(frame: Frame) -> Option<Self> {
-                    match frame { Frame::$boxed(value) => Some(*value), _ => None }
+                fn take(frame: &mut Frame) -> Option<Self> {
+                    match frame { Frame::$boxed(value) => Some(std::mem::take(&mut **value)), _ => None }
                 }
-                fn boxed_from_frame(frame: Frame) -> Option<Box<Self>> {
-                    match frame { Frame::$boxed(value) => Some(value), _ => None }
+                fn take_box(frame: &mut Frame) -> Option<Box<Self>> {
+                    match std::mem::replace(frame, Frame::Root) { Frame::$boxed(value) => Some(value), _ => None }
                 }
             }
         )*
@@ -143,6 +158,7 @@ framed! {
 }
 
 /// Whether a start tag opens a command.
+#[inline]
 pub(crate) fn is_command(tag: Tag) -> bool {
     matches!(
         tag,
@@ -182,9 +198,10 @@ pub(crate) fn command_frame(tag: Tag) -> Option<Frame> {
     })
 }
 
-/// The command that a finished frame is, or the frame again.
-pub(crate) fn into_command(tag: Tag, frame: Frame) -> Result<Command, Frame> {
-    Ok(match (tag, frame) {
+/// The command that a finished frame is.
+#[inline]
+pub(crate) fn into_command(tag: Tag, frame: Frame) -> Option<Command> {
+    Some(match (tag, frame) {
         (Tag::Add, Frame::Change(c)) => Command::Add(c),
         (Tag::Copy, Frame::Change(c)) => Command::Copy(c),
         (Tag::Delete, Frame::Change(c)) => Command::Delete(c),
@@ -201,7 +218,7 @@ pub(crate) fn into_command(tag: Tag, frame: Frame) -> Result<Command, Frame> {
         (_, Frame::Search(c)) => Command::Search(c),
         (_, Frame::Status(c)) => Command::Status(c),
         (_, Frame::Sync(c)) => Command::Sync(c),
-        (_, frame) => return Err(frame),
+        _ => return None,
     })
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod build;
 pub(crate) mod content;
 pub(crate) mod data;
 pub(crate) mod frame;
+pub(crate) mod layout;
 pub(crate) mod sink;
 pub(crate) mod slot;
 pub(crate) mod token;

@@ -162,6 +162,9 @@ pub(crate) fn namespace(page: Page) -> Option<&'static str> {
     }
 }
 
+/// Octets from which on a piece decides how much room is made.
+const LARGE: usize = 4096;
+
 /// Octets written so far, with a ceiling: what lies above it is counted, not stored.
 #[derive(Debug, Default)]
 pub(crate) struct Out {
@@ -175,9 +178,21 @@ impl Out {
         Out { buf: Vec::with_capacity(ceiling.min(512)), ceiling, over: 0 }
     }
 
+    /// `head` is there from the start, whatever the ceiling.
+    #[cfg(feature = "wbxml")]
+    pub(crate) fn after(head: &[u8], ceiling: usize) -> Self {
+        let mut out = Out::new(ceiling);
+        out.buf.extend_from_slice(head);
+        out
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.has_room(bytes.len()) {
+            if bytes.len() > LARGE {
+                // What ends a message fits behind a large object, which then need not move again.
+                self.buf.reserve(bytes.len().saturating_add(LARGE));
+            }
             self.buf.extend_from_slice(bytes);
         } else {
             self.over = self.over.saturating_add(bytes.len());
@@ -193,6 +208,22 @@ impl Out {
         }
     }
 
+    /// All three or none.
+    #[inline]
+    #[cfg(feature = "xml")]
+    pub(crate) fn push_three(&mut self, a: &[u8], b: &[u8], c: &[u8]) {
+        let len = a.len().saturating_add(b.len()).saturating_add(c.len());
+        if self.has_room(len) {
+            self.buf.reserve(len);
+            self.buf.extend_from_slice(a);
+            self.buf.extend_from_slice(b);
+            self.buf.extend_from_slice(c);
+        } else {
+            self.over = self.over.saturating_add(len);
+        }
+    }
+
+    #[inline]
     fn has_room(&self, octets: usize) -> bool {
         self.over == 0 && self.ceiling.saturating_sub(self.buf.len()) >= octets
     }

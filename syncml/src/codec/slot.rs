@@ -1,7 +1,7 @@
 //! How a field of the model is read from an element, and written as one.
 
-use super::data::DataBuild;
 use super::frame::{Frame, Framed, Parent};
+use super::layout::Kind;
 use super::sink::Sink;
 use super::token::{Gathered, push_tight};
 use crate::error::EncodeError;
@@ -11,26 +11,6 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use bytes::Bytes;
-
-/// What an element holds.
-#[derive(Clone, Copy)]
-pub(crate) enum Kind {
-    /// Text.
-    Text,
-    /// Nothing: its presence is the value.
-    Flag,
-    /// Other elements.
-    Frame(fn() -> Frame),
-}
-
-/// A child in its parent's content model.
-#[derive(Clone, Copy)]
-pub(crate) struct Shape {
-    pub(crate) kind: Kind,
-    pub(crate) many: bool,
-    /// Its place in the canonical order.
-    pub(crate) position: u8,
-}
 
 /// A text that its field cannot take, and why.
 #[derive(Debug)]
@@ -47,7 +27,7 @@ pub(crate) trait Slot {
     }
 
     /// Takes the frame that `KIND` opened.
-    fn attach(&mut self, _: Frame) {}
+    fn attach(&mut self, _: &mut Frame) {}
 
     fn emit<S: Sink>(&self, tag: Tag, sink: &mut S) -> Result<(), EncodeError>;
 }
@@ -59,11 +39,12 @@ pub(crate) trait Via<F> {
     const REQUIRED: bool;
 
     fn text(field: &mut F, text: &mut Gathered<'_>, input: &Bytes) -> Result<(), Bad>;
-    fn attach(field: &mut F, frame: Frame);
+    fn attach(field: &mut F, frame: &mut Frame);
     fn emit<S: Sink>(field: &F, tag: Tag, sink: &mut S) -> Result<(), EncodeError>;
 }
 
 /// As the type says.
+#[derive(Clone, Copy)]
 pub(crate) struct Plain;
 
 impl<F: Slot> Via<F> for Plain {
@@ -75,23 +56,13 @@ impl<F: Slot> Via<F> for Plain {
         field.text(text, input)
     }
 
-    fn attach(field: &mut F, frame: Frame) {
+    fn attach(field: &mut F, frame: &mut Frame) {
         field.attach(frame);
     }
 
     fn emit<S: Sink>(field: &F, tag: Tag, sink: &mut S) -> Result<(), EncodeError> {
         field.emit(tag, sink)
     }
-}
-
-/// The shape of the field that `_get` names.
-pub(crate) fn shape_of<T, F, V: Via<F>>(_: V, _get: fn(&T) -> &F, position: u8) -> Shape {
-    Shape { kind: V::KIND, many: V::MANY, position }
-}
-
-/// Whether the field that `_get` names must be there.
-pub(crate) fn is_required<T, F, V: Via<F>>(_: V, _get: fn(&T) -> &F) -> bool {
-    V::REQUIRED
 }
 
 fn str_of<'t>(text: &'t Gathered<'_>) -> Result<&'t str, Bad> {
@@ -268,11 +239,11 @@ impl Slot for Bytes {
 }
 
 impl Slot for Option<Data> {
-    const KIND: Kind = Kind::Frame(|| Frame::Data(DataBuild::default()));
+    const KIND: Kind = Kind::Data;
 
-    fn attach(&mut self, frame: Frame) {
+    fn attach(&mut self, frame: &mut Frame) {
         if let Frame::Data(build) = frame {
-            *self = Some(build.finish());
+            *self = Some(std::mem::take(build).finish());
         }
     }
 
@@ -287,8 +258,8 @@ macro_rules! structures {
             const KIND: Kind = Kind::Frame(<$type>::blank);
             const REQUIRED: bool = true;
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take(frame) {
                     *self = value;
                 }
             }
@@ -301,8 +272,8 @@ macro_rules! structures {
         impl Slot for Option<$type> {
             const KIND: Kind = Kind::Frame(<$type>::blank);
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take(frame) {
                     *self = Some(value);
                 }
             }
@@ -315,8 +286,8 @@ macro_rules! structures {
         impl Slot for Option<Box<$type>> {
             const KIND: Kind = Kind::Frame(<$type>::blank);
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::boxed_from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take_box(frame) {
                     *self = Some(value);
                 }
             }
@@ -330,8 +301,8 @@ macro_rules! structures {
             const KIND: Kind = Kind::Frame(<$type>::blank);
             const MANY: bool = true;
 
-            fn attach(&mut self, frame: Frame) {
-                if let Some(value) = <$type>::from_frame(frame) {
+            fn attach(&mut self, frame: &mut Frame) {
+                if let Some(value) = <$type>::take(frame) {
                     push_tight(self, value);
                 }
             }
@@ -349,6 +320,7 @@ structures! {
 }
 
 /// A `LocURI` inside an element of its own: `SourceParent`, `TargetParent`.
+#[derive(Clone, Copy)]
 pub(crate) struct InLocUri;
 
 impl Via<Option<Box<str>>> for InLocUri {
@@ -360,8 +332,8 @@ impl Via<Option<Box<str>>> for InLocUri {
         Err(Bad("text where elements belong"))
     }
 
-    fn attach(field: &mut Option<Box<str>>, frame: Frame) {
-        *field = Parent::from_frame(frame).map(|parent| parent.loc_uri);
+    fn attach(field: &mut Option<Box<str>>, frame: &mut Frame) {
+        *field = Parent::take(frame).map(|parent| parent.loc_uri);
     }
 
     fn emit<S: Sink>(field: &Option<Box<str>>, tag: Tag, sink: &mut S) -> Result<(), EncodeError> {
@@ -375,6 +347,7 @@ impl Via<Option<Box<str>>> for InLocUri {
 }
 
 /// Octets written as base64 text: `NextNonce`.
+#[derive(Clone, Copy)]
 pub(crate) struct Base64;
 
 /// Reads base64 with or without padding.
@@ -401,7 +374,7 @@ impl Via<Option<Bytes>> for Base64 {
         Ok(())
     }
 
-    fn attach(_: &mut Option<Bytes>, _: Frame) {}
+    fn attach(_: &mut Option<Bytes>, _: &mut Frame) {}
 
     fn emit<S: Sink>(field: &Option<Bytes>, tag: Tag, sink: &mut S) -> Result<(), EncodeError> {
         field.iter().try_for_each(|octets| sink.text(tag, &STANDARD.encode(octets)))

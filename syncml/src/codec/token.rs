@@ -1,5 +1,6 @@
 //! What a tokenizer of either spelling tells the builder.
 
+use super::build::{Builder, Built};
 use crate::error::DecodeErrorKind;
 use crate::model::{Element, Page};
 use crate::tables::Tag;
@@ -32,7 +33,45 @@ pub(crate) struct Text<'a> {
     pub(crate) opaque: bool,
 }
 
-/// A document of either spelling, read token by token.
+/// All the text of an element: one piece of the input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Whole<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// It came as WBXML opaque.
+    pub(crate) opaque: bool,
+}
+
+/// A tag, and nothing that needs another look.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Quick {
+    /// An element that the tables know, without attributes.
+    Start(Tag),
+    /// The innermost open element ends.
+    End,
+    /// Anything else; no more than a switch of pages was taken.
+    Other,
+}
+
+/// A document of one spelling, read token by token.
+pub(crate) trait Tokenize<'a> {
+    /// The next token where it is a plain tag.
+    fn quick(&mut self) -> Quick;
+
+    /// The next token.
+    fn next(&mut self) -> Result<Token<'a>, DecodeErrorKind>;
+
+    /// The whole text of the element that has just begun, and its end, where nothing else is in it. Otherwise takes
+    /// nothing.
+    fn whole_text(&mut self) -> Option<Whole<'a>>;
+
+    /// Octets that string tables may still give, those of documents inside included.
+    fn table_budget(&mut self) -> &mut usize;
+
+    /// Octets from the start of the document to the last token.
+    fn offset(&self) -> usize;
+}
+
+/// A document of either spelling.
 pub(crate) enum Tokens<'a> {
     #[cfg(feature = "xml")]
     Xml(Box<crate::xml::reader::Tokenizer<'a>>),
@@ -40,10 +79,23 @@ pub(crate) enum Tokens<'a> {
     Wbxml(Box<crate::wbxml::reader::Tokenizer<'a>>),
     /// Keeps the type inhabited and its lifetime used without any spelling.
     #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-    None(std::marker::PhantomData<&'a ()>),
+    None(usize, std::marker::PhantomData<&'a ()>),
 }
 
 impl<'a> Tokens<'a> {
+    /// Reads on until something is finished, or the document ends.
+    pub(crate) fn drive(&mut self, builder: &mut Builder<'a>) -> Result<Option<Built>, DecodeErrorKind> {
+        match self {
+            #[cfg(feature = "xml")]
+            Tokens::Xml(tokens) => drive(&mut **tokens, builder),
+            #[cfg(feature = "wbxml")]
+            Tokens::Wbxml(tokens) => drive(&mut **tokens, builder),
+            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+            Tokens::None(budget, _) => builder.token(Token::Eof, budget),
+        }
+    }
+
+    /// The next token.
     pub(crate) fn next(&mut self) -> Result<Token<'a>, DecodeErrorKind> {
         match self {
             #[cfg(feature = "xml")]
@@ -51,45 +103,23 @@ impl<'a> Tokens<'a> {
             #[cfg(feature = "wbxml")]
             Tokens::Wbxml(tokens) => tokens.next(),
             #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(_) => Ok(Token::Eof),
-        }
-    }
-
-    /// The whole text of the element that has just begun, and its end, where nothing else is in it. Otherwise takes
-    /// nothing.
-    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
-        match self {
-            #[cfg(feature = "xml")]
-            Tokens::Xml(tokens) => tokens.whole_text(),
-            #[cfg(feature = "wbxml")]
-            Tokens::Wbxml(tokens) => tokens.whole_text(),
-            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(_) => None,
+            Tokens::None(..) => Ok(Token::Eof),
         }
     }
 
     /// Octets that string tables may still give.
-    pub(crate) fn table_budget(&self) -> usize {
+    pub(crate) fn table_budget(&mut self) -> usize {
         match self {
+            #[cfg(feature = "xml")]
+            Tokens::Xml(tokens) => *tokens.table_budget(),
             #[cfg(feature = "wbxml")]
-            Tokens::Wbxml(tokens) => tokens.table_budget,
-            #[allow(unreachable_patterns, reason = "which spellings there are depends on the features")]
-            _ => 0,
+            Tokens::Wbxml(tokens) => *tokens.table_budget(),
+            #[cfg(not(any(feature = "xml", feature = "wbxml")))]
+            Tokens::None(budget, _) => *budget,
         }
     }
 
-    pub(crate) fn set_table_budget(&mut self, octets: usize) {
-        match self {
-            #[cfg(feature = "wbxml")]
-            Tokens::Wbxml(tokens) => tokens.table_budget = octets,
-            #[allow(unreachable_patterns, reason = "which spellings there are depends on the features")]
-            _ => {
-                let _ = octets;
-            }
-        }
-    }
-
-    /// Octets from the start of the outermost document to the last token.
+    /// Octets from the start of the document to the last token.
     pub(crate) fn offset(&self) -> usize {
         match self {
             #[cfg(feature = "xml")]
@@ -97,9 +127,43 @@ impl<'a> Tokens<'a> {
             #[cfg(feature = "wbxml")]
             Tokens::Wbxml(tokens) => tokens.offset(),
             #[cfg(not(any(feature = "xml", feature = "wbxml")))]
-            Tokens::None(_) => 0,
+            Tokens::None(..) => 0,
         }
     }
+}
+
+fn drive<'a, T: Tokenize<'a>>(
+    tokens: &mut T,
+    builder: &mut Builder<'a>,
+) -> Result<Option<Built>, DecodeErrorKind> {
+    while !builder.ended() {
+        let built = match tokens.quick() {
+            Quick::Start(tag) if builder.plain_leaf(tag) => None,
+            Quick::Start(tag) => builder.start(tag)?,
+            Quick::End if builder.plain_end() => continue,
+            Quick::End => {
+                let built = builder.end(tokens.table_budget())?;
+                if built.is_some() {
+                    return Ok(built);
+                }
+                continue;
+            }
+            Quick::Other => {
+                let token = tokens.next()?;
+                builder.token(token, tokens.table_budget())?
+            }
+        };
+        if builder.wants_text() {
+            match tokens.whole_text() {
+                Some(text) => builder.whole_text(text, tokens.table_budget())?,
+                None => builder.no_whole_text()?,
+            }
+        }
+        if built.is_some() {
+            return Ok(built);
+        }
+    }
+    Ok(None)
 }
 
 /// Text of one element, gathered: a slice of the input as long as it came in one piece.
@@ -116,6 +180,14 @@ enum Pieces<'a> {
     None,
     One(&'a [u8]),
     Joined(Vec<u8>),
+}
+
+impl<'a> From<Whole<'a>> for Gathered<'a> {
+    #[inline]
+    fn from(text: Whole<'a>) -> Self {
+        let pieces = if text.bytes.is_empty() { Pieces::None } else { Pieces::One(text.bytes) };
+        Gathered { pieces, opaque: text.opaque }
+    }
 }
 
 impl<'a> Gathered<'a> {
@@ -135,10 +207,12 @@ impl<'a> Gathered<'a> {
         };
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.pieces, Pieces::None)
     }
 
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         match &self.pieces {
             Pieces::None => &[],
@@ -148,6 +222,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Octets that it took beside the input.
+    #[inline]
     pub(crate) fn weight(&self) -> usize {
         match &self.pieces {
             Pieces::None | Pieces::One(_) => 0,
@@ -166,6 +241,7 @@ impl<'a> Gathered<'a> {
 }
 
 /// `part` as a slice of `input`, or a copy if it lies elsewhere.
+#[inline]
 pub(crate) fn share(input: &Bytes, part: &[u8]) -> Bytes {
     let (start, at) = (input.as_ptr() as usize, part.as_ptr() as usize);
     match at.checked_sub(start) {
@@ -183,6 +259,12 @@ pub(crate) fn is_blank(bytes: &[u8]) -> bool {
 
 /// The vocabulary that a namespace names; case does not count, nor what follows.
 pub(crate) fn page_of_namespace(uri: &str) -> Option<Page> {
+    match uri {
+        "SYNCML:SYNCML1.2" => return Some(Page::SyncMl),
+        "syncml:metinf" => return Some(Page::MetInf),
+        "syncml:devinf" => return Some(Page::DevInf),
+        _ => {}
+    }
     // quirk: `syncml:syncml1.2`, versions that do not match, facts §1.
     let starts = |with: &str| uri.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
     if starts("SYNCML:SYNCML") {
@@ -198,6 +280,7 @@ pub(crate) fn page_of_namespace(uri: &str) -> Option<Page> {
 
 /// Adds to a list that starts small and grows by half: most lists have one element, and the largest decide
 /// how much memory a message takes.
+#[inline]
 pub(crate) fn push_tight<T>(list: &mut Vec<T>, value: T) {
     if list.len() == list.capacity() {
         list.reserve_exact((list.len() / 2).max(1));

@@ -103,6 +103,13 @@ pub(crate) enum BadNumber {
 /// The number at the start, big-endian in groups of seven bits, and how many octets it takes.
 #[inline]
 pub(crate) fn mb_u_int32(input: &[u8]) -> Result<(u32, usize), BadNumber> {
+    match input.first() {
+        Some(octet) if octet & 0x80 == 0 => Ok((u32::from(*octet), 1)),
+        _ => long_number(input),
+    }
+}
+
+fn long_number(input: &[u8]) -> Result<(u32, usize), BadNumber> {
     let mut value = 0_u32;
     // spec: WBXML facts §1: at most 5 octets and 2^32 - 1.
     for len in 1..=5_usize {

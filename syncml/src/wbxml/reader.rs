@@ -3,12 +3,12 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::primitive::{BadNumber, Doc, doc_of_number, doc_of_text, global, mb_u_int32, nul_terminated};
-use crate::codec::token::{Attributes, Text, Token};
+use crate::codec::token::{Attributes, Quick, Text, Token, Tokenize, Whole};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::{Element, Name, Page};
 use crate::quirks::Quirks;
-use crate::tables::Tag;
+use crate::tables::{ByToken, Tag};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -21,7 +21,9 @@ pub(crate) struct Tokenizer<'a> {
     table: &'a [u8],
     latin1: bool,
     doc: Doc,
-    page: u8,
+    /// What the code page stands for, and its elements by token.
+    vocabulary: Page,
+    tags: &'static ByToken,
     /// Vocabularies of the open elements.
     open: Vec<Page>,
     /// Foreign namespaces of open elements, with their depths.
@@ -31,7 +33,7 @@ pub(crate) struct Tokenizer<'a> {
     name_bytes: usize,
     attributes: usize,
     /// Octets that string tables may still give, over all documents of the message.
-    pub(crate) table_budget: usize,
+    table_budget: usize,
     quirks: Quirks,
 }
 
@@ -138,14 +140,16 @@ impl<'a> Tokenizer<'a> {
         if unterminated && !quirks.string_table_without_nul {
             return Err((malformed("string table without its last NUL"), 0));
         }
+        let doc = head.doc().unwrap_or(default);
         Ok(Tokenizer {
             input,
             at: head.len,
             token_at: head.len,
             table: head.table,
             latin1,
-            doc: head.doc().unwrap_or(default),
-            page: 0,
+            doc,
+            vocabulary: doc.page(0),
+            tags: Tag::all_by_token(doc.page(0)),
             open: Vec::with_capacity(16),
             foreign: Vec::new(),
             pending_end: false,
@@ -157,102 +161,24 @@ impl<'a> Tokenizer<'a> {
         })
     }
 
-    pub(crate) fn offset(&self) -> usize {
-        self.token_at
+    #[inline]
+    fn switch(&mut self, code: u8) {
+        self.vocabulary = self.doc.page(code);
+        self.tags = Tag::all_by_token(self.vocabulary);
     }
 
-    pub(crate) fn next(&mut self) -> Result<Token<'a>, Kind> {
-        if self.pending_end {
-            self.pending_end = false;
-            return Ok(self.end());
-        }
-        loop {
-            self.token_at = self.at;
-            let Some(octet) = self.octet() else {
-                return if self.root_done { Ok(Token::Eof) } else { Err(malformed("cut off")) };
-            };
-            if self.root_done && octet != global::PI {
-                // quirk: trailing octets, WBXML facts §8.5.
-                return if self.quirks.trailing_bytes {
-                    Ok(Token::Eof)
-                } else {
-                    Err(malformed("octets after the end"))
-                };
-            }
-            if !is_global(octet) {
-                return self.start(octet);
-            }
-            // spec: threats W5.
-            if is_content(octet) && self.open.is_empty() {
-                return Err(malformed("content outside any element"));
-            }
-            match octet {
-                global::SWITCH_PAGE => self.page = self.octet().ok_or_else(|| malformed("cut off"))?,
-                global::END => return Ok(self.end()),
-                global::ENTITY => return self.entity(),
-                global::STR_I => {
-                    let text = self.inline()?;
-                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
-                }
-                global::STR_T => {
-                    let index = self.number()?;
-                    let text = self.table_text(index)?;
-                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
-                }
-                global::OPAQUE => {
-                    let len = self.number()? as usize;
-                    let bytes = self.take(len).ok_or_else(|| malformed("opaque longer than the document"))?;
-                    return Ok(Token::Text(Text { bytes: Cow::Borrowed(bytes), opaque: true }));
-                }
-                global::PI => {
-                    self.attributes()?;
-                }
-                _ if is_extension(octet) => self.extension(octet)?,
-                _ => return self.start(octet),
-            }
-        }
-    }
-
-    /// The text and the end that follow right on a start tag, where they are all there is in the element.
-    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
-        if self.pending_end || self.latin1 {
-            return None;
-        }
-        let rest = self.input.get(self.at..)?;
-        let (bytes, opaque, end) = match *rest.first()? {
-            global::STR_I => {
-                let text = nul_terminated(rest.get(1..)?)?;
-                (text, false, text.len().checked_add(2)?)
-            }
-            global::OPAQUE => {
-                let (len, len_len) = mb_u_int32(rest.get(1..)?).ok()?;
-                let from = len_len.checked_add(1)?;
-                let end = from.checked_add(usize::try_from(len).ok()?)?;
-                (rest.get(from..end)?, true, end)
-            }
-            _ => return None,
-        };
-        if *rest.get(end)? != global::END {
-            return None;
-        }
-        self.token_at = self.at.saturating_add(end);
-        self.at = self.token_at.saturating_add(1);
-        self.end();
-        Some(Text { bytes: Cow::Borrowed(bytes), opaque })
-    }
-
-    fn end(&mut self) -> Token<'a> {
-        if self.foreign.last().is_some_and(|(depth, _)| *depth == self.open.len()) {
-            self.foreign.pop();
+    #[inline]
+    fn end(&mut self) {
+        if !self.foreign.is_empty() {
+            self.foreign.pop_if(|(depth, _)| *depth == self.open.len());
         }
         self.open.pop();
         self.root_done = self.open.is_empty();
-        Token::End
     }
 
     fn start(&mut self, octet: u8) -> Result<Token<'a>, Kind> {
         let literal = octet & 0x3F == global::LITERAL;
-        let page = self.doc.page(self.page);
+        let page = self.vocabulary;
         let text = if literal {
             let index = self.number()?;
             Some(self.name(index)?)
@@ -442,6 +368,133 @@ impl<'a> Tokenizer<'a> {
         let bytes = self.input.get(self.at..end)?;
         self.at = end;
         Some(bytes)
+    }
+}
+
+impl<'a> Tokenize<'a> for Tokenizer<'a> {
+    #[inline]
+    fn quick(&mut self) -> Quick {
+        if self.pending_end || self.open.is_empty() {
+            return Quick::Other;
+        }
+        loop {
+            let Some(octet) = self.input.get(self.at) else { return Quick::Other };
+            let quick = match self.tags.get(usize::from(octet & 0x3F)).copied().flatten() {
+                Some(tag) if octet & global::HAS_ATTRIBUTES == 0 => {
+                    self.pending_end = octet & global::HAS_CONTENT == 0;
+                    self.open.push(self.vocabulary);
+                    Quick::Start(tag)
+                }
+                None if *octet == global::END => {
+                    self.end();
+                    Quick::End
+                }
+                None if *octet == global::SWITCH_PAGE => {
+                    let Some(code) = self.input.get(self.at.saturating_add(1)) else { return Quick::Other };
+                    self.switch(*code);
+                    self.at = self.at.saturating_add(2);
+                    continue;
+                }
+                _ => return Quick::Other,
+            };
+            self.token_at = self.at;
+            self.at = self.at.saturating_add(1);
+            return quick;
+        }
+    }
+
+    fn next(&mut self) -> Result<Token<'a>, Kind> {
+        if self.pending_end {
+            self.pending_end = false;
+            self.end();
+            return Ok(Token::End);
+        }
+        loop {
+            self.token_at = self.at;
+            let Some(octet) = self.octet() else {
+                return if self.root_done { Ok(Token::Eof) } else { Err(malformed("cut off")) };
+            };
+            if self.root_done && octet != global::PI {
+                // quirk: trailing octets, WBXML facts §8.5.
+                return if self.quirks.trailing_bytes {
+                    Ok(Token::Eof)
+                } else {
+                    Err(malformed("octets after the end"))
+                };
+            }
+            if !is_global(octet) {
+                return self.start(octet);
+            }
+            // spec: threats W5.
+            if is_content(octet) && self.open.is_empty() {
+                return Err(malformed("content outside any element"));
+            }
+            match octet {
+                global::SWITCH_PAGE => {
+                    let code = self.octet().ok_or_else(|| malformed("cut off"))?;
+                    self.switch(code);
+                }
+                global::END => {
+                    self.end();
+                    return Ok(Token::End);
+                }
+                global::ENTITY => return self.entity(),
+                global::STR_I => {
+                    let text = self.inline()?;
+                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
+                }
+                global::STR_T => {
+                    let index = self.number()?;
+                    let text = self.table_text(index)?;
+                    return Ok(Token::Text(Text { bytes: self.decoded(text), opaque: false }));
+                }
+                global::OPAQUE => {
+                    let len = self.number()? as usize;
+                    let bytes = self.take(len).ok_or_else(|| malformed("opaque longer than the document"))?;
+                    return Ok(Token::Text(Text { bytes: Cow::Borrowed(bytes), opaque: true }));
+                }
+                global::PI => {
+                    self.attributes()?;
+                }
+                _ if is_extension(octet) => self.extension(octet)?,
+                _ => return self.start(octet),
+            }
+        }
+    }
+
+    #[inline]
+    fn whole_text(&mut self) -> Option<Whole<'a>> {
+        if self.pending_end || self.latin1 {
+            return None;
+        }
+        let (kind, rest) = self.input.get(self.at..)?.split_first()?;
+        let (bytes, opaque, from) = match *kind {
+            global::STR_I => (nul_terminated(rest)?, false, 1_usize),
+            global::OPAQUE => {
+                let (len, len_len) = mb_u_int32(rest).ok()?;
+                let rest = rest.get(len_len..)?;
+                (rest.get(..usize::try_from(len).ok()?)?, true, len_len.saturating_add(1))
+            }
+            _ => return None,
+        };
+        // A NUL ends the text.
+        let end =
+            self.at.saturating_add(from).saturating_add(bytes.len()).saturating_add(usize::from(!opaque));
+        if *self.input.get(end)? != global::END {
+            return None;
+        }
+        self.token_at = end;
+        self.at = end.saturating_add(1);
+        self.end();
+        Some(Whole { bytes, opaque })
+    }
+
+    fn table_budget(&mut self) -> &mut usize {
+        &mut self.table_budget
+    }
+
+    fn offset(&self) -> usize {
+        self.token_at
     }
 }
 

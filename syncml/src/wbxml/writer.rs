@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 /// Writes one document: the body first, as names may still join the string table before it.
 #[derive(Debug)]
 pub(crate) struct WbxmlSink {
+    /// The header as it was at the start, and the body.
     out: Out,
+    /// Octets of that header.
+    head: usize,
     doc: Doc,
     version: Version,
     /// The string table, which `LITERAL` points into.
@@ -47,8 +50,10 @@ impl WbxmlSink {
                 Doc::DevInf => b"-//SYNCML//DTD DevInf 1.0//EN",
             });
         }
+        let head = header(doc, version, &table);
         WbxmlSink {
-            out: Out::new(ceiling),
+            out: Out::after(&head, ceiling),
+            head: head.len(),
             doc,
             version,
             table,
@@ -62,7 +67,7 @@ impl WbxmlSink {
 
     /// Octets of the whole document so far.
     pub(crate) fn len(&self) -> usize {
-        self.out.len().saturating_add(self.header_len())
+        self.out.len().saturating_sub(self.head).saturating_add(self.header_len())
     }
 
     pub(crate) fn set_ceiling(&mut self, ceiling: usize) {
@@ -91,29 +96,21 @@ impl WbxmlSink {
         self.fresh = mark.fresh;
     }
 
-    fn public_id(&self) -> ([u8; 5], usize) {
-        if self.version == Version::V1_0 { ([0; 5], 2) } else { mb_octets(public_id(self.doc, self.version)) }
-    }
-
     fn header_len(&self) -> usize {
         // Version octet, public id, character set octet, string table with its length.
-        let fixed = 2_usize.saturating_add(self.public_id().1);
+        let fixed = 2_usize.saturating_add(public_id_octets(self.doc, self.version).1);
         fixed.saturating_add(mb_len(self.table.len())).saturating_add(self.table.len())
     }
 
     pub(crate) fn into_vec(self) -> Vec<u8> {
-        let mut document = Vec::with_capacity(self.len());
-        let (id, id_len) = self.public_id();
-        // WBXML 1.2.
-        document.push(0x02);
-        document.extend_from_slice(id.get(..id_len).unwrap_or_default());
-        // UTF-8.
-        document.push(0x6A);
-        let (len, len_len) = mb_octets(u32::try_from(self.table.len()).unwrap_or(u32::MAX));
-        document.extend_from_slice(len.get(..len_len).unwrap_or_default());
-        document.extend_from_slice(&self.table);
-        document.extend_from_slice(&self.out.into_vec());
-        document
+        let mut head = header(self.doc, self.version, &self.table);
+        let document = self.out.into_vec();
+        if document.starts_with(&head) && self.head == head.len() {
+            return document;
+        }
+        // Names have joined the table.
+        head.extend_from_slice(document.get(self.head..).unwrap_or_default());
+        head
     }
 
     fn number(&mut self, value: usize) {
@@ -154,8 +151,8 @@ impl WbxmlSink {
     }
 
     fn pop(&mut self) {
-        if self.foreign.last().is_some_and(|(depth, _)| *depth == self.open.len()) {
-            self.foreign.pop();
+        if !self.foreign.is_empty() {
+            self.foreign.pop_if(|(depth, _)| *depth == self.open.len());
         }
         self.open.pop();
     }
@@ -206,6 +203,24 @@ impl WbxmlSink {
         self.string(value);
         Ok(())
     }
+}
+
+fn public_id_octets(doc: Doc, version: Version) -> ([u8; 5], usize) {
+    if version == Version::V1_0 { ([0; 5], 2) } else { mb_octets(public_id(doc, version)) }
+}
+
+/// What stands before the body.
+fn header(doc: Doc, version: Version, table: &[u8]) -> Vec<u8> {
+    let (id, id_len) = public_id_octets(doc, version);
+    // WBXML 1.2.
+    let mut head = vec![0x02];
+    head.extend_from_slice(id.get(..id_len).unwrap_or_default());
+    // UTF-8.
+    head.push(0x6A);
+    let (len, len_len) = mb_octets(u32::try_from(table.len()).unwrap_or(u32::MAX));
+    head.extend_from_slice(len.get(..len_len).unwrap_or_default());
+    head.extend_from_slice(table);
+    head
 }
 
 /// The attribute start token that a name like `0x05` stands for: below 0x80 and no global token.

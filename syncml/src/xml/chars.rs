@@ -9,25 +9,57 @@ pub fn xml_can_carry(data: &[u8]) -> bool {
 }
 
 /// What a text may hold, seen at a glance: many octets at a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
     /// Some octet is `<`, `&` or `>`.
     pub(crate) is_special: bool,
-    /// Some octet may belong to a character that is none of XML's.
+    /// Some octet is a control that XML cannot carry, or not ASCII.
     pub(crate) is_suspect: bool,
 }
 
+/// From here on a text is worth the instructions that take many octets at once.
+const LONG: usize = 48;
+
 impl Look {
     pub(crate) fn at(text: &[u8]) -> Look {
-        let (mut special, mut suspect) = (0_u8, 0_u8);
+        if text.len() < LONG {
+            let seen = text.iter().fold(0, |seen, octet| seen | class(*octet));
+            return Look { is_special: seen & SPECIAL != 0, is_suspect: seen & SUSPECT != 0 };
+        }
+        let mut suspect = 0_u8;
         // Without branches the compiler takes as many octets at once as the machine can.
         for &octet in text {
-            special |= u8::from(octet == b'<') | u8::from(octet == b'>') | u8::from(octet == b'&');
-            let space = u8::from(octet == b'\t') | u8::from(octet == b'\n') | u8::from(octet == b'\r');
-            suspect |= (u8::from(octet < b' ') & (space ^ 1)) | u8::from(octet == 0xEF);
+            let unprinted = u8::from(octet.wrapping_sub(b' ') >= 0x60);
+            // `\t` and `\r` differ in one bit.
+            let space = u8::from(octet | 4 == b'\r') | u8::from(octet == b'\n');
+            suspect |= unprinted & (space ^ 1);
         }
-        Look { is_special: special != 0, is_suspect: suspect != 0 }
+        let is_special = memchr::memchr3(b'<', b'&', b'>', text).is_some();
+        Look { is_special, is_suspect: suspect != 0 }
     }
+}
+
+const SPECIAL: u8 = 1;
+const SUSPECT: u8 = 2;
+
+static CLASSES: [u8; 256] = classes();
+
+fn class(octet: u8) -> u8 {
+    CLASSES.get(usize::from(octet)).copied().unwrap_or(SUSPECT)
+}
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut octet = 0;
+    while octet < classes.len() {
+        classes[octet] = match octet as u8 {
+            b'<' | b'&' | b'>' => SPECIAL,
+            b'\t' | b'\n' | b'\r' | b' '..=0x7F => 0,
+            _ => SUSPECT,
+        };
+        octet += 1;
+    }
+    classes
 }
 
 /// Whether every character of the text is one of XML's.
@@ -98,10 +130,13 @@ mod tests {
     #[test]
     fn a_glance_sees_what_a_look_at_every_octet_sees() {
         for octet in 0..=u8::MAX {
-            let look = Look::at(&[b'a', octet, b'b']);
-            assert_eq!(look.is_special, first_special(&[octet]).is_some(), "{octet}");
-            let text = char::from(octet).to_string();
-            assert!(look.is_suspect || octet >= 0x80 || is_xml_text(&text), "{octet}");
+            for before in [0, 1, 15, 31, 32, 33, 63, 64, 100] {
+                let text = [&vec![b'a'; before][..], &[octet], &[b'b'; 2]].concat();
+                let look = Look::at(&text);
+                assert_eq!(look.is_special, first_special(&[octet]).is_some(), "{octet} after {before}");
+                let is_plain = octet < 0x80 && is_xml_text(&char::from(octet).to_string());
+                assert_eq!(look.is_suspect, !is_plain, "{octet} after {before}");
+            }
         }
         assert!(Look::at("\u{FFFE}".as_bytes()).is_suspect);
     }

@@ -4,7 +4,7 @@
 
 use super::chars::{is_xml_char, is_xml_name};
 use super::scan::{self, Markup, Scanner};
-use crate::codec::token::{Attributes, Text, Token, is_blank, page_of_namespace};
+use crate::codec::token::{Attributes, Quick, Text, Token, Tokenize, Whole, is_blank, page_of_namespace};
 use crate::error::DecodeErrorKind;
 use crate::limits::Limits;
 use crate::model::{Element, Name, Page};
@@ -27,6 +27,8 @@ pub(crate) struct Tokenizer<'a> {
     name_bytes: usize,
     attributes: usize,
     trailing_bytes: bool,
+    /// Octets that string tables may still give; XML has none.
+    table_budget: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -79,69 +81,21 @@ impl<'a> Tokenizer<'a> {
             name_bytes: limits.name_bytes,
             attributes: limits.attributes,
             trailing_bytes: quirks.trailing_bytes,
+            table_budget: limits.string_table_bytes,
         })
     }
 
-    pub(crate) fn offset(&self) -> usize {
-        self.offset
+    #[inline]
+    fn end(&mut self) {
+        if self.declared.last().is_some_and(|d| d.depth == self.depth) {
+            self.end_scope();
+        }
+        self.depth = self.depth.saturating_sub(1);
+        self.root_done = self.depth == 0;
     }
 
-    pub(crate) fn next(&mut self) -> Result<Token<'a>, Kind> {
-        if self.pending_end {
-            self.pending_end = false;
-            return Ok(self.end());
-        }
-        loop {
-            self.offset = self.scanner.offset();
-            if self.root_done && self.trailing_bytes {
-                return Ok(Token::Eof);
-            }
-            match self.scanner.next().map_err(malformed)? {
-                Markup::Start { name, attributes, is_empty } => {
-                    self.pending_end = is_empty;
-                    return self.start(name, attributes);
-                }
-                Markup::End => return Ok(self.end()),
-                Markup::Text(text) if self.depth > 0 => return Ok(token(Cow::Borrowed(text))),
-                Markup::Text(text) => {
-                    if !is_blank(text) {
-                        return Err(malformed("text outside the root"));
-                    }
-                }
-                Markup::CData(_) | Markup::Reference(_) if self.depth == 0 => {
-                    return Err(malformed("text outside the root"));
-                }
-                Markup::CData(text) => return Ok(token(Cow::Borrowed(text))),
-                Markup::Reference(name) => {
-                    let mut octets = [0; 4];
-                    return Ok(token(Cow::Owned(
-                        resolve(name)?.encode_utf8(&mut octets).as_bytes().to_vec(),
-                    )));
-                }
-                Markup::Declaration(text) => self.declaration(text)?,
-                // spec: threats X1; one with an internal subset is refused by the scanner.
-                Markup::DocType if self.depth > 0 || self.root_done => {
-                    return Err(malformed("document type inside the document"));
-                }
-                Markup::DocType | Markup::Aside => {}
-                Markup::Eof if self.root_done => return Ok(Token::Eof),
-                Markup::Eof => return Err(malformed("cut off")),
-            }
-        }
-    }
-
-    /// The text and the end that follow right on a start tag, where they are all there is in the element.
-    pub(crate) fn whole_text(&mut self) -> Option<Text<'a>> {
-        if self.pending_end {
-            return None;
-        }
-        let (text, end_at) = self.scanner.whole_text()?;
-        self.offset = end_at;
-        self.end();
-        Some(Text { bytes: Cow::Borrowed(text), opaque: false })
-    }
-
-    fn end(&mut self) -> Token<'a> {
+    /// Forgets what the innermost element declared.
+    fn end_scope(&mut self) {
         let mut changed = false;
         while self.declared.last().is_some_and(|d| d.depth == self.depth) {
             changed |= self.declared.pop().is_some_and(|d| d.prefix.is_empty());
@@ -149,9 +103,6 @@ impl<'a> Tokenizer<'a> {
         if changed {
             self.default = self.lookup(b"").unwrap_or_else(|| self.outermost.clone());
         }
-        self.depth = self.depth.saturating_sub(1);
-        self.root_done = self.depth == 0;
-        Token::End
     }
 
     fn lookup(&self, prefix: &[u8]) -> Option<Namespace> {
@@ -163,7 +114,14 @@ impl<'a> Tokenizer<'a> {
             return Err(malformed("second root"));
         }
         self.depth = self.depth.saturating_add(1);
-        let attributes = if attributes.is_empty() { None } else { self.attributes(attributes)? };
+        let attributes = match sole_namespace(attributes) {
+            _ if attributes.is_empty() => None,
+            Some(uri) if self.attributes > 0 && self.name_bytes >= b"xmlns".len() => {
+                self.declare(&[], uri);
+                None
+            }
+            _ => self.attributes(attributes)?,
+        };
         // No element of the tables has a colon in its name.
         if let Namespace::Page(page) = self.default
             && let Some(tag) = Tag::by_name(page, full)
@@ -276,8 +234,105 @@ impl<'a> Tokenizer<'a> {
     }
 }
 
+impl<'a> Tokenize<'a> for Tokenizer<'a> {
+    #[inline]
+    fn quick(&mut self) -> Quick {
+        let Namespace::Page(page) = self.default else { return Quick::Other };
+        if self.pending_end || self.depth == 0 {
+            return Quick::Other;
+        }
+        self.offset = self.scanner.offset();
+        // No element of the tables has a colon in its name.
+        if let Some(tag) = self.scanner.plain_start(|name| Tag::by_name(page, name)) {
+            self.depth = self.depth.saturating_add(1);
+            return Quick::Start(tag);
+        }
+        if self.scanner.plain_end() {
+            self.end();
+            return Quick::End;
+        }
+        Quick::Other
+    }
+
+    fn next(&mut self) -> Result<Token<'a>, Kind> {
+        if self.pending_end {
+            self.pending_end = false;
+            self.end();
+            return Ok(Token::End);
+        }
+        loop {
+            self.offset = self.scanner.offset();
+            if self.root_done && self.trailing_bytes {
+                return Ok(Token::Eof);
+            }
+            match self.scanner.next().map_err(malformed)? {
+                Markup::Start { name, attributes, is_empty } => {
+                    self.pending_end = is_empty;
+                    return self.start(name, attributes);
+                }
+                Markup::End => {
+                    self.end();
+                    return Ok(Token::End);
+                }
+                Markup::Text(text) if self.depth > 0 => return Ok(token(Cow::Borrowed(text))),
+                Markup::Text(text) => {
+                    if !is_blank(text) {
+                        return Err(malformed("text outside the root"));
+                    }
+                }
+                Markup::CData(_) | Markup::Reference(_) if self.depth == 0 => {
+                    return Err(malformed("text outside the root"));
+                }
+                Markup::CData(text) => return Ok(token(Cow::Borrowed(text))),
+                Markup::Reference(name) => {
+                    let mut octets = [0; 4];
+                    return Ok(token(Cow::Owned(
+                        resolve(name)?.encode_utf8(&mut octets).as_bytes().to_vec(),
+                    )));
+                }
+                Markup::Declaration(text) => self.declaration(text)?,
+                // spec: threats X1; one with an internal subset is refused by the scanner.
+                Markup::DocType if self.depth > 0 || self.root_done => {
+                    return Err(malformed("document type inside the document"));
+                }
+                Markup::DocType | Markup::Aside => {}
+                Markup::Eof if self.root_done => return Ok(Token::Eof),
+                Markup::Eof => return Err(malformed("cut off")),
+            }
+        }
+    }
+
+    #[inline]
+    fn whole_text(&mut self) -> Option<Whole<'a>> {
+        if self.pending_end {
+            return None;
+        }
+        let (text, end_at) = self.scanner.whole_text()?;
+        self.offset = end_at;
+        self.end();
+        Some(Whole { bytes: text, opaque: false })
+    }
+
+    fn table_budget(&mut self) -> &mut usize {
+        &mut self.table_budget
+    }
+
+    fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
 fn token(bytes: Cow<'_, [u8]>) -> Token<'_> {
     Token::Text(Text { bytes, opaque: false })
+}
+
+/// The namespace, where a tag has just ` xmlns="..."` after its name.
+fn sole_namespace(attributes: &[u8]) -> Option<&str> {
+    let (quote, rest) = attributes.strip_prefix(b" xmlns=")?.split_first()?;
+    let (last, uri) = rest.split_last()?;
+    let is_quote = matches!(quote, b'"' | b'\'') && last == quote;
+    let is_plain = is_quote && memchr::memchr2(*quote, b'&', uri).is_none();
+    std::str::from_utf8(uri).ok().filter(|_| is_plain)
 }
 
 /// What stands between `&` and `;`. spec: threats X1: the five named entities and numeric ones.

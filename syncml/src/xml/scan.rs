@@ -39,15 +39,20 @@ pub(crate) struct Scanner<'a> {
     at: usize,
     /// Names of the open elements.
     open: Vec<&'a [u8]>,
+    /// Looks for the end of CDATA; one for all, as each takes some making.
+    cdata_end: memmem::Finder<'static>,
 }
 
 const CDATA: &[u8] = b"<![CDATA[";
+
+/// Octets of a name that is looked for in short; longer ones go the long way.
+const LONGEST_PLAIN: usize = 32;
 
 impl<'a> Scanner<'a> {
     /// A byte order mark at the start is skipped.
     pub(crate) fn new(input: &'a [u8]) -> Self {
         let at = if input.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        Scanner { input, at, open: Vec::with_capacity(16) }
+        Scanner { input, at, open: Vec::with_capacity(16), cdata_end: memmem::Finder::new(b"]]>") }
     }
 
     /// How many octets have been read. After an error: where the piece starts that is wrong.
@@ -78,13 +83,41 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// A start tag without attributes, of a name that `known` knows, letters and hyphens; takes nothing else.
+    #[inline]
+    pub(crate) fn plain_start<T>(&mut self, known: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let body = self.input.get(self.at..)?.strip_prefix(b"<")?;
+        if !body.first()?.is_ascii_alphabetic() {
+            return None;
+        }
+        let len = body.iter().take(LONGEST_PLAIN).position(|octet| matches!(octet, b'>' | b' '))?;
+        let name = body.get(..len)?;
+        if body.get(len) != Some(&b'>') {
+            return None;
+        }
+        let known = known(name)?;
+        self.open.push(name);
+        self.pass(len.saturating_add(2));
+        Some(known)
+    }
+
+    /// Whether the end tag of the innermost open element follows, which is taken then; takes nothing else.
+    #[inline]
+    pub(crate) fn plain_end(&mut self) -> bool {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let Some(len) = self.open.last().and_then(|name| plain_end(rest, name)) else { return false };
+        self.open.pop();
+        self.pass(len);
+        true
+    }
+
     /// The text and the end tag that follow right on a start tag, where they are all there is in the element, and
     /// where the end tag starts. Takes nothing else.
     pub(crate) fn whole_text(&mut self) -> Option<(&'a [u8], usize)> {
         let rest = self.input.get(self.at..)?;
         let (text, len) = match rest.strip_prefix(CDATA) {
             Some(body) => {
-                let text = body.get(..memmem::find(body, b"]]>")?)?;
+                let text = body.get(..self.cdata_end.find(body)?)?;
                 (text, CDATA.len().checked_add(text.len())?.checked_add(3)?)
             }
             None => {
@@ -154,7 +187,7 @@ impl<'a> Scanner<'a> {
     /// Comment, CDATA, document type.
     fn declared(&mut self, rest: &'a [u8]) -> Result<Markup<'a>, String> {
         if let Some(body) = rest.strip_prefix(CDATA) {
-            let end = memmem::find(body, b"]]>").ok_or("CDATA cut off")?;
+            let end = self.cdata_end.find(body).ok_or("CDATA cut off")?;
             let text = body.get(..end).unwrap_or_default();
             self.pass(text.len().saturating_add(CDATA.len()).saturating_add(3));
             return Ok(Markup::CData(text));
@@ -444,7 +477,7 @@ mod tests {
     }
 
     fn scanner_at<'a>(scanner: &Scanner<'a>) -> Scanner<'a> {
-        Scanner { input: scanner.input, at: scanner.at, open: scanner.open.clone() }
+        Scanner { at: scanner.at, open: scanner.open.clone(), ..Scanner::new(scanner.input) }
     }
 
     /// Recorded messages with octets put in, taken out and changed.

@@ -63,9 +63,16 @@ impl XmlSink {
         self.foreign.last().filter(|(depth, _)| *depth == self.open.len()).map(|(_, uri)| &**uri)
     }
 
+    /// Whether an element of this vocabulary needs no namespace here.
+    #[inline]
+    fn inherits(&self, page: Page) -> bool {
+        self.open.last() == Some(&page) && (self.foreign.is_empty() || self.foreign().is_none())
+    }
+
     /// Starts an element of the tables, whose start tag is `tag`.
+    #[inline]
     fn start(&mut self, tag: &str, page: Page) {
-        if self.open.last() == Some(&page) && self.foreign().is_none() {
+        if self.inherits(page) {
             self.out.push(tag.as_bytes());
         } else {
             let uri = self.uri(page).unwrap_or_default();
@@ -80,8 +87,8 @@ impl XmlSink {
 
     /// Ends the innermost open element, whose end tag is this.
     fn end(&mut self, parts: &[&str]) {
-        if self.foreign.last().is_some_and(|(depth, _)| *depth == self.open.len()) {
-            self.foreign.pop();
+        if !self.foreign.is_empty() {
+            self.foreign.pop_if(|(depth, _)| *depth == self.open.len());
         }
         self.open.pop();
         if self.fresh == Some(self.out.len()) {
@@ -117,24 +124,28 @@ impl XmlSink {
 
     /// Octets as they are: plain, or as CDATA.
     fn data(&mut self, data: &[u8]) -> Result<(), EncodeError> {
-        let text = std::str::from_utf8(data).map_err(|_| cannot("octets that are not UTF-8"))?;
         let look = Look::at(data);
-        if look.is_suspect && !is_xml_text(text) {
-            return Err(cannot("control characters"));
+        if look.is_suspect {
+            let text = std::str::from_utf8(data).map_err(|_| cannot("octets that are not UTF-8"))?;
+            if !is_xml_text(text) {
+                return Err(cannot("control characters"));
+            }
         }
         if !look.is_special {
             self.out.push(data);
             return Ok(());
         }
         self.out.push(b"<![CDATA[");
-        let mut rest = data;
-        while let Some(at) = memchr::memmem::find(rest, b"]]>") {
-            let (before, after) = rest.split_at_checked(at.saturating_add(2)).unwrap_or((rest, &[]));
-            self.out.push(before);
-            self.out.push(b"]]><![CDATA[");
-            rest = after;
+        let mut from = 0;
+        for at in memchr::memchr_iter(b']', data) {
+            let split = at.saturating_add(2);
+            if at >= from && data.get(at..).is_some_and(|rest| rest.starts_with(b"]]>")) {
+                self.out.push(data.get(from..split).unwrap_or_default());
+                self.out.push(b"]]><![CDATA[");
+                from = split;
+            }
         }
-        self.out.push(rest);
+        self.out.push(data.get(from..).unwrap_or_default());
         self.out.push(b"]]>");
         Ok(())
     }
@@ -188,6 +199,12 @@ impl Sink for XmlSink {
         let look = Look::at(text.as_bytes());
         if look.is_suspect && !is_xml_text(text) {
             return Err(cannot("control characters"));
+        }
+        let entry = tag.entry();
+        if !look.is_special && !text.is_empty() && self.inherits(entry.page) {
+            self.out.push_three(entry.tags.0.as_bytes(), text.as_bytes(), entry.tags.1.as_bytes());
+            self.fresh = None;
+            return Ok(());
         }
         self.open(tag);
         if look.is_special {

@@ -7,30 +7,35 @@ use super::*;
 
 impl Builder<'_> {
     /// What an element of the tables is here.
+    #[inline]
     pub(super) fn role(&self, tag: Tag) -> Option<Role> {
-        let Some(open) = self.stack.last() else {
-            if self.is_devinf {
-                return (tag == Tag::DevInf && self.devinf.is_none())
-                    .then_some(Role::Typed(|| Frame::DevInf(Box::default())));
-            }
-            return (tag == Tag::SyncMl && !self.body_seen && self.hdr.is_none()).then_some(Role::Root);
-        };
-        match (&open.frame, tag) {
-            (Frame::Unknown(_), _) => None,
-            (Frame::Root, Tag::SyncHdr) => Some(Role::Hdr),
-            (Frame::Root, Tag::SyncBody) => Some(Role::Body),
-            (Frame::Root, _) => None,
-            (Frame::Body, Tag::Final) => Some(Role::Final),
-            (Frame::Body, _) => is_command(tag).then_some(Role::Command),
-            (Frame::Data(data), _) if is_blank(self.text.as_slice()) => {
-                data.typed_child(tag).map(Role::Typed)
-            }
-            (Frame::Meta(_), Tag::MetInf) if self.quirks.metinf_wrapper && !open.wrapper => {
+        let Some(open) = self.stack.last() else { return self.role_of_root(tag) };
+        match open.layout.child(tag) {
+            Some(shape) => (!open.head_done).then_some(Role::Child(shape)),
+            None => self.other_role(open, tag),
+        }
+    }
+
+    fn role_of_root(&self, tag: Tag) -> Option<Role> {
+        if self.is_devinf {
+            return (tag == Tag::DevInf && self.devinf.is_none())
+                .then_some(Role::Typed(|| Frame::DevInf(Box::default())));
+        }
+        (tag == Tag::SyncMl && !self.body_seen && self.hdr.is_none()).then_some(Role::Root)
+    }
+
+    /// What an element is that no content model of the parent names.
+    fn other_role(&self, open: &Open, tag: Tag) -> Option<Role> {
+        match &open.frame {
+            Frame::Body if tag == Tag::Final => Some(Role::Final),
+            Frame::Body | Frame::Sync(_) | Frame::Nest(_) => is_command(tag).then_some(Role::Command),
+            Frame::Root if tag == Tag::SyncHdr => Some(Role::Hdr),
+            Frame::Root if tag == Tag::SyncBody => Some(Role::Body),
+            Frame::Data(data) if is_blank(self.text.as_slice()) => data.typed_child(tag).map(Role::Typed),
+            Frame::Meta(_) if tag == Tag::MetInf && self.quirks.metinf_wrapper && !open.wrapper => {
                 Some(Role::Wrapper)
             }
-            (Frame::Sync(_) | Frame::Nest(_), _) if is_command(tag) => Some(Role::Command),
-            (Frame::Sync(_) | Frame::Nest(_), _) if open.head_done => None,
-            (frame, _) => on_content!(frame, c => child_of(c, tag), _ => None).map(Role::Child),
+            _ => None,
         }
     }
 
@@ -48,14 +53,23 @@ impl Builder<'_> {
             .find_map(|tag| self.role(tag).map(|role| (tag, role)))
     }
 
+    #[inline]
     pub(super) fn enter(&mut self, tag: Tag, role: Role) -> Result<Option<Built>> {
         if !self.quirks.newer_elements && self.version.is_some_and(|version| version < tag.entry().since) {
             return Err(violation(format!("{} is not of this version", tag.name())));
         }
-        let is_typed = matches!(role, Role::Typed(_));
         if !self.text.is_empty() {
-            self.flush(is_typed)?;
+            self.flush(matches!(role, Role::Typed(_)))?;
         }
+        match role {
+            Role::Child(shape) => self.enter_child(shape).map(|()| None),
+            Role::Command => self.enter_command(tag),
+            role => self.enter_part(tag, role).map(|()| None),
+        }
+    }
+
+    /// A part of a message or of `Data`.
+    fn enter_part(&mut self, tag: Tag, role: Role) -> Result<()> {
         match role {
             Role::Root => self.push(tag, Frame::Root, false)?,
             Role::Hdr if self.hdr.is_some() => return Err(violation("second SyncHdr")),
@@ -69,18 +83,18 @@ impl Builder<'_> {
             Role::Final if self.is_final => return Err(violation("second Final")),
             Role::Final => {
                 self.is_final = true;
-                self.leaf = Some(Leaf { tag, is_flag: true });
+                self.leaf = Some(Leaf { tag, holds: Holds::Nothing });
             }
             Role::Wrapper => {
                 if let Some(open) = self.stack.last_mut() {
                     open.wrapper = true;
+                    open.is_plain = false;
                 }
             }
-            Role::Command => return self.enter_command(tag),
             Role::Typed(blank) => self.push(tag, blank(), true)?,
-            Role::Child(shape) => self.enter_child(tag, shape)?,
+            Role::Child(_) | Role::Command => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     pub(super) fn enter_command(&mut self, tag: Tag) -> Result<Option<Built>> {
@@ -106,32 +120,45 @@ impl Builder<'_> {
         }
     }
 
-    pub(super) fn enter_child(&mut self, tag: Tag, shape: Shape) -> Result<()> {
-        // spec: threats X4.
-        if !shape.many && self.stack.last().is_some_and(|open| open.seen & bit(tag) != 0) {
-            if self.keeps_odd(tag) {
-                return self.keep(Some(tag), Box::new(known_element(tag)));
-            }
-            return Err(violation(format!("second {}", tag.name())));
+    #[inline]
+    pub(super) fn enter_child(&mut self, shape: &'static Shape) -> Result<()> {
+        let Some(open) = self.stack.last_mut() else { return Ok(()) };
+        if !shape.many && open.seen & shape.bit != 0 {
+            return self.enter_second(shape.tag);
         }
-        let any_order = self.quirks.any_order;
-        if let Some(open) = self.stack.last_mut() {
-            if !any_order && shape.position < open.position {
-                return Err(violation(format!("{} out of order", tag.name())));
-            }
-            open.seen |= bit(tag);
-            open.position = shape.position;
+        if shape.position < open.position && !self.quirks.any_order {
+            return Err(violation(format!("{} out of order", shape.tag.name())));
         }
-        match shape.kind {
-            Kind::Frame(blank) => self.push(tag, blank(), shape.many),
-            Kind::Text | Kind::Flag => {
-                limit("depth", self.stack.len().saturating_add(1), self.depth_limit())?;
-                self.leaf = Some(Leaf { tag, is_flag: matches!(shape.kind, Kind::Flag) });
-                Ok(())
+        open.seen |= shape.bit;
+        open.position = shape.position;
+        let holds = match shape.kind {
+            Kind::Frame(blank) => {
+                let used = if shape.tag == Tag::Item { self.spare.take() } else { None };
+                self.push(shape.tag, used.map_or_else(blank, Frame::Item), shape.many)?;
+                if let Some(open) = self.stack.last_mut() {
+                    open.is_plain = true;
+                }
+                return Ok(());
             }
-        }
+            Kind::Data => Holds::Data,
+            Kind::Text => Holds::Text,
+            Kind::Flag => Holds::Nothing,
+        };
+        limit("depth", self.stack.len().saturating_add(1), self.depth_limit())?;
+        self.leaf = Some(Leaf { tag: shape.tag, holds });
+        Ok(())
     }
 
+    /// A second child where one belongs. spec: threats X4.
+    #[cold]
+    fn enter_second(&mut self, tag: Tag) -> Result<()> {
+        if self.keeps_odd(tag) {
+            return self.keep(Some(tag), Box::new(known_element(tag)));
+        }
+        Err(violation(format!("second {}", tag.name())))
+    }
+
+    #[inline]
     pub(super) fn push(&mut self, tag: Tag, frame: Frame, repeated: bool) -> Result<()> {
         let nth = if repeated { self.count(tag) } else { 1 };
         self.push_open(Some(tag), frame, nth)
@@ -153,18 +180,23 @@ impl Builder<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn push_open(&mut self, tag: Option<Tag>, frame: Frame, nth: u32) -> Result<()> {
         // spec: threats W1; documents inside count too.
         limit("depth", self.stack.len().saturating_add(1), self.depth_limit())?;
         self.charge(weight(&frame))?;
+        let inside = self.stack.last().is_some_and(|open| open.holds_devinf);
         self.stack.push(Open {
             tag,
+            layout: frame.layout(),
             frame,
             seen: 0,
             position: 0,
             wrapper: false,
             opaque_nonce: false,
             head_done: false,
+            is_plain: false,
+            holds_devinf: inside || matches!(tag, Some(Tag::Put | Tag::Get | Tag::Results | Tag::Field)),
             nth,
             counts_from: self.counts.len(),
         });
@@ -172,6 +204,7 @@ impl Builder<'_> {
     }
 
     /// Accounts for memory before it is taken. spec: threats L2, L3.
+    #[inline]
     pub(super) fn charge(&mut self, octets: usize) -> Result<()> {
         self.taken = self.taken.saturating_add(octets);
         limit("tree_slack_bytes", self.taken, self.allowed)

@@ -23,9 +23,10 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn end_leaf(&mut self, leaf: Leaf, mut text: Gathered<'a>) -> Result<()> {
         let tag = leaf.tag;
-        if leaf.is_flag && !is_blank(text.as_slice()) && !self.quirks.stray_text {
+        if leaf.holds == Holds::Nothing && !is_blank(text.as_slice()) && !self.quirks.stray_text {
             return Err(violation(format!("text in {}", tag.name())));
         }
         if text.opaque && !self.quirks.text_as_opaque && !matches!(tag, Tag::Data | Tag::NextNonce) {
@@ -37,12 +38,15 @@ impl<'a> Builder<'a> {
             _ => LEAF_WEIGHT,
         };
         self.charge(text.weight().saturating_add(text.as_slice().len()).saturating_add(entry))?;
-        let in_hdr = self.stack.len() == 2 && self.hdr.is_none();
-        let Some(open) = self.stack.last_mut() else { return Ok(()) };
-        if tag == Tag::VerDtd && in_hdr {
+        let in_hdr = || self.stack.len() == 2 && self.hdr.is_none();
+        if tag == Tag::VerDtd && in_hdr() {
             self.version = std::str::from_utf8(text.as_slice()).ok().and_then(Version::from_ver_dtd);
         }
-        open.opaque_nonce |= tag == Tag::NextNonce && text.opaque;
+        let Some(open) = self.stack.last_mut() else { return Ok(()) };
+        if text.opaque && tag == Tag::NextNonce {
+            open.opaque_nonce = true;
+            open.is_plain = false;
+        }
         let input = self.input;
         let taken = on_content!(&mut open.frame, c => c.text(tag, &mut text, input), _ => Ok(()));
         match taken {
@@ -74,9 +78,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    #[inline]
     pub(super) fn check_head(&self, open: &Open) -> Result<()> {
-        let missing = on_content!(&open.frame, c => missing_in(c, open.seen), _ => None);
-        let Some(tag) = missing else { return Ok(()) };
+        open.layout.missing(open.seen).map_or(Ok(()), |tag| self.missing(tag))
+    }
+
+    #[cold]
+    fn missing(&self, tag: Tag) -> Result<()> {
         let allowed = match tag.page() {
             Page::SyncMl => self.quirks.incomplete_commands,
             _ => self.quirks.incomplete_info,
@@ -84,7 +92,10 @@ impl<'a> Builder<'a> {
         if allowed { Ok(()) } else { Err(violation(format!("{} is missing", tag.name()))) }
     }
 
-    pub(super) fn check_complete(&self, open: &Open) -> Result<()> {
+    /// Whether the innermost element has all that it must have.
+    #[inline]
+    pub(super) fn check_complete(&self) -> Result<()> {
+        let Some(open) = self.stack.last() else { return Ok(()) };
         if matches!(open.frame, Frame::Root) && !self.body_seen && !self.quirks.incomplete_commands {
             return Err(violation("SyncBody is missing"));
         }
@@ -92,16 +103,17 @@ impl<'a> Builder<'a> {
     }
 
     /// Gives a finished element to its parent, or to the reader.
+    #[inline]
     pub(super) fn finish(&mut self, mut open: Open) -> Result<Option<Built>> {
-        if let Frame::Meta(meta) = &mut open.frame
-            && open.opaque_nonce
+        if open.opaque_nonce
+            && let Frame::Meta(meta) = &mut open.frame
         {
             settle_nonce(meta);
         }
         match (open.frame, open.tag) {
             (Frame::Hdr(hdr), _) => {
                 self.hdr = Some(*hdr);
-                return Ok(None);
+                return Ok(Some(Built::Hdr));
             }
             (Frame::Root | Frame::Body, _) => {}
             (Frame::DevInf(devinf), _) if self.stack.is_empty() => self.devinf = Some(devinf),
@@ -113,10 +125,10 @@ impl<'a> Builder<'a> {
                 self.pending = Some(Built::SyncEnd(None));
                 return Ok(Some(Built::SyncStart(sync)));
             }
-            (frame, Some(tag)) => match into_command(tag, frame) {
-                Ok(command) => return Ok(self.finish_command(command)),
-                Err(frame) => self.attach(Some(tag), frame),
-            },
+            (frame, Some(tag)) if is_command(tag) => {
+                return Ok(into_command(tag, frame).and_then(|command| self.finish_command(command)));
+            }
+            (frame, Some(tag)) => self.attach(tag, frame),
             (_, None) => {}
         }
         Ok(None)
@@ -161,7 +173,8 @@ impl<'a> Builder<'a> {
         // One that the datastore knows would be its own when it is read again.
         if above > 0
             && let Name::Text(name) = &element.name
-            && Tag::by_name(element.page, name.as_bytes()).is_some_and(|tag| DataStore::child(tag).is_some())
+            && Tag::by_name(element.page, name.as_bytes())
+                .is_some_and(|tag| DataStore::LAYOUT.child(tag).is_some())
         {
             return Err(violation(format!("{name} in SyncCap")));
         }
@@ -185,44 +198,49 @@ impl<'a> Builder<'a> {
                     parent.children = on_content!(&open.frame, c => to_nodes(c), _ => Vec::new());
                     parent.children.push(Node::Element(element));
                     open.frame = Frame::Unknown(Box::new(parent));
+                    open.is_plain = false;
                 }
             }
         }
         Ok(())
     }
 
-    pub(super) fn attach(&mut self, tag: Option<Tag>, frame: Frame) {
-        let (Some(open), Some(tag)) = (self.stack.last_mut(), tag) else { return };
+    #[inline]
+    pub(super) fn attach(&mut self, tag: Tag, mut frame: Frame) {
+        let Some(open) = self.stack.last_mut() else { return };
         match &mut open.frame {
-            Frame::Data(data) => data.attach(frame),
-            parent => {
-                on_content!(parent, c => c.attach(tag, frame), _ => ());
-            }
+            Frame::Data(data) => return data.attach(frame),
+            parent => on_content!(parent, c => c.attach(tag, &mut frame), _ => ()),
         }
-    }
-
-    /// Whether `Data` here may hold a DevInf document.
-    pub(super) fn holds_devinf(&self) -> bool {
-        let holder = |open: &Open| matches!(open.tag, Some(Tag::Put | Tag::Get | Tag::Results | Tag::Field));
-        self.stack.iter().any(holder)
+        if let Frame::Item(item) = frame {
+            self.spare = Some(item);
+        }
     }
 
     /// Octets that end a `Data`: a DevInf document where they are one.
-    pub(super) fn octets(&mut self, octets: Bytes) -> Result<DataBuild> {
-        // spec: WBXML facts §7: by content, not by Meta/Type.
-        if !self.holds_devinf() {
-            return Ok(DataBuild::Octets(octets));
+    #[inline]
+    pub(super) fn octets(&mut self, octets: Bytes, budget: &mut usize) -> Result<DataBuild> {
+        if self.stack.last().is_some_and(|open| open.holds_devinf) {
+            self.devinf_or_octets(octets, budget)
+        } else {
+            Ok(DataBuild::Octets(octets))
         }
+    }
+
+    // spec: WBXML facts §7: by content, not by Meta/Type.
+    fn devinf_or_octets(&mut self, octets: Bytes, budget: &mut usize) -> Result<DataBuild> {
         let Some(encoding) = devinf_spelling(self.encoding, &octets, &self.quirks) else {
             return Ok(DataBuild::Octets(octets));
         };
         let mut limits = self.limits.clone();
-        limits.depth = self.depth_limit().saturating_sub(self.stack.len());
+        let depth = self.stack.len().saturating_add(usize::from(self.leaf.is_some()));
+        limits.depth = self.depth_limit().saturating_sub(depth);
+        limits.string_table_bytes = *budget;
         limits.tree_slack_bytes = self.slack_left().saturating_sub(octets.len().saturating_mul(4));
         let before = limits.tree_slack_bytes.saturating_add(octets.len().saturating_mul(4));
         match crate::reader::read_devinf(encoding, &octets, &mut limits, &self.quirks) {
             Ok(devinf) => {
-                self.limits.string_table_bytes = limits.string_table_bytes;
+                *budget = limits.string_table_bytes;
                 self.charge(before.saturating_sub(limits.tree_slack_bytes))?;
                 Ok(DataBuild::DevInf(Box::new(devinf)))
             }

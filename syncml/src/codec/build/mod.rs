@@ -6,12 +6,13 @@ mod enter;
 pub(crate) mod finish;
 mod weight;
 
-use crate::codec::content::{Content, bit};
+use crate::codec::content::Content;
 use crate::codec::data::{DataBuild, to_nodes};
 use crate::codec::frame::{Frame, blank_hdr, command_frame, into_command, is_command, on_content};
+use crate::codec::layout::{Kind, Layout, Shape};
 use crate::codec::sink::known_element;
-use crate::codec::slot::{Kind, Shape, from_base64};
-use crate::codec::token::{Attributes, Gathered, Text, Token, is_blank, push_tight};
+use crate::codec::slot::from_base64;
+use crate::codec::token::{Attributes, Gathered, Text, Token, Whole, is_blank, push_tight, share};
 use crate::error::{DecodeError, DecodeErrorKind};
 use crate::limits::Limits;
 use crate::model::*;
@@ -22,6 +23,8 @@ use bytes::Bytes;
 /// What the builder has finished.
 #[derive(Debug)]
 pub(crate) enum Built {
+    /// The header.
+    Hdr,
     /// A command of the body, or of the `Sync` that is open in it.
     Command(Command),
     /// The head of a `Sync` of the body; its commands follow.
@@ -31,11 +34,11 @@ pub(crate) enum Built {
 }
 
 /// An open element that holds elements.
-#[derive(Debug)]
 struct Open {
     /// `None` if the tables do not know it.
     tag: Option<Tag>,
     frame: Frame,
+    layout: &'static Layout,
     /// Bits of the children met.
     seen: u64,
     /// Place of the last child in the canonical order.
@@ -46,6 +49,10 @@ struct Open {
     opaque_nonce: bool,
     /// A command in it has begun, so its head is complete.
     head_done: bool,
+    /// A child like others: at its end it only goes to its parent.
+    is_plain: bool,
+    /// `Data` in it may hold a DevInf document.
+    holds_devinf: bool,
     /// The how many-th of its name under its parent.
     nth: u32,
     /// Where the counts of its children start.
@@ -56,7 +63,15 @@ struct Open {
 #[derive(Clone, Copy, Debug)]
 struct Leaf {
     tag: Tag,
-    is_flag: bool,
+    holds: Holds,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    Text,
+    Nothing,
+    /// A `Data` that has just begun.
+    Data,
 }
 
 /// What an element is, where it stands.
@@ -67,7 +82,7 @@ enum Role {
     Final,
     Wrapper,
     Command,
-    Child(Shape),
+    Child(&'static Shape),
     Typed(fn() -> Frame),
 }
 
@@ -80,6 +95,8 @@ pub(crate) struct Builder<'a> {
     /// Repeated children of the open elements so far, by name.
     counts: Vec<(Tag, u32)>,
     leaf: Option<Leaf>,
+    /// Of the last item, which is in its list.
+    spare: Option<Box<Item>>,
     text: Gathered<'a>,
     version: Option<Version>,
     commands: usize,
@@ -107,14 +124,6 @@ fn violation(what: impl Into<String>) -> DecodeErrorKind {
     DecodeErrorKind::Violation(what.into())
 }
 
-fn child_of<T: Content>(_: &T, tag: Tag) -> Option<Shape> {
-    T::child(tag)
-}
-
-fn missing_in<T: Content>(_: &T, seen: u64) -> Option<Tag> {
-    T::missing(seen)
-}
-
 impl<'a> Builder<'a> {
     pub(crate) fn new(encoding: Encoding, input: &'a Bytes, limits: &Limits, quirks: &Quirks) -> Self {
         Builder {
@@ -124,6 +133,7 @@ impl<'a> Builder<'a> {
             stack: Vec::with_capacity(12),
             counts: Vec::new(),
             leaf: None,
+            spare: None,
             text: Gathered::default(),
             version: None,
             commands: 0,
@@ -183,38 +193,91 @@ impl<'a> Builder<'a> {
         self.ended
     }
 
-    pub(crate) fn table_budget(&self) -> usize {
-        self.limits.string_table_bytes
-    }
-
-    pub(crate) fn set_table_budget(&mut self, octets: usize) {
-        self.limits.string_table_bytes = octets;
-    }
-
     /// What is left of the memory that a document inside may take.
     pub(crate) fn slack_left(&self) -> usize {
         self.allowed.saturating_sub(self.taken)
     }
 
-    /// Whether what has just begun may be text alone.
+    /// Whether what has just begun may be text alone. Then comes `whole_text` or `no_whole_text`.
+    #[inline]
     pub(crate) fn wants_text(&self) -> bool {
-        let is_data = || matches!(self.stack.last(), Some(Open { frame: Frame::Data(DataBuild::Empty), .. }));
-        self.text.is_empty() && (self.leaf.is_some() || is_data())
+        self.leaf.is_some() && self.text.is_empty()
     }
 
-    /// Takes a text and the end of its element.
-    pub(crate) fn whole_text(&mut self, text: Text<'a>) -> Result<()> {
-        self.text.push(text);
-        self.end().map(|_| ())
+    /// Starts an element that holds text, where nothing speaks against it; else does nothing.
+    #[inline(always)]
+    pub(crate) fn plain_leaf(&mut self, tag: Tag) -> bool {
+        let is_free = self.leaf.is_none() && self.text.is_empty() && self.quirks.newer_elements;
+        let depth = self.stack.len().saturating_add(1);
+        let (limit, any_order) = (self.depth_limit(), self.quirks.any_order);
+        let Some(open) = self.stack.last_mut() else { return false };
+        let Some(shape) = open.layout.child(tag) else { return false };
+        let holds = match shape.kind {
+            Kind::Text => Holds::Text,
+            Kind::Data => Holds::Data,
+            Kind::Flag | Kind::Frame(_) => return false,
+        };
+        let is_first = shape.many || open.seen & shape.bit == 0;
+        let in_order = any_order || shape.position >= open.position;
+        if !is_free || open.head_done || !is_first || !in_order || depth > limit {
+            return false;
+        }
+        open.seen |= shape.bit;
+        open.position = shape.position;
+        self.leaf = Some(Leaf { tag, holds });
+        true
     }
 
-    /// Takes the next token.
-    pub(crate) fn token(&mut self, token: Token<'a>) -> Result<Option<Built>> {
+    /// Ends an element that only goes to its parent, where nothing speaks against it; else does nothing.
+    #[inline(always)]
+    pub(crate) fn plain_end(&mut self) -> bool {
+        let is_free = self.leaf.is_none() && self.text.is_empty();
+        if !self
+            .stack
+            .last()
+            .is_some_and(|open| is_free && open.is_plain && open.layout.missing(open.seen).is_none())
+        {
+            return false;
+        }
+        if let Some(Open { tag: Some(tag), frame, counts_from, .. }) = self.stack.pop() {
+            self.counts.truncate(counts_from);
+            self.attach(tag, frame);
+        }
+        true
+    }
+
+    /// Takes all the text of an element that has just begun, and the end of it.
+    #[inline(always)]
+    pub(crate) fn whole_text(&mut self, text: Whole<'a>, budget: &mut usize) -> Result<()> {
+        let Some(leaf) = self.leaf else { return Ok(()) };
+        if leaf.holds == Holds::Data {
+            let data = self.octets(share(self.input, text.bytes), budget)?;
+            self.attach(leaf.tag, Frame::Data(data));
+        } else {
+            self.end_leaf(leaf, text.into())?;
+        }
+        self.leaf = None;
+        Ok(())
+    }
+
+    /// What has just begun is not text alone.
+    pub(crate) fn no_whole_text(&mut self) -> Result<()> {
+        match self.leaf {
+            Some(Leaf { tag, holds: Holds::Data }) => {
+                self.leaf = None;
+                self.push(tag, Frame::Data(DataBuild::default()), false)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the next token. `budget`: octets that string tables may still give to documents inside.
+    pub(crate) fn token(&mut self, token: Token<'a>, budget: &mut usize) -> Result<Option<Built>> {
         match token {
             Token::Known(tag, attributes) => self.known(tag, attributes),
-            Token::Unknown(element) => self.unknown(element),
+            Token::End => self.end(budget),
             Token::Text(text) => self.text(text).map(|()| None),
-            Token::End => self.end(),
+            Token::Unknown(element) => self.unknown(element),
             Token::Eof => {
                 self.ended = true;
                 Ok(None)
@@ -222,25 +285,45 @@ impl<'a> Builder<'a> {
         }
     }
 
+    #[inline]
     fn depth_limit(&self) -> usize {
         self.limits.depth.min(Limits::DEPTH_CEILING)
     }
 
-    fn known(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
+    /// An element of the tables starts.
+    pub(crate) fn start(&mut self, tag: Tag) -> Result<Option<Built>> {
         if self.leaf.is_some() {
             self.degrade_leaf()?;
         }
-        let role =
-            self.role(tag).map(|role| (tag, role)).or_else(|| self.role_by_name(tag.page(), tag.name()));
-        match role {
-            Some((tag, role)) => self.enter(tag, role),
-            None => {
-                let mut element = Box::new(known_element(tag));
-                element.attributes = attributes.map(|all| *all).unwrap_or_default();
-                self.keep(Some(tag), element)?;
-                Ok(None)
+        match self.role(tag) {
+            Some(role) => self.enter(tag, role),
+            None => self.misplaced(tag, None),
+        }
+    }
+
+    fn known(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
+        match attributes {
+            None => self.start(tag),
+            attributes => {
+                self.degrade_leaf()?;
+                match self.role(tag) {
+                    Some(role) => self.enter(tag, role),
+                    None => self.misplaced(tag, attributes),
+                }
             }
         }
+    }
+
+    /// An element of the tables that does not belong here.
+    #[cold]
+    fn misplaced(&mut self, tag: Tag, attributes: Attributes) -> Result<Option<Built>> {
+        if let Some((tag, role)) = self.role_by_name(tag.page(), tag.name()) {
+            return self.enter(tag, role);
+        }
+        let mut element = Box::new(known_element(tag));
+        element.attributes = attributes.map(|all| *all).unwrap_or_default();
+        self.keep(Some(tag), element)?;
+        Ok(None)
     }
 
     fn unknown(&mut self, element: Box<Element>) -> Result<Option<Built>> {
@@ -269,37 +352,22 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn end(&mut self) -> Result<Option<Built>> {
-        if let Some(leaf) = self.leaf.take() {
+    pub(crate) fn end(&mut self, budget: &mut usize) -> Result<Option<Built>> {
+        if let Some(leaf) = self.leaf {
             let text = std::mem::take(&mut self.text);
-            if let Err(kind) = self.end_leaf(leaf, text) {
-                self.leaf = Some(leaf);
-                return Err(kind);
-            }
+            self.end_leaf(leaf, text)?;
+            self.leaf = None;
             return Ok(None);
         }
-        if let Some(open) = self.stack.last_mut()
-            && open.wrapper
-        {
+        let Some(open) = self.stack.last_mut() else { return Ok(None) };
+        if open.wrapper {
             open.wrapper = false;
             return Ok(None);
         }
-        match self.stack.last_mut().map(|open| &mut open.frame) {
-            Some(Frame::Data(data @ DataBuild::Empty)) => {
-                *data = DataBuild::Octets(Bytes::new());
-                let mut text = std::mem::take(&mut self.text);
-                self.charge(text.weight())?;
-                let data = self.octets(text.take_bytes(self.input))?;
-                if let Some(open) = self.stack.last_mut() {
-                    open.frame = Frame::Data(data);
-                }
-            }
-            _ if self.text.is_empty() => {}
-            _ => self.flush(false)?,
+        if !self.text.is_empty() || matches!(open.frame, Frame::Data(DataBuild::Empty)) {
+            self.end_of_text(budget)?;
         }
-        if let Some(open) = self.stack.last() {
-            self.check_complete(open)?;
-        }
+        self.check_complete()?;
         match self.stack.pop() {
             Some(open) => {
                 self.counts.truncate(open.counts_from);
@@ -308,8 +376,24 @@ impl<'a> Builder<'a> {
             None => Ok(None),
         }
     }
+
+    /// Text ends that stands in an element which may hold others.
+    fn end_of_text(&mut self, budget: &mut usize) -> Result<()> {
+        let Some(Open { frame: Frame::Data(data @ DataBuild::Empty), .. }) = self.stack.last_mut() else {
+            return self.flush(false);
+        };
+        *data = DataBuild::Octets(Bytes::new());
+        let mut text = std::mem::take(&mut self.text);
+        self.charge(text.weight())?;
+        let data = self.octets(text.take_bytes(self.input), budget)?;
+        if let Some(open) = self.stack.last_mut() {
+            open.frame = Frame::Data(data);
+        }
+        Ok(())
+    }
 }
 
+#[inline]
 fn limit(what: &'static str, value: usize, limit: usize) -> Result<()> {
     if value > limit { Err(DecodeErrorKind::Limit { what, value, limit }) } else { Ok(()) }
 }
