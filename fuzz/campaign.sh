@@ -23,33 +23,21 @@ done
 host=$(rustc -vV | sed -n 's/^host: //p')
 mkdir -p "$out"/{corpus,kept,log,artifacts}
 out=$(cd "$out" && pwd)
-name_of() { sed -n 's/.*shim!("\(.*\)").*/\1/p' "$1"; }
-codec=() sessions=()
 wanted=("$@")
-for shim in fuzz/fuzz_targets/*.rs; do
-  name=$(name_of "$shim")
-  [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || continue
-  # A target that wants more features than libFuzzer's is one of sessions.
-  if grep -A2 "^name = \"$name\"" fuzz/Cargo.toml | grep -q sessions; then sessions+=("$name"); else codec+=("$name"); fi
-done
-[ ${#wanted[@]} -gt 0 ] || wanted=("${codec[@]}" "${sessions[@]}")
+[ ${#wanted[@]} -gt 0 ] || mapfile -t wanted < <(basename -s .rs fuzz/fuzz_targets/*.rs)
 for name in "${wanted[@]}"; do
   [ -e "fuzz/fuzz_targets/$name.rs" ] || { echo "no target $name" >&2 && exit 2; }
 done
 
-build() { # FEATURES NAME...: into a folder of their own, as the flags are
-  local features=$1 name bins=()
-  shift
-  [ $# -gt 0 ] || return 0
-  for name; do bins+=(--bin "$name"); done
+build() { # NAME: into a folder of its own, as the flags are. The codec's targets do without the engines.
+  local features=libfuzzer
+  ! grep -A2 "^name = \"$1\"" fuzz/Cargo.toml | grep -q sessions || features=libfuzzer,sessions
   RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$out/build RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cdebug-assertions \
     -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares" \
-    cargo build --quiet --release --locked --target "$host" -p fuzz --no-default-features --features "$features" "${bins[@]}"
-  for name; do cp "$out/build/$host/release/$name" "$out/build/$name"; done
+    cargo build --quiet --release --locked --target "$host" -p fuzz --no-default-features --features "$features" --bin "$1"
+  cp "$out/build/$host/release/$1" "$out/build/$1"
 }
-build libfuzzer "${codec[@]}"
-build libfuzzer,sessions "${sessions[@]}"
 
 spent() { # PID: its seconds of processor time, user and system
   local stat
@@ -61,7 +49,9 @@ spent() { # PID: its seconds of processor time, user and system
 found=0
 campaign() { # NAME
   local name=$1 log=$out/log/$1 pid used=0 now artifacts dictionary line
-  local executions edges features instrumented size
+  local executions edges features instrumented size commit
+  commit=$(git rev-parse --short HEAD)
+  build "$name"
   dictionary=$(sed -n "/name: \"$name\"/,/properties/s/.*dictionary: Some(\"\(.*\)\").*/\1/p" fuzz/src/*.rs)
   mkdir -p "$out/corpus/$name" "$out/artifacts/$name"
   rm -rf "${out:?}/kept/$name" && mkdir -p "$out/kept/$name"
@@ -91,7 +81,7 @@ campaign() { # NAME
   (cd "$out/kept/$name" && for kept in *; do
     for seed in "$OLDPWD/fuzz/corpus/$name"/*; do cmp -s "$kept" "$seed" && rm "$kept" && break; done
   done) || true
-  echo "| \`$name\` | $(date -u +%F) | $(git rev-parse --short HEAD) | $used | ${executions:-?} | ${edges:-?} of ${instrumented:-?} |" \
+  echo "| \`$name\` | $(date -u +%F) | $commit | $used | ${executions:-?} | ${edges:-?} of ${instrumented:-?} |" \
     "${features:-?} | ${size:-?} | $artifacts |" | tee -a "$out/report.md"
 }
 

@@ -85,7 +85,7 @@ pub const CONVERT: Target = Target {
         },
         Property {
             name: "respelled",
-            sentence: "what is converted, converted back and converted again is the same octets as at first",
+            sentence: "what was converted there and back stays the same octets when it is converted there and back again",
             check: respelled,
         },
         Property {
@@ -348,8 +348,10 @@ fn respelled(data: &[u8]) -> Result<(), Broken> {
         }
         Err(error) => return Err(Broken(format!("{error}: {there:?}"))),
     };
-    let again = syncml::convert(&back, from, to).map_err(|error| Broken(format!("{error}: {back:?}")))?;
-    ensure!(again == there, "{there:?}, by way of {back:?}, became {again:?}");
+    let told = |error| Broken(format!("{error}: {back:?}"));
+    let again = syncml::convert(&back, from, to).map_err(told)?;
+    let stays = syncml::convert(&again, to, from).map_err(told)?;
+    ensure!(stays == back, "{back:?}, by way of {again:?}, became {stays:?}");
     Ok(())
 }
 

@@ -31,6 +31,17 @@ fn messages(folder: &str) -> Vec<(PathBuf, Encoding)> {
     found
 }
 
+/// All of them; under Miri, where an octet takes as long as a thousand otherwise, a few small ones of each kind.
+fn part(all: Vec<(PathBuf, Encoding)>) -> Vec<(PathBuf, Encoding)> {
+    if !cfg!(miri) {
+        return all;
+    }
+    let small = all.into_iter().filter(|(path, _)| path.metadata().unwrap().len() < 1_200);
+    let small: Vec<_> = small.collect();
+    let step = small.len().div_ceil(7);
+    small.into_iter().step_by(step).collect()
+}
+
 fn read(path: &Path) -> Bytes {
     Bytes::from(std::fs::read(path).unwrap())
 }
@@ -75,7 +86,7 @@ fn has_raw_digest(message: &Message) -> bool {
 fn captures_decode_encode_and_cross() {
     let all = messages("from-syncevolution");
     assert_eq!(all.len(), 304, "a golden file is missing");
-    for (path, encoding) in all {
+    for (path, encoding) in part(all) {
         check(&path, encoding);
     }
 }
@@ -84,14 +95,14 @@ fn captures_decode_encode_and_cross() {
 fn examples_decode_encode_and_cross() {
     let all = messages("examples");
     assert_eq!(all.len(), 13, "a golden file is missing");
-    for (path, encoding) in all {
+    for (path, encoding) in part(all) {
         check(&path, encoding);
     }
 }
 
 #[test]
 fn examples_are_our_canonical_wbxml() {
-    for (path, encoding) in messages("examples") {
+    for (path, encoding) in part(messages("examples")) {
         // One has a string table, one has `Type` before `Format`.
         let show = path.to_string_lossy().into_owned();
         let otherwise = show.contains("strtbl") || show.contains("05-chal");
@@ -123,7 +134,7 @@ fn payload(message: &Message) -> Vec<Bytes> {
 #[test]
 fn item_data_are_slices_of_the_message() {
     let mut slices = 0;
-    for (path, encoding) in messages("from-syncevolution") {
+    for (path, encoding) in part(messages("from-syncevolution")) {
         let bytes = read(&path);
         let range = bytes.as_ptr_range();
         for data in payload(&normal(encoding, &bytes).unwrap()) {
@@ -131,5 +142,5 @@ fn item_data_are_slices_of_the_message() {
             slices += 1;
         }
     }
-    assert!(slices > 200, "{slices}");
+    assert!(slices > if cfg!(miri) { 0 } else { 200 }, "{slices}");
 }

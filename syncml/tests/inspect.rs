@@ -34,6 +34,12 @@ fn messages() -> Vec<(PathBuf, Encoding)> {
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
+    if cfg!(miri) {
+        // Where an octet takes as long as a thousand otherwise, a few small ones do.
+        found.retain(|(path, _)| path.metadata().unwrap().len() < 900);
+        let step = found.len().div_ceil(5);
+        found = found.into_iter().step_by(step).collect();
+    }
     found
 }
 
