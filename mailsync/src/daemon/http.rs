@@ -220,6 +220,7 @@ impl Incoming {
         if answer.enqueued {
             state.work.notify_one();
         }
+        state.mailboxes.stir();
         for event in &answer.events {
             log(peer, event);
         }

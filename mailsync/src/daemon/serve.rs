@@ -5,6 +5,7 @@ use super::delays::Delays;
 use super::load::Gauge;
 use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
+use crate::mailbox::Watcher;
 use crate::record::Recorder;
 use crate::store::{Bodies, DirError, DirLock, Lead, OpenError, SqliteStore, database};
 use crate::time::{Manager, Reference};
@@ -134,6 +135,8 @@ pub(super) struct State {
     pub(super) recorder: Option<Recorder>,
     pub(super) delays: Delays,
     pub(super) time: Reference,
+    /// Mailboxes on other servers.
+    pub(super) mailboxes: Arc<Watcher>,
     /// Clocks and operations of terminals.
     pub(super) manager: Manager,
     /// Who works the queues.
@@ -198,6 +201,8 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     let zone =
         config.time.zone_name().map_err(|message| ConfigError::Bad { path: "time.zone".into(), message })?;
     let manager = Manager::new(engine.nonce_key, engine.session.scheme, zone, config.session.max_msg_size);
+    let mailboxes = Watcher::new(Arc::clone(&store), options.data.clone(), config.mail.clone())
+        .map_err(|message| ConfigError::Bad { path: "mail.ca".into(), message })?;
     let state = Arc::new(State {
         engine,
         store,
@@ -210,6 +215,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         work: Notify::new(),
         recorder,
         delays: Delays::default(),
+        mailboxes: Arc::new(mailboxes),
         time: Reference::new(&config.time),
         manager,
         lead: Lead::new(&options.data),
@@ -243,6 +249,11 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         let (state, config) = (Arc::clone(&state), config.time.clone());
         tokio::spawn(async move { state.time.follow(&config).await })
     };
+    let watcher = {
+        let state = Arc::clone(&state);
+        let mailboxes = Arc::clone(&state.mailboxes);
+        tokio::spawn(mailboxes.run(move || state.lead.is_ours()))
+    };
     announce(&open).map_err(io("stdout"))?;
     tracing::info!(?open, data = %options.data.display(), "ready");
 
@@ -251,6 +262,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     outbox.abort();
     sweeper.abort();
     follower.abort();
+    watcher.abort();
     drop(stop);
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");

@@ -192,7 +192,7 @@ fn item(conn: &Connection, key: &StoreKey, guid: &Guid) -> rusqlite::Result<Opti
 }
 
 /// An item from the columns of [`ITEM`].
-fn item_from(row: &SqlRow<'_>) -> rusqlite::Result<Item> {
+pub(super) fn item_from(row: &SqlRow<'_>) -> rusqlite::Result<Item> {
     let keys = row.get_ref(8)?.as_blob()?;
     let (keys, _) = keys.as_chunks::<16>();
     Ok(Item {
