@@ -341,12 +341,7 @@ pub fn settle(
 /// The write that says in the item how far it is while it waits; none if it says so already.
 ///
 /// In doubt it is [`SendOutcome::Unknown`], else [`SendOutcome::Queued`], with the mail server's own words.
-pub fn waiting(
-    reader: &mut Reader<'_>,
-    job: &SendJob,
-    words: &str,
-    now: u64,
-) -> Result<Vec<Write>, Missing> {
+pub fn waiting(reader: &mut Reader<'_>, job: &SendJob, words: &str, now: u64) -> Result<Vec<Write>, Missing> {
     let store = StoreKey { user: job.user.clone(), datastore: DATASTORE.into() };
     let item = read_item(reader, &store, &job.guid)?.filter(|item| !item.deleted);
     let Some(item) = item else { return Ok(Vec::new()) };

@@ -1,9 +1,9 @@
 //! Which folder of a mail server is which of ours.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use crate::mail::mailbox::folder_value;
 use crate::mail::outbox::derived_guid;
 use crate::mail::{Folder, Role};
-use crate::mail::mailbox::folder_value;
 use crate::sync::store::ItemValue;
 use idmap::Guid;
 use std::collections::{BTreeMap, HashSet};
@@ -95,7 +95,8 @@ pub fn plan(account: &str, root: Root<'_>, known: &[FolderLink], seen: &[FolderS
         guids.insert(&folder.path, link.guid.clone());
         if role.is_none() {
             let above = folder.parent.as_deref().and_then(|path| guids.get(path)).or_else(|| guids.get(""));
-            plan.values.push((link.guid.clone(), folder_value(&Folder::new(&folder.name, None), above.cloned())));
+            plan.values
+                .push((link.guid.clone(), folder_value(&Folder::new(&folder.name, None), above.cloned())));
         }
         if folder.selectable {
             plan.folders.push((link, folder.clone()));
@@ -109,6 +110,8 @@ fn new_link(folder: &FolderSeen, guid: Guid) -> FolderLink {
     FolderLink { guid, path: folder.path.clone(), role: None, identity: None, state: "".into() }
 }
 
+type Pass<'a> = &'a dyn Fn(&FolderSeen) -> Option<Role>;
+
 /// What each folder is for: by what the server says, then by its name; each role once.
 // spec: RFC 6154 §2
 fn roles(seen: &[FolderSeen]) -> Vec<Option<Role>> {
@@ -116,7 +119,7 @@ fn roles(seen: &[FolderSeen]) -> Vec<Option<Role>> {
     let mut taken: HashSet<Role> = HashSet::new();
     // spec: RFC 3501 §5.1: INBOX in any case.
     let inbox = |folder: &FolderSeen| folder.path.eq_ignore_ascii_case("INBOX").then_some(Role::Inbox);
-    let passes: [&dyn Fn(&FolderSeen) -> Option<Role>; 3] = [&inbox, &|folder| folder.special, &by_name];
+    let passes: [Pass<'_>; 3] = [&inbox, &|folder| folder.special, &by_name];
     for pass in passes {
         for (role, folder) in roles.iter_mut().zip(seen) {
             if role.is_none()
@@ -139,9 +142,33 @@ fn by_name(folder: &FolderSeen) -> Option<Role> {
     }
     let name = folder.name.to_lowercase();
     let table: [(Role, &[&str]); 3] = [
-        (Role::Sent, &["sent", "sent items", "sent messages", "sent mail", "gesendet", "envoyés", "enviados", "已发送"]),
+        (
+            Role::Sent,
+            &[
+                "sent",
+                "sent items",
+                "sent messages",
+                "sent mail",
+                "gesendet",
+                "envoyés",
+                "enviados",
+                "已发送",
+            ],
+        ),
         (Role::Drafts, &["drafts", "draft", "entwürfe", "brouillons", "borradores", "草稿箱"]),
-        (Role::Trash, &["trash", "deleted", "deleted items", "deleted messages", "papierkorb", "corbeille", "papelera", "已删除"]),
+        (
+            Role::Trash,
+            &[
+                "trash",
+                "deleted",
+                "deleted items",
+                "deleted messages",
+                "papierkorb",
+                "corbeille",
+                "papelera",
+                "已删除",
+            ],
+        ),
     ];
     table.into_iter().find(|(_, names)| names.contains(&name.as_str())).map(|(role, _)| role)
 }
@@ -213,7 +240,8 @@ mod tests {
     // mission: M8d
     #[test]
     fn a_second_account_is_below_a_folder_of_its_own() {
-        let plan = plan("2", Root::Below("Work"), &[], &[seen("INBOX", None), seen("Sent", Some(Role::Sent))]);
+        let plan =
+            plan("2", Root::Below("Work"), &[], &[seen("INBOX", None), seen("Sent", Some(Role::Sent))]);
         assert_eq!(roles_of(&plan), [("Sent", None), ("INBOX", None)]);
         let root = &plan.values[0];
         assert_eq!(Folder::from_fields(&root.1.fields).unwrap().name, "Work".into());

@@ -146,8 +146,10 @@ pub fn compare(known: &[Link], listing: &Listing) -> Difference {
 }
 
 fn merged(ranges: &[RangeInclusive<RemoteId>]) -> Vec<(RemoteId, RemoteId)> {
-    let mut all: Vec<(RemoteId, RemoteId)> =
-        ranges.iter().map(|range| (*range.start().min(range.end()), *range.start().max(range.end()))).collect();
+    let mut all: Vec<(RemoteId, RemoteId)> = ranges
+        .iter()
+        .map(|range| (*range.start().min(range.end()), *range.start().max(range.end())))
+        .collect();
     all.sort_unstable();
     let mut merged: Vec<(RemoteId, RemoteId)> = Vec::new();
     for (start, end) in all {
@@ -209,9 +211,8 @@ pub fn matched(new: Vec<Described>, gone: Vec<Link>, unbound: &[Link]) -> Matche
     let mut rest = Vec::new();
     let mut take = |candidates: Option<&mut Vec<usize>>, fits: &dyn Fn(&Link) -> bool| -> Option<Link> {
         let candidates = candidates?;
-        let found = candidates.iter().rposition(|at| {
-            pool.get(*at).and_then(Option::as_ref).is_some_and(fits)
-        })?;
+        let found =
+            candidates.iter().rposition(|at| pool.get(*at).and_then(Option::as_ref).is_some_and(fits))?;
         pool.get_mut(candidates.remove(found))?.take()
     };
     // The same mail in its own folder first, so that copies in several folders stay apart.
@@ -236,7 +237,10 @@ pub fn matched(new: Vec<Described>, gone: Vec<Link>, unbound: &[Link]) -> Matche
 
 /// The id of a mail that came from a mail server: the same when the same is done twice.
 pub fn arrived_guid(account: &str, folder: &Guid, identity: &str, id: RemoteId) -> Guid {
-    derived_guid("r", &[account.as_bytes(), folder.as_str().as_bytes(), identity.as_bytes(), &id.to_be_bytes()])
+    derived_guid(
+        "r",
+        &[account.as_bytes(), folder.as_str().as_bytes(), identity.as_bytes(), &id.to_be_bytes()],
+    )
 }
 
 /// The write that makes a mail of the server's an item.
@@ -331,7 +335,8 @@ mod tests {
     #[test]
     fn moved_elsewhere_is_one_mail_and_copies_stay_apart() {
         let gone = vec![link(1, 1, Role::Inbox), link(2, 2, Role::Inbox)];
-        let new = vec![described(1, 40, Role::Trash), described(1, 41, Role::Inbox), described(9, 42, Role::Sent)];
+        let new =
+            vec![described(1, 40, Role::Trash), described(1, 41, Role::Inbox), described(9, 42, Role::Sent)];
         let found = matched(new, gone.clone(), &[]);
         assert_eq!(found.same, [(gone[0].clone(), described(1, 41, Role::Inbox))]);
         assert_eq!(found.arrived, [described(1, 40, Role::Trash), described(9, 42, Role::Sent)]);

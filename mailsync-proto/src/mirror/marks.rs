@@ -76,14 +76,21 @@ impl Marks {
     /// From the names that a mail server uses; others mean nothing here.
     pub fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mark = |name: &str| {
-            NAMES.iter().find(|(_, known)| known.iter().any(|k| k.eq_ignore_ascii_case(name))).map(|(m, _)| *m)
+            NAMES
+                .iter()
+                .find(|(_, known)| known.iter().any(|k| k.eq_ignore_ascii_case(name)))
+                .map(|(m, _)| *m)
         };
         names.into_iter().filter_map(mark).fold(Marks::NONE, Marks::with)
     }
 
     /// The names that we write.
     pub fn names(self) -> Vec<&'static str> {
-        NAMES.iter().filter(|(mark, _)| self.has(*mark)).filter_map(|(_, names)| names.first().copied()).collect()
+        NAMES
+            .iter()
+            .filter(|(mark, _)| self.has(*mark))
+            .filter_map(|(_, names)| names.first().copied())
+            .collect()
     }
 
     /// Whether all of these are set.

@@ -225,7 +225,8 @@ mod tests {
         let run = |item: &Item, link: &Link| mail(item, Some(link), &folders(), DeleteRule::Trash);
         assert_eq!(run(&item(Role::Inbox, &read), &link(Role::Inbox, Marks::READ)), []);
         let both = run(&item(Role::Trash, &read), &link(Role::Inbox, Marks::FLAGGED));
-        let mark = Operation::Mark { folder: "INBOX".into(), id: 7, add: Marks::READ, remove: Marks::FLAGGED };
+        let mark =
+            Operation::Mark { folder: "INBOX".into(), id: 7, add: Marks::READ, remove: Marks::FLAGGED };
         let into = Role::Trash.guid();
         let moved = Operation::Move { folder: "INBOX".into(), id: 7, to: "TRASH".into(), into };
         assert_eq!(both, [mark, moved]);

@@ -10,7 +10,7 @@ use crate::store::{AccountRow, Job};
 use crate::turns::{self, Failure};
 use mailsync_proto::mail::deliver::{Arrival, DeliverError, deliver};
 use mailsync_proto::mail::mailbox::DATASTORE;
-use mailsync_proto::mail::outbox::{Outcome, QUEUE, Refused, SendJob, settle};
+use mailsync_proto::mail::outbox::{QUEUE, Refused, SendJob, settle};
 use mailsync_proto::sync::store::{Read, Store, StoreKey, Value};
 use smsbridge::smtp::{ForwardPath, Mailbox, Recipient};
 use std::collections::HashSet;
@@ -135,17 +135,16 @@ fn sort(state: &State, job: &SendJob) -> Result<Ways, String> {
     for recipient in &job.recipients {
         if let Some(way) = ways.exchanged.iter().find(|(to, _)| to == recipient) {
             if let Way::Refused(reply) = &way.1 {
-                ways.refused
-                    .push(Refused { recipient: recipient.clone(), words: reply.to_string().into() });
+                ways.refused.push(Refused { recipient: recipient.clone(), words: reply.to_string().into() });
             }
             continue;
         }
         match state.store.user_of(recipient).map_err(|error| error.to_string())? {
             Some(user) => ways.local.push((user, recipient.clone())),
             None if account.is_some() => remote.push(recipient.clone()),
-            None => ways
-                .refused
-                .push(Refused { recipient: recipient.clone(), words: no_relay(state, recipient) }),
+            None => {
+                ways.refused.push(Refused { recipient: recipient.clone(), words: no_relay(state, recipient) })
+            }
         }
     }
     ways.remote = account.filter(|_| !remote.is_empty()).map(|account| (account, remote));

@@ -1,11 +1,11 @@
 //! The part of a send job that goes out through an account, and when it is tried again.
 
 use super::serve::State;
-use crate::mailbox::account::Account;
 use crate::relay::{Link, Sent};
 use crate::store::{AccountRow, Job};
 use crate::turns::{self, Failure, unix_now};
 use bytes::Bytes;
+use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::mailbox::DATASTORE;
 use mailsync_proto::mail::outbox::{DOUBTS, Outcome, QUEUE, Refused, SendJob, waiting};
 use mailsync_proto::sync::store::{Read, Store, StoreKey, Value};
@@ -29,7 +29,7 @@ pub(super) fn account_of(state: &State, job: &SendJob) -> Result<Option<AccountR
     let rows = state.store.accounts(Some(&job.user)).map_err(|error| error.to_string())?;
     let mut first = None;
     for row in rows {
-        let account = Account::from_bytes(&row.config)?;
+        let account = Account::parse(&row.config).map_err(|error| error.to_string())?;
         if account.smtp.is_none() {
             continue;
         }

@@ -1,15 +1,20 @@
 //! `mailsyncd account` and `mailsyncd key`.
 
-use super::account::Account;
 use super::imap::Imap;
-use super::link::{Place, Tls, Trust};
+use super::link::Trust;
 use super::vault::{Vault, place};
 use super::watch::credentials;
 use super::{Error, Mailbox};
 use crate::relay;
 use crate::store::SqliteStore;
+use crate::turns::{self, Failure};
 use clap::{Subcommand, ValueEnum};
+use idmap::Guid;
+use mailsync_proto::mail::account::{Account, Server, Tls};
+use mailsync_proto::mail::accounts::{DATASTORE, account_value};
 use mailsync_proto::mirror::DeleteRule;
+use mailsync_proto::sync::store::{Item, Read, StoreKey, Value, Write};
+use mailsync_proto::sync::turn::{Missing, Reader};
 use serde_json::json;
 use smsbridge::Secret;
 use std::io::IsTerminal;
@@ -42,13 +47,20 @@ pub enum Command {
     },
 }
 
-/// What an account is.
+/// What is registered, and for whom.
 #[derive(Debug, clap::Args)]
 pub struct Add {
     /// Login name
     user: String,
     /// A short name for the account
     account: String,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// What an account is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Settings {
     /// Its name for people [default: the short name]
     #[arg(long)]
     name: Option<String>,
@@ -65,20 +77,40 @@ pub struct Add {
     #[arg(long, value_name = "HOST:PORT")]
     imap: String,
     /// How it is encrypted
-    #[arg(long, value_enum, default_value_t)]
-    imap_tls: Tls,
+    #[arg(long, value_enum, default_value_t = TlsArg::Implicit)]
+    imap_tls: TlsArg,
     /// The submission server
     #[arg(long, value_name = "HOST:PORT")]
     smtp: Option<String>,
     /// How it is encrypted
-    #[arg(long, value_enum, default_value_t)]
-    smtp_tls: Tls,
+    #[arg(long, value_enum, default_value_t = TlsArg::Implicit)]
+    smtp_tls: TlsArg,
     /// What deleting a mail means there
     #[arg(long, value_enum, default_value_t = Delete::Trash)]
     delete: Delete,
     /// The mail server keeps a copy of what is sent by itself
     #[arg(long)]
     server_keeps_sent: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TlsArg {
+    /// From the first octet
+    Implicit,
+    /// After STARTTLS
+    Starttls,
+    /// Not at all: to this machine only
+    None,
+}
+
+impl TlsArg {
+    fn tls(self) -> Tls {
+        match self {
+            TlsArg::Implicit => Tls::Implicit,
+            TlsArg::Starttls => Tls::Starttls,
+            TlsArg::None => Tls::None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -97,32 +129,39 @@ pub enum Key {
 }
 
 /// Runs `mailsyncd account ...`.
-pub fn run(command: Command, store: &SqliteStore, data: &Path, ca: Option<&Path>, json: bool) -> Result<ExitCode, String> {
+pub fn run(
+    command: Command,
+    store: &SqliteStore,
+    data: &Path,
+    ca: Option<&Path>,
+    json: bool,
+) -> Result<ExitCode, String> {
     match command {
         Command::Add(add) => {
-            let account = account(&add)?;
+            let account = add.settings.account(&add.account)?;
             let secret = secret(&add.account)?;
             if !store.users().map_err(text)?.iter().any(|user| user.name == add.user) {
                 return Err(format!("no user {}", add.user));
             }
             check(&Trust::new(ca)?, &account, &secret)?;
             let sealed = Vault::open(data)?.seal(&place(&add.user, &add.account), secret.expose())?;
-            if !store.put_account(&add.user, &add.account, &account.to_bytes(), Some(&sealed)).map_err(text)? {
-                return Err(format!("no user {}", add.user));
-            }
+            put(store, &add.user, &add.account, &account, &sealed)?;
             done(json, &format!("account {} of {} checked and stored", add.account, add.user))
         }
         Command::List { user } => {
             let rows = store.accounts(user.as_deref()).map_err(text)?;
             let mut list = Vec::new();
             for row in rows {
-                let account = Account::from_bytes(&row.config)?;
+                let account = Account::parse(&row.config).map_err(text)?;
                 if json {
-                    list.push(json!({"user": row.user, "account": row.luid, "trouble": row.trouble, "settings": account}));
+                    list.push(as_json(&row.user, &row.luid, row.trouble.as_deref(), &account));
                 } else {
                     let trouble = row.trouble.map(|words| words.escape_debug().to_string());
                     let state = trouble.unwrap_or_else(|| "ok".into());
-                    println!("{}\t{}\t{}\t{}\t{state}", row.user, row.luid, account.address, account.imap.host);
+                    println!(
+                        "{}\t{}\t{}\t{}\t{state}",
+                        row.user, row.luid, account.address, account.imap.host
+                    );
                 }
             }
             if json {
@@ -136,13 +175,11 @@ pub fn run(command: Command, store: &SqliteStore, data: &Path, ca: Option<&Path>
             let row = row.ok_or_else(|| format!("no account {account} of {user}"))?;
             let sealed = row.secret.ok_or("the account has no secret")?;
             let secret = Vault::open(data)?.open_sealed(&place(&user, &account), &sealed)?;
-            check(&Trust::new(ca)?, &Account::from_bytes(&row.config)?, &secret)?;
+            check(&Trust::new(ca)?, &Account::parse(&row.config).map_err(text)?, &secret)?;
             done(json, &format!("account {account} of {user}: its mail servers let it in"))
         }
         Command::Remove { user, account } => {
-            if !store.remove_account(&user, &account).map_err(text)? {
-                return Err(format!("no account {account} of {user}"));
-            }
+            remove(store, &user, &account)?;
             done(json, &format!("account {account} of {user} removed"))
         }
     }
@@ -163,26 +200,101 @@ pub fn key(command: &Key, store: &SqliteStore, data: &Path, json: bool) -> Resul
     done(json, &format!("{count} secrets sealed with key {}", vault.number()))
 }
 
-fn account(add: &Add) -> Result<Account, String> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.@".contains(&b);
-    if add.account.is_empty() || add.account.len() > 64 || !add.account.bytes().all(good) {
-        return Err(format!("{:?} is no short name: letters, digits, - _ . @", add.account));
+impl Settings {
+    /// The account, without its secret.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn account(&self, short: &str) -> Result<Account, String> {
+        let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.@".contains(&b);
+        if short.is_empty() || short.len() > 64 || !short.bytes().all(good) {
+            return Err(format!("{short:?} is no short name: letters, digits, - _ . @"));
+        }
+        if !mailsync_proto::mail::outbox::is_address(&self.address) {
+            return Err(format!("{:?} is no address", self.address));
+        }
+        let mut account = Account::new(&self.address, Server::parse(&self.imap, self.imap_tls.tls())?);
+        account.smtp =
+            self.smtp.as_deref().map(|smtp| Server::parse(smtp, self.smtp_tls.tls())).transpose()?;
+        account.login = self.login.as_ref().unwrap_or(&self.address).as_str().into();
+        account.name = self.name.as_deref().unwrap_or(short).into();
+        account.token = self.token;
+        account.server_keeps_sent = self.server_keeps_sent;
+        account.delete = match self.delete {
+            Delete::Trash => DeleteRule::Trash,
+            Delete::Expunge => DeleteRule::Expunge,
+        };
+        Ok(account)
     }
-    if !mailsync_proto::mail::outbox::is_address(&add.address) {
-        return Err(format!("{:?} is no address", add.address));
+}
+
+pub(crate) fn as_json(
+    user: &str,
+    short: &str,
+    trouble: Option<&str>,
+    account: &Account,
+) -> serde_json::Value {
+    let server =
+        |server: &Server| json!({"host": server.host, "port": server.port, "tls": server.tls.as_str()});
+    json!({
+        "user": user,
+        "account": short,
+        "trouble": trouble,
+        "name": account.name,
+        "address": account.address,
+        "login": account.login,
+        "imap": server(&account.imap),
+        "smtp": account.smtp.as_ref().map(server),
+        "delete": account.delete,
+    })
+}
+
+fn put(store: &SqliteStore, user: &str, short: &str, account: &Account, sealed: &[u8]) -> Result<(), String> {
+    let (key, guid) = key_of(user, short)?;
+    let done = turns::effect::<(), Failure>(store, |reader| {
+        let expect = match item(reader, &key, &guid) {
+            Ok(item) => item.map(|item| item.rev),
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let write = Write::PutItem {
+            store: key.clone(),
+            guid: guid.clone(),
+            expect,
+            value: account_value(account, sealed),
+            body: Some(account.without_secret().to_xml()),
+        };
+        Ok(Ok(((), vec![write])))
+    });
+    done.map_err(text)?;
+    store.take_over_accounts().map_err(text)
+}
+
+fn remove(store: &SqliteStore, user: &str, short: &str) -> Result<(), String> {
+    let (key, guid) = key_of(user, short)?;
+    let there = turns::effect::<bool, Failure>(store, |reader| {
+        Ok(item(reader, &key, &guid).map(|item| match item.filter(|item| !item.deleted) {
+            Some(item) => {
+                (true, vec![Write::DeleteItem { store: key.clone(), guid: guid.clone(), expect: item.rev }])
+            }
+            None => (false, Vec::new()),
+        }))
+    });
+    if !there.map_err(text)? {
+        return Err(format!("no account {short} of {user}"));
     }
-    let imap = Place::parse(&add.imap, add.imap_tls)?;
-    let smtp = add.smtp.as_deref().map(|smtp| Place::parse(smtp, add.smtp_tls)).transpose()?;
-    let login = add.login.as_ref().unwrap_or(&add.address);
-    let name = add.name.as_ref().unwrap_or(&add.account);
-    let mut account = Account::new(name, &add.address, login, imap, smtp);
-    account.token = add.token;
-    account.server_keeps_sent = add.server_keeps_sent;
-    account.delete = match add.delete {
-        Delete::Trash => DeleteRule::Trash,
-        Delete::Expunge => DeleteRule::Expunge,
-    };
-    Ok(account)
+    store.take_over_accounts().map_err(text)
+}
+
+fn key_of(user: &str, short: &str) -> Result<(StoreKey, Guid), String> {
+    let guid = Guid::try_from(short).map_err(|_| format!("{short:?} is no account"))?;
+    Ok((StoreKey { user: user.into(), datastore: DATASTORE.into() }, guid))
+}
+
+fn item(reader: &mut Reader<'_>, key: &StoreKey, guid: &Guid) -> Result<Option<Item>, Missing> {
+    match reader.read(Read::Item(key.clone(), guid.clone()))? {
+        Value::Item(item) => Ok(item.clone()),
+        _ => Ok(None),
+    }
 }
 
 /// Logs in to the servers of an account.
@@ -190,14 +302,22 @@ fn account(add: &Add) -> Result<Account, String> {
 /// # Errors
 /// In the server's own words.
 // mission: M8a
-pub(crate) fn check(trust: &Trust, account: &Account, secret: &Secret<String>) -> Result<(), String> {
+fn check(trust: &Trust, account: &Account, secret: &Secret<String>) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
-    runtime.block_on(check_async(trust, account, secret))
+    runtime.block_on(log_in(trust, account, secret)).map_err(|(_, words)| words)
 }
 
-pub(crate) async fn check_async(trust: &Trust, account: &Account, secret: &Secret<String>) -> Result<(), String> {
+/// Logs in to the servers of an account; why not, with the server that says so.
+pub(super) async fn log_in(
+    trust: &Trust,
+    account: &Account,
+    secret: &Secret<String>,
+) -> Result<(), (Error, String)> {
     let login = credentials(account, secret.clone());
-    let at = |what: &str, place: &Place, error: Error| format!("{what} {}:{}: {error}", place.host, place.port);
+    let at = |what: &str, server: &Server, error: Error| {
+        let words = format!("{what} {server}: {error}");
+        (error, words)
+    };
     let imap = async {
         let mut imap = Imap::open(trust, &account.imap, &login).await?;
         imap.folders().await?;

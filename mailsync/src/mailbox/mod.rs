@@ -5,13 +5,13 @@
 //! | [`Mailbox`] | what a driver can do; [`imap`] is one |
 //! | `reconcile` | one look at a mailbox: changes there become rows, changed rows become operations there |
 //! | `watch` | one task an account: connect, look, wait, back off |
-//! | [`account`] | what is stored of an account; [`vault`] keeps its secret |
+//! | [`account_cli`], `ask` | accounts, checked before they are stored; [`vault`] keeps their secrets |
 //! | [`link`] | TCP and TLS out |
 //!
 //! What to do is decided in `mailsync_proto::mirror`; the embedded mailbox is the mirror itself and needs no driver.
 
-pub mod account;
 pub mod account_cli;
+mod ask;
 pub mod imap;
 pub mod link;
 mod reconcile;

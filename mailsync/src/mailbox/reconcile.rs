@@ -3,12 +3,12 @@
 //! What is done there and what it means here are one commit each; a process that dies between repeats what is still
 //! missing. States of folders are kept last, so that a look that broke off is taken again.
 
-use super::account::Account;
 use super::{Done, Error, Folders, Mailbox};
 use crate::store::{Note, SqliteStore, queue_name};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use idmap::Guid;
+use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::headers::{Headers, message_id};
 use mailsync_proto::mail::mailbox::{DATASTORE, KIND_FOLDER, changed_value, folder_value};
 use mailsync_proto::mail::outbox::index_key;
@@ -241,7 +241,13 @@ impl Mirror {
     }
 
     /// The server refuses: again later, and in the end the row is as it is there.
-    async fn refused(&self, queue: &str, guid: &Guid, attempts: u32, words: String) -> Result<(), StoreError> {
+    async fn refused(
+        &self,
+        queue: &str,
+        guid: &Guid,
+        attempts: u32,
+        words: String,
+    ) -> Result<(), StoreError> {
         let (queue, id) = (queue.to_owned(), guid.to_string());
         if attempts.saturating_add(1) < TRIES {
             let wait = 2u64.saturating_pow(attempts.min(10));
@@ -372,7 +378,9 @@ impl Mirror {
                 }
             }
             let differs = |link: &&FolderLink| {
-                known.iter().all(|old| old.guid != link.guid || old.path != link.path || old.role != link.role)
+                known
+                    .iter()
+                    .all(|old| old.guid != link.guid || old.path != link.path || old.role != link.role)
             };
             let notes = links.iter().filter(differs).cloned().map(Note::Folder).collect();
             Ok((writes, notes))
@@ -409,7 +417,8 @@ impl Mirror {
                 let (mut writes, mut notes) = (Vec::new(), Vec::new());
                 for (link, mail) in &some {
                     if let Some(item) = read_item(store, &key, &link.guid)?.filter(|item| !item.deleted)
-                        && let Some(value) = mails::restated(&item, link, mail.marks, &mail.folder, unix_now())
+                        && let Some(value) =
+                            mails::restated(&item, link, mail.marks, &mail.folder, unix_now())
                     {
                         writes.push(put(&key, &item, value));
                     }
@@ -438,7 +447,8 @@ impl Mirror {
         states: &[FolderLink],
         arrived: Vec<Described>,
     ) -> Result<usize, Trouble> {
-        let paths: HashMap<&Guid, &str> = plan.folders.iter().map(|(link, _)| (&link.guid, &*link.path)).collect();
+        let paths: HashMap<&Guid, &str> =
+            plan.folders.iter().map(|(link, _)| (&link.guid, &*link.path)).collect();
         let mut count = 0;
         let mut batch: Vec<(Described, Bytes)> = Vec::new();
         let mut octets = 0;
@@ -477,7 +487,9 @@ impl Mirror {
                 let identity = identities.get(&mail.folder).map_or("", |identity| identity);
                 let guid = mails::arrived_guid(&name, &mail.folder, identity, mail.id);
                 let mut write = mails::arrived(&key, guid.clone(), mail, message.clone(), unix_now());
-                if let (Some(item), Write::PutItem { expect, .. }) = (read_item(store, &key, &guid)?, &mut write) {
+                if let (Some(item), Write::PutItem { expect, .. }) =
+                    (read_item(store, &key, &guid)?, &mut write)
+                {
                     *expect = Some(item.rev);
                 }
                 writes.push(write);
@@ -527,7 +539,11 @@ impl Mirror {
                             let until = Some(unix_now().saturating_add(KEEP));
                             writes.push(Write::Keep { store: key.clone(), guid: item.guid.clone(), until });
                         }
-                        writes.push(Write::DeleteItem { store: key.clone(), guid: item.guid, expect: item.rev });
+                        writes.push(Write::DeleteItem {
+                            store: key.clone(),
+                            guid: item.guid,
+                            expect: item.rev,
+                        });
                     }
                     notes.push(Note::NoMail(link.guid.clone()));
                 }
@@ -569,7 +585,8 @@ fn to_do(
     let link = folders.iter().find(|folder| folder.guid == item.guid);
     let there = link.and_then(|link| seen.iter().find(|folder| folder.path == link.path));
     let above = there.and_then(|there| there.parent.as_ref());
-    let above = above.and_then(|path| folders.iter().find(|folder| folder.path == *path)).map(|folder| &folder.guid);
+    let above =
+        above.and_then(|path| folders.iter().find(|folder| folder.path == *path)).map(|folder| &folder.guid);
     outgoing::folder(item, link, there.map(|there| (&*there.name, above)), folders)
 }
 

@@ -34,7 +34,8 @@ impl Vault {
         let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         match fs::read_to_string(&path) {
             Ok(text) => {
-                let keys = text.lines().map(parse).collect::<Option<Vec<_>>>().filter(|keys| !keys.is_empty());
+                let keys =
+                    text.lines().map(parse).collect::<Option<Vec<_>>>().filter(|keys| !keys.is_empty());
                 let keys = keys.ok_or_else(|| at(&"not a file of keys"))?;
                 Ok(Vault { path, keys })
             }
@@ -102,7 +103,8 @@ impl Vault {
         let (nonce, text) = rest.split_first_chunk::<NONCE>().ok_or_else(bad)?;
         let number = u32::from_be_bytes(*number);
         let key = self.keys.iter().find(|(known, _)| *known == number);
-        let (_, key) = key.ok_or_else(|| format!("{}: no key {number}, which {place} needs", self.path.display()))?;
+        let (_, key) =
+            key.ok_or_else(|| format!("{}: no key {number}, which {place} needs", self.path.display()))?;
         let payload = Payload { msg: text, aad: place.as_bytes() };
         let opened = XChaCha20Poly1305::new(key.expose().into())
             .decrypt(XNonce::from_slice(nonce), payload)
@@ -112,8 +114,11 @@ impl Vault {
 
     fn save(&self) -> Result<(), String> {
         let at = |error: std::io::Error| format!("{}: {error}", self.path.display());
-        let text: String =
-            self.keys.iter().map(|(number, key)| format!("{number} {}\n", STANDARD.encode(key.expose()))).collect();
+        let text: String = self
+            .keys
+            .iter()
+            .map(|(number, key)| format!("{number} {}\n", STANDARD.encode(key.expose())))
+            .collect();
         let new = self.path.with_extension("new");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);

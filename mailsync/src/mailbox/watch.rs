@@ -1,12 +1,13 @@
 //! One task an account: it connects, looks, waits until something happens on either side, and looks again.
 
-use super::account::Account;
 use super::imap::{Credentials, Imap};
 use super::link::Trust;
 use super::reconcile::{Mirror, Trouble};
 use super::vault::{Vault, place};
 use super::{Error, Mailbox};
 use crate::store::{AccountRow, SqliteStore};
+use bytes::Bytes;
+use mailsync_proto::mail::account::Account;
 use serde::Deserialize;
 use smsbridge::Secret;
 use std::collections::HashMap;
@@ -33,21 +34,29 @@ pub struct Config {
     pub poll_seconds: u64,
     /// Seconds until sending is tried again for the first time; it doubles up to an hour.
     pub retry_seconds: u64,
+    /// Mail servers that users may register accounts at: names, `.example.org` for all below it, `*` for any.
+    pub account_servers: Vec<String>,
     /// Hours after which a mail that cannot be sent goes back to its sender.
     pub give_up_hours: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { ca: None, poll_seconds: 60, retry_seconds: 60, give_up_hours: 48 }
+        Config {
+            ca: None,
+            poll_seconds: 60,
+            retry_seconds: 60,
+            give_up_hours: 48,
+            account_servers: Vec::new(),
+        }
     }
 }
 
 /// What every account's task knows.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    store: Arc<SqliteStore>,
-    data: PathBuf,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) data: PathBuf,
     pub(crate) trust: Trust,
     pub(crate) config: Config,
     /// Counts commits that may have changed mail.
@@ -74,7 +83,7 @@ impl Watcher {
     /// # Errors
     /// In words.
     pub(crate) fn open(&self, row: &AccountRow) -> Result<(Account, Credentials), String> {
-        let account = Account::from_bytes(&row.config)?;
+        let account = Account::parse(&row.config).map_err(|error| error.to_string())?;
         let sealed = row.secret.as_ref().ok_or("the account has no secret")?;
         let secret = Vault::open(&self.data)?.open_sealed(&place(&row.user, &row.luid), sealed)?;
         let credentials = credentials(&account, secret);
@@ -83,10 +92,23 @@ impl Watcher {
 
     /// Watches all accounts until dropped; `leads` says whether this process does so.
     pub(crate) async fn run(self: Arc<Self>, leads: impl Fn() -> bool + Send) {
-        let mut tasks: HashMap<(i64, Vec<u8>, Option<Vec<u8>>), Task> = HashMap::new();
+        let mut seen = u64::MAX;
+        let mut tasks: HashMap<(i64, Bytes, Option<Vec<u8>>), Task> = HashMap::new();
         loop {
             let store = Arc::clone(&self.store);
-            let rows = match tokio::task::spawn_blocking(move || store.accounts(None)).await {
+            let rows = tokio::task::spawn_blocking(move || {
+                let now = store.accounts_rev()?;
+                if now != seen {
+                    store.take_over_accounts()?;
+                }
+                Ok::<_, mailsync_proto::sync::store::StoreError>((store.accounts(None)?, now))
+            });
+            let rows = match rows.await.map(|rows| {
+                rows.map(|(rows, now)| {
+                    seen = now;
+                    rows
+                })
+            }) {
                 Ok(Ok(rows)) if leads() => rows,
                 Ok(Ok(_)) => Vec::new(),
                 failed => {
@@ -99,7 +121,8 @@ impl Watcher {
             let wanted: HashMap<_, _> = rows.iter().map(|row| (key(row), row)).collect();
             tasks.retain(|key, _| wanted.contains_key(key));
             for (key, row) in wanted {
-                let main = rows.iter().find(|other| other.user == row.user).is_some_and(|first| first.id == row.id);
+                let main =
+                    rows.iter().find(|other| other.user == row.user).is_some_and(|first| first.id == row.id);
                 tasks.entry(key).or_insert_with(|| {
                     let (watcher, row) = (Arc::clone(&self), row.clone());
                     Task(tokio::spawn(async move { watcher.account(row, main).await }))
@@ -170,9 +193,9 @@ impl Watcher {
 /// How to log in to an account's servers.
 pub(crate) fn credentials(account: &Account, secret: Secret<String>) -> Credentials {
     if account.token {
-        Credentials::Token(account.login.clone(), secret)
+        Credentials::Token(account.login.to_string(), secret)
     } else {
-        Credentials::Password(account.login.clone(), secret)
+        Credentials::Password(account.login.to_string(), secret)
     }
 }
 

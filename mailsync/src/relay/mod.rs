@@ -7,8 +7,9 @@
 
 use crate::mailbox::Error;
 use crate::mailbox::imap::Credentials;
-use crate::mailbox::link::{AnyStream, Place, Tls, Trust};
+use crate::mailbox::link::{AnyStream, Trust};
 use bytes::Bytes;
+use mailsync_proto::mail::account::{Server, Tls};
 use smsbridge::smtp::client::{self, Auth, Capabilities, Event, Failure, Outcome, Session, Submission};
 use smsbridge::smtp::drive::{Clock, Delivered, End, deliver};
 use smsbridge::smtp::{BodyType, ForwardPath, MailFrom, Recipient, ReversePath};
@@ -35,7 +36,7 @@ impl Link {
     /// Connects, encrypts and logs in.
     pub async fn open(
         trust: &Trust,
-        place: &Place,
+        place: &Server,
         login: &Credentials,
         hostname: &str,
     ) -> Result<Link, Error> {
@@ -109,7 +110,12 @@ impl Link {
     }
 }
 
-fn submission(from: &str, to: &[Box<str>], message: &Bytes, server: &Capabilities) -> Result<Submission, String> {
+fn submission(
+    from: &str,
+    to: &[Box<str>],
+    message: &Bytes,
+    server: &Capabilities,
+) -> Result<Submission, String> {
     let from = if from.is_empty() {
         ReversePath::Null
     } else {

@@ -145,7 +145,8 @@ impl SqliteStore {
         self.write(|conn| {
             conn.execute_batch(super::time::TABLE)?;
             let mut accounts = conn.prepare("SELECT id FROM account WHERE user = ?1")?;
-            let accounts: Vec<i64> = accounts.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let accounts: Vec<i64> =
+                accounts.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
             for account in accounts {
                 super::mailbox::forget(conn, account)?;
             }

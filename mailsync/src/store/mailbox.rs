@@ -2,8 +2,10 @@
 
 use super::read::{ITEM, item_from};
 use super::{Fault, SqliteStore, int, now, uint, write};
+use bytes::Bytes;
 use idmap::Guid;
 use mailsync_proto::mail::Role;
+use mailsync_proto::mail::accounts::DATASTORE as ACCOUNTS;
 use mailsync_proto::mail::mailbox::DATASTORE;
 use mailsync_proto::mirror::mails::RemoteId;
 use mailsync_proto::mirror::{FolderLink, Key, Link, Marks};
@@ -17,10 +19,10 @@ pub struct AccountRow {
     pub id: i64,
     /// Whose.
     pub user: String,
-    /// Its short name, the user's word.
+    /// The id of its item.
     pub luid: String,
-    /// What it says, without its secret.
-    pub config: Vec<u8>,
+    /// The account object, without its secret.
+    pub config: Bytes,
     /// Its secret, sealed.
     pub secret: Option<Vec<u8>>,
     /// Changes of rows up to this revision have been looked at.
@@ -61,7 +63,7 @@ impl SqliteStore {
                     id: row.get(0)?,
                     user: row.get(1)?,
                     luid: row.get(2)?,
-                    config: row.get(3)?,
+                    config: Bytes::from(row.get::<_, Vec<u8>>(3)?),
                     secret: row.get(4)?,
                     pushed_rev: uint(row.get(5)?),
                     trouble: row.get(6)?,
@@ -71,34 +73,38 @@ impl SqliteStore {
         })
     }
 
-    /// Adds an account or changes it; an absent secret stays as it is. False if there is no such user.
-    pub fn put_account(
-        &self,
-        user: &str,
-        luid: &str,
-        config: &[u8],
-        secret: Option<&[u8]>,
-    ) -> Result<bool, StoreError> {
-        self.write(|conn| {
-            let made = conn.execute(
-                "INSERT INTO account (user, luid, config, secret, added)
-                 SELECT name, ?2, ?3, ?4, ?5 FROM user WHERE name = ?1
-                 ON CONFLICT (user, luid) DO UPDATE SET config = ?3, secret = coalesce(?4, secret), trouble = NULL",
-                params![user, luid, config, secret, now()],
-            )?;
-            Ok(made > 0)
+    /// The sum of the revisions of all users' accounts.
+    pub fn accounts_rev(&self) -> Result<u64, StoreError> {
+        self.query(|conn| {
+            let sql = "SELECT coalesce(sum(rev), 0) FROM datastore WHERE name = ?1";
+            conn.prepare_cached(sql)?.query_row([ACCOUNTS], |row| row.get(0).map(uint))
         })
     }
 
-    /// Removes an account; its mails stay as rows. False if there is none.
-    pub fn remove_account(&self, user: &str, luid: &str) -> Result<bool, StoreError> {
+    /// Takes over what the items of `accounts` say: new ones, changed ones, and those that are gone, whose mails stay
+    /// as rows.
+    pub fn take_over_accounts(&self) -> Result<(), StoreError> {
         self.write(|conn| {
-            let id: Option<i64> = conn
-                .query_row("SELECT id FROM account WHERE user = ?1 AND luid = ?2", [user, luid], |row| row.get(0))
-                .optional()?;
-            let Some(id) = id else { return Ok(false) };
-            forget(conn, id)?;
-            Ok(true)
+            let items = "FROM item JOIN datastore ON datastore.id = item.store AND datastore.name = ?1
+                 JOIN body ON body.store = item.store AND body.guid = item.guid WHERE item.deleted = 0";
+            let mut gone = conn.prepare(&format!(
+                "SELECT id FROM account WHERE (user, luid) NOT IN (SELECT datastore.user, item.guid {items})"
+            ))?;
+            let gone: Vec<i64> = gone.query_map([ACCOUNTS], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for account in gone {
+                forget(conn, account)?;
+            }
+            conn.execute(
+                &format!(
+                    "INSERT INTO account (user, luid, config, secret, added)
+                     SELECT datastore.user, item.guid, body.data, item.fields, ?2 {items}
+                     ON CONFLICT (user, luid) DO UPDATE SET
+                       trouble = CASE WHEN config = excluded.config AND secret = excluded.secret THEN trouble END,
+                       config = excluded.config, secret = excluded.secret"
+                ),
+                params![ACCOUNTS, now()],
+            )?;
+            Ok(())
         })
     }
 
@@ -114,7 +120,12 @@ impl SqliteStore {
                 let Some(secret) = &account.secret else { continue };
                 let sealed = reseal(&account.user, &account.luid, secret).map_err(StoreError::Failed)?;
                 let sql = "UPDATE account SET secret = ?2 WHERE id = ?1 AND secret = ?3";
-                if conn.execute(sql, params![account.id, sealed, secret])? == 0 {
+                let item = "UPDATE item SET fields = ?1 WHERE guid = ?2 AND fields = ?3 AND
+                     store = (SELECT id FROM datastore WHERE user = ?4 AND name = ?5)";
+                let own = params![sealed, account.luid, secret, account.user, ACCOUNTS];
+                if conn.execute(sql, params![account.id, sealed, secret])? == 0
+                    || conn.execute(item, own)? == 0
+                {
                     return Err(StoreError::Stale(format!("secret of {}", account.luid)).into());
                 }
                 count += 1;
@@ -226,7 +237,8 @@ impl SqliteStore {
 
 fn rev(conn: &Connection, user: &str) -> rusqlite::Result<i64> {
     let sql = "SELECT rev FROM datastore WHERE user = ?1 AND name = ?2";
-    let rev: Option<i64> = conn.prepare_cached(sql)?.query_row([user, DATASTORE], |row| row.get(0)).optional()?;
+    let rev: Option<i64> =
+        conn.prepare_cached(sql)?.query_row([user, DATASTORE], |row| row.get(0)).optional()?;
     Ok(rev.unwrap_or(0))
 }
 

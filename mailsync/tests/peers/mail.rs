@@ -100,7 +100,12 @@ impl MailServers {
     pub(crate) fn deliver(&self, user: &str, message: &str) {
         let mut lmtp = Raw::connect(&self.address("lmtp"));
         lmtp.line();
-        for command in ["LHLO test".to_owned(), "MAIL FROM:<x@y.example>".into(), format!("RCPT TO:<{user}@lab.test>"), "DATA".into()] {
+        for command in [
+            "LHLO test".to_owned(),
+            "MAIL FROM:<x@y.example>".into(),
+            format!("RCPT TO:<{user}@lab.test>"),
+            "DATA".into(),
+        ] {
             lmtp.send(&format!("{command}\r\n"));
             let said = lmtp.reply();
             assert!(said.starts_with('2') || said.starts_with("354"), "{command}: {said}");
@@ -151,14 +156,16 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) fn start(dir: &Path) -> Sink {
-        let process = Process::start(Command::new("python3").arg(script("sink.py")).args(["127.0.0.1", "0"]).arg(dir));
+        let process =
+            Process::start(Command::new("python3").arg(script("sink.py")).args(["127.0.0.1", "0"]).arg(dir));
         let address = process.wait_ready()["smtp"].clone();
         Sink { _process: process, address, dir: dir.to_owned() }
     }
 
     /// Every message that was kept, with its envelope as JSON.
     pub(crate) fn mails(&self) -> Vec<(String, String)> {
-        let mut names: Vec<PathBuf> = std::fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.retain(|name| name.extension().is_some_and(|e| e == "eml"));
         names.sort();
         let read = |name: &Path| String::from_utf8_lossy(&std::fs::read(name).unwrap()).into_owned();

@@ -3,10 +3,11 @@
 use super::frame::Framer;
 use super::response::{Kind, Response, State};
 use crate::mailbox::Error;
-use crate::mailbox::link::{AnyStream, Place, Tls, Trust};
+use crate::mailbox::link::{AnyStream, Trust};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use mailsync_proto::mail::account::{Server, Tls};
 use smsbridge::Secret;
 use std::collections::HashSet;
 use std::future::Future;
@@ -46,7 +47,7 @@ pub(super) struct Answer {
 
 impl Connection {
     /// Connects and logs in.
-    pub(super) async fn open(trust: &Trust, place: &Place, login: &Credentials) -> Result<Self, Error> {
+    pub(super) async fn open(trust: &Trust, place: &Server, login: &Credentials) -> Result<Self, Error> {
         let stream = trust.connect(place).await?;
         let mut link = Connection {
             stream,
@@ -74,7 +75,7 @@ impl Connection {
         Ok(link)
     }
 
-    async fn starttls(mut self, trust: &Trust, place: &Place) -> Result<Self, Error> {
+    async fn starttls(mut self, trust: &Trust, place: &Server) -> Result<Self, Error> {
         self.ok("STARTTLS").await?;
         // threats: M3: what came before the handshake was not the server's.
         if !self.framer.is_empty() {
@@ -202,7 +203,9 @@ impl Connection {
         loop {
             match self.response().await? {
                 Some(Response::Continue) => break,
-                Some(Response::Done(done, state)) if done == tag => return Err(Error::Refused(state.words.into())),
+                Some(Response::Done(done, state)) if done == tag => {
+                    return Err(Error::Refused(state.words.into()));
+                }
                 Some(response) => said |= is_news(&response),
                 None => {}
             }
@@ -297,7 +300,11 @@ fn read(octets: &Bytes) -> Option<Response> {
 fn is_news(response: &Response) -> bool {
     matches!(
         response,
-        Response::Exists(_) | Response::Expunge | Response::Vanished(_) | Response::Fetch(_) | Response::Status(..)
+        Response::Exists(_)
+            | Response::Expunge
+            | Response::Vanished(_)
+            | Response::Fetch(_)
+            | Response::Status(..)
     )
 }
 

@@ -161,14 +161,28 @@ mod tests {
             assert_eq!(write(seconds), text);
         }
         assert_eq!(read(" 2-Nov-2026 10:30:00 +0130"), read("02-Nov-2026 09:00:00 +0000"));
-        for bad in ["", "x", "32-Jan-2000 00:00:00 +0000", "30-Feb-2001 00:00:00 +0000", "01-Jan-1900 00:00:00 +0000", "01-Foo-2000 00:00:00 +0000", "01-Jan-2000 00:00:00"] {
+        for bad in [
+            "",
+            "x",
+            "32-Jan-2000 00:00:00 +0000",
+            "30-Feb-2001 00:00:00 +0000",
+            "01-Jan-1900 00:00:00 +0000",
+            "01-Foo-2000 00:00:00 +0000",
+            "01-Jan-2000 00:00:00",
+        ] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn names_both_ways() {
-        for (wire, name) in [("INBOX", "INBOX"), ("Entw&APw-rfe", "Entwürfe"), ("&U,BTFw-", "台北"), ("a&-b", "a&b"), ("&2D3eAA-", "😀")] {
+        for (wire, name) in [
+            ("INBOX", "INBOX"),
+            ("Entw&APw-rfe", "Entwürfe"),
+            ("&U,BTFw-", "台北"),
+            ("a&-b", "a&b"),
+            ("&2D3eAA-", "😀"),
+        ] {
             assert_eq!(decode_name(wire), name);
             assert_eq!(encode_name(name), wire);
         }

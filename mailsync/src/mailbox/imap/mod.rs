@@ -14,11 +14,12 @@ pub mod value;
 
 pub use connection::Credentials;
 
-use super::link::{Place, Trust};
+use super::link::Trust;
 use super::{Done, Error, Folders, Looked, Mailbox, Woken};
 use bytes::Bytes;
 use connection::{Answer, Connection, quoted};
 use mailsync_proto::mail::Role;
+use mailsync_proto::mail::account::Server;
 use mailsync_proto::mirror::folders::{FolderLink, FolderSeen};
 use mailsync_proto::mirror::mails::{Described, Key, Link, Listing, RemoteId, SeenMail};
 use mailsync_proto::mirror::{Marks, Operation};
@@ -36,7 +37,8 @@ const HEADER_OCTETS: usize = 256 << 10;
 const DESCRIBE: usize = 200;
 /// How long one IDLE lasts at most: servers end it after 30 minutes.
 const IDLE: Duration = Duration::from_secs(20 * 60);
-const DESCRIPTION: &str = "UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM DATE SUBJECT)]";
+const DESCRIPTION: &str =
+    "UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM DATE SUBJECT)]";
 
 /// A mailbox over IMAP.
 pub struct Imap {
@@ -49,7 +51,7 @@ pub struct Imap {
 
 impl Imap {
     /// Connects and logs in.
-    pub async fn open(trust: &Trust, place: &Place, login: &Credentials) -> Result<Self, Error> {
+    pub async fn open(trust: &Trust, place: &Server, login: &Credentials) -> Result<Self, Error> {
         let mut link = Connection::open(trust, place, login).await?;
         let qresync = link.can("QRESYNC") && link.can("ENABLE") && link.ok("ENABLE QRESYNC").await.is_ok();
         Ok(Imap { link, selected: None, qresync, separator: "/".into() })
@@ -81,7 +83,11 @@ impl Imap {
     }
 
     /// Selects a folder; with a state, what changed since comes with the answer.
-    async fn open_folder(&mut self, path: &str, since: Option<(State, u32)>) -> Result<(Numbers, Answer), Error> {
+    async fn open_folder(
+        &mut self,
+        path: &str,
+        since: Option<(State, u32)>,
+    ) -> Result<(Numbers, Answer), Error> {
         let name = quoted(path)?;
         let command = match since {
             Some((State { validity, modseq, .. }, highest)) if self.qresync => {
@@ -186,7 +192,9 @@ impl Mailbox for Imap {
         let mut states: HashMap<Box<str>, Numbers> = HashMap::new();
         for response in answer.untagged {
             match response {
-                Response::List(folder) if listed.iter().all(|known| known.path != folder.path) => listed.push(folder),
+                Response::List(folder) if listed.iter().all(|known| known.path != folder.path) => {
+                    listed.push(folder)
+                }
                 Response::Status(path, numbers) => {
                     states.insert(path, numbers);
                 }
@@ -231,7 +239,8 @@ impl Mailbox for Imap {
         let since = before.filter(|state| state.modseq > 0).zip(highest);
         let (numbers, answer) = self.open_folder(&folder.path, since).await?;
         let state = State::of(&numbers);
-        let looked = |listing| Looked { listing, identity: state.validity.to_string().into(), state: state.text() };
+        let looked =
+            |listing| Looked { listing, identity: state.validity.to_string().into(), state: state.text() };
         if before.is_some_and(|before| before.validity != state.validity) {
             let (mails, _) = self.whole(numbers.messages).await?;
             return Ok(looked(Listing::Renumbered { mails }));
@@ -268,7 +277,11 @@ impl Mailbox for Imap {
         Ok(looked(Listing::Whole { mails, torn }))
     }
 
-    async fn describe(&mut self, folder: &FolderLink, mails: &[(RemoteId, Marks)]) -> Result<Vec<Described>, Error> {
+    async fn describe(
+        &mut self,
+        folder: &FolderLink,
+        mails: &[(RemoteId, Marks)],
+    ) -> Result<Vec<Described>, Error> {
         self.select(&folder.path).await?;
         let marks: HashMap<RemoteId, Marks> = mails.iter().copied().collect();
         let mut described = Vec::with_capacity(mails.len());

@@ -9,7 +9,11 @@ use mailsync_proto::mirror::mails::RemoteId;
 use mailsync_proto::mirror::{Marks, Operation};
 
 impl Imap {
-    pub(super) async fn operate(&mut self, operation: &Operation, message: Option<&Bytes>) -> Result<Done, Error> {
+    pub(super) async fn operate(
+        &mut self,
+        operation: &Operation,
+        message: Option<&Bytes>,
+    ) -> Result<Done, Error> {
         match operation {
             Operation::Mark { folder, id, add, remove } => {
                 self.select(folder).await?;

@@ -112,7 +112,9 @@ impl Response {
             b"*" => {}
             tag => {
                 let tag = std::str::from_utf8(tag).map_err(|_| "a tag that is no text")?;
-                return state(rest).map(|state| Response::Done(tag.into(), state)).ok_or("no status after a tag");
+                return state(rest)
+                    .map(|state| Response::Done(tag.into(), state))
+                    .ok_or("no status after a tag");
             }
         }
         if let Some(state) = state(rest) {
@@ -144,7 +146,9 @@ impl Response {
             [_, kind, fetched, ..] if kind.is("FETCH") => {
                 Ok(Response::Fetch(self::fetched(fetched.list().ok_or("FETCH without a list")?)?))
             }
-            [count, kind] if kind.is("EXISTS") => Ok(count.number().map_or(Response::Other, Response::Exists)),
+            [count, kind] if kind.is("EXISTS") => {
+                Ok(count.number().map_or(Response::Other, Response::Exists))
+            }
             [_, kind] if kind.is("EXPUNGE") => Ok(Response::Expunge),
             _ => Ok(Response::Other),
         }
@@ -167,7 +171,9 @@ fn capabilities(values: &[Value]) -> Vec<Box<str>> {
 fn split(text: &[u8]) -> (&[u8], &[u8]) {
     let text = text.trim_ascii_end();
     match text.iter().position(|&octet| octet == b' ') {
-        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at.saturating_add(1)..).unwrap_or_default()),
+        Some(at) => {
+            (text.get(..at).unwrap_or_default(), text.get(at.saturating_add(1)..).unwrap_or_default())
+        }
         None => (text, b""),
     }
 }
@@ -268,7 +274,9 @@ mod tests {
 
     #[test]
     fn what_dovecot_says() {
-        let Ok(Response::List(listed)) = read("* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\n") else { panic!() };
+        let Ok(Response::List(listed)) = read("* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\n") else {
+            panic!()
+        };
         assert_eq!((&*listed.path, listed.separator.as_deref()), ("Sent", Some("/")));
         assert!(listed.attributes.iter().any(|a| &**a == "\\Sent"));
         let text = "* STATUS \"A b\" (MESSAGES 3 UIDNEXT 9 UIDVALIDITY 1790000000 HIGHESTMODSEQ 18446744073709551615)\r\n";
@@ -289,8 +297,18 @@ mod tests {
 
     #[test]
     fn threat_l1_odd_responses_cost_themselves() {
-        assert_eq!(read("* 1 FETCH (UID 5 INTERNALDATE NIL X (a (b)))\r\n"), Ok(Response::Fetch(Fetched { uid: Some(5), ..Fetched::default() })));
-        for text in ["* 1 FETCH (UID 5 \"\r\n", "* LIST a b c\r\n", "* VANISHED x\r\n", "a1 HM\r\n", "\r\n", "* 1 FETCH x\r\n"] {
+        assert_eq!(
+            read("* 1 FETCH (UID 5 INTERNALDATE NIL X (a (b)))\r\n"),
+            Ok(Response::Fetch(Fetched { uid: Some(5), ..Fetched::default() }))
+        );
+        for text in [
+            "* 1 FETCH (UID 5 \"\r\n",
+            "* LIST a b c\r\n",
+            "* VANISHED x\r\n",
+            "a1 HM\r\n",
+            "\r\n",
+            "* 1 FETCH x\r\n",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
         assert_eq!(read("* WHATEVER (1 2)\r\n"), Ok(Response::Other));

@@ -45,7 +45,8 @@ impl Value {
                 }
                 b')' => {
                     at = at.saturating_add(1);
-                    let list = open.pop().filter(|_| !open.is_empty()).ok_or("a list ends that never began")?;
+                    let list =
+                        open.pop().filter(|_| !open.is_empty()).ok_or("a list ends that never began")?;
                     Value::List(list)
                 }
                 b'"' => {
@@ -162,8 +163,9 @@ fn literal(response: &Bytes, start: usize, end: usize) -> Result<(Bytes, usize),
     let rest = response.get(start.saturating_add(1)..end).ok_or("a literal without a size")?;
     let brace = rest.iter().position(|&octet| octet == b'}').ok_or("a literal without a size")?;
     let digits = rest.get(..brace).and_then(|digits| std::str::from_utf8(digits).ok());
-    let size: usize =
-        digits.and_then(|digits| digits.trim_end_matches('+').parse().ok()).ok_or("a literal without a size")?;
+    let size: usize = digits
+        .and_then(|digits| digits.trim_end_matches('+').parse().ok())
+        .ok_or("a literal without a size")?;
     let mut from = start.saturating_add(brace).saturating_add(2);
     if response.get(from) == Some(&b'\r') {
         from = from.saturating_add(1);
@@ -198,12 +200,24 @@ mod tests {
         assert!(list[4].is("body[header.fields (subject)]"));
         assert_eq!(list[5].octets().unwrap(), "a)\"b");
         assert_eq!((list[7].octets(), list[8].text().unwrap()), (None, "q\"w".to_owned()));
-        assert_eq!(words(&read("a1 OK [COPYUID 1 2:3 4] done").unwrap()), ["a1", "OK", "[COPYUID 1 2:3 4]", "done"]);
+        assert_eq!(
+            words(&read("a1 OK [COPYUID 1 2:3 4] done").unwrap()),
+            ["a1", "OK", "[COPYUID 1 2:3 4]", "done"]
+        );
     }
 
     #[test]
     fn threat_l1_broken_responses_are_errors() {
-        for text in ["* (", "* )", "* \"x", "* \"x\\", "* {9}\r\nabc\r\n", "* {x}\r\n", "* {3}abc", "* {99999999999999999999}\r\n"] {
+        for text in [
+            "* (",
+            "* )",
+            "* \"x",
+            "* \"x\\",
+            "* {9}\r\nabc\r\n",
+            "* {x}\r\n",
+            "* {3}abc",
+            "* {99999999999999999999}\r\n",
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
         assert_eq!(read(&format!("* {}", "(".repeat(100_000))), Err("lists nested too deep"));
