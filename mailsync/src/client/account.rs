@@ -169,6 +169,8 @@ impl There {
             ca: self.ca.clone(),
             record: None,
             dry_run: false,
+            notification: None,
+            server_login: None,
             verbose: false,
         };
         let report = sync::run(&options).map_err(|error| error.to_string())?;
