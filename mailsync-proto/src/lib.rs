@@ -4,6 +4,7 @@
 
 pub mod dm;
 pub mod mail;
+pub mod mirror;
 pub mod pim;
 pub mod plain;
 pub mod probe;

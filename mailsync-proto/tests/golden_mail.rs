@@ -64,4 +64,11 @@ fn stored_forms_stay_readable() {
     let job = SendJob::new("ann", &"m1".parse().unwrap(), message, "b.example", 1_186_444_800).unwrap();
     golden("send-job-v1.hex", &hex(&job.to_bytes()));
     assert_eq!(SendJob::from_bytes(&unhex("send-job-v1.hex")).unwrap(), job);
+
+    let mut begun = job;
+    begun.progress.taken.push("c@d.example".into());
+    begun.progress.refused.push(("e@f.example".into(), "550 5.1.1 no".into()));
+    begun.progress.doubts = 1;
+    golden("send-job-v2.hex", &hex(&begun.to_bytes()));
+    assert_eq!(SendJob::from_bytes(&unhex("send-job-v2.hex")).unwrap(), begun);
 }

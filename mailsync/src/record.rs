@@ -90,6 +90,7 @@ impl Recorder {
         if let Some(cred) = exchange.message.and_then(|message| message.hdr.cred.as_deref()) {
             secrets.push(&cred.data);
         }
+        secrets.extend(account_secrets(exchange.request));
         let kind = exchange.encoding.mime_type();
         let file = |name: &str| dir.join(format!("{number:03}-{name}"));
         let len = exchange.request.len();
@@ -115,6 +116,22 @@ impl Recorder {
         }
         *count
     }
+}
+
+/// The secrets of accounts in a message, as they stand in it: between tags, or between tags that are escaped.
+fn account_secrets(octets: &[u8]) -> Vec<&[u8]> {
+    let mut secrets = Vec::new();
+    for open in [&b"<Secret>"[..], b"&lt;Secret&gt;"] {
+        let starts = octets.windows(open.len()).enumerate().filter(|(_, window)| *window == open);
+        for (at, _) in starts {
+            let rest = octets.get(at + open.len()..).unwrap_or_default();
+            let end =
+                rest.windows(9).position(|w| w.starts_with(b"</Secret") || w == b"&lt;/Secr").unwrap_or(0);
+            secrets.push(rest.get(..end).unwrap_or_default());
+        }
+    }
+    secrets.retain(|secret| !secret.is_empty());
+    secrets
 }
 
 fn extension(encoding: Encoding) -> &'static str {

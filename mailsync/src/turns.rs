@@ -4,7 +4,7 @@ use crate::store::SqliteStore;
 use bytes::Bytes;
 use mailsync_proto::sync::event::Event;
 use mailsync_proto::sync::server::{self, Inbound, Route, TurnError};
-use mailsync_proto::sync::store::{Commit, Found, Store, StoreError, Write};
+use mailsync_proto::sync::store::{Commit, Found, Question, Read, Store, StoreError, Value, Write};
 use mailsync_proto::sync::turn::{Missing, Moment, Reader, Step, Turn};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -59,8 +59,11 @@ pub fn unix_now() -> u64 {
 }
 
 /// Answers one message: runs the turn, commits it, and only then gives the answer.
+///
+/// `ask` answers what collections ask beside the rows.
 pub fn serve(
     store: &SqliteStore,
+    ask: &dyn Fn(&str, &Question) -> Value,
     config: &server::Config,
     route: &Route<'_>,
     inbound: &Inbound,
@@ -70,7 +73,15 @@ pub fn serve(
         let mut found = Found::default();
         for _ in 0..ROUNDS {
             match server::turn(config, at, route, inbound, &found)? {
-                Step::Need(reads) => found.extend(store.read(&reads)?),
+                Step::Need(reads) => {
+                    found.extend(store.read(&reads)?);
+                    for read in reads {
+                        if let Read::Ask(who, question) = &read {
+                            let answer = ask(who, question);
+                            found.insert(read, answer);
+                        }
+                    }
+                }
                 Step::Again(message) => {
                     let mut rows = found.sessions().filter(|row| row.answer == message);
                     let mac = rows.find_map(|row| server::mac(config, &row.value, &message));
@@ -143,7 +154,7 @@ mod tests {
     use super::*;
     use crate::store::Bodies;
     use idmap::Guid;
-    use mailsync_proto::sync::store::{ItemValue, Read, StoreKey, Value};
+    use mailsync_proto::sync::store::{ItemValue, StoreKey};
 
     fn key() -> StoreKey {
         StoreKey { user: "u".into(), datastore: "d".into() }

@@ -455,7 +455,7 @@ fn refuse(status: StatusCode, why: &str) -> Stop {
 }
 
 fn is_queued(fields: &MailFields) -> bool {
-    fields.send.as_ref().is_some_and(|s| s.outcome == SendOutcome::Queued)
+    fields.send.as_ref().is_some_and(|s| matches!(s.outcome, SendOutcome::Queued | SendOutcome::Unknown))
 }
 
 fn was_sent(fields: &MailFields) -> bool {

@@ -8,11 +8,14 @@
 //! | [`flags`] | the state that is stored beside a mail |
 //! | [`mailbox`] | the folders every user has, and by what mail of two stores finds its like |
 //! | [`collection`] | [`MailCollection`]: all of it as a [`Collection`](crate::sync::collection::Collection) |
+//! | [`account`], [`accounts`] | accounts at mail servers: the object, and the datastore that has them checked |
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
 //! | `partial`, `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
 
+pub mod account;
+pub mod accounts;
 pub mod bounce;
 pub mod collection;
 pub mod compose;
@@ -32,6 +35,8 @@ pub mod time;
 pub mod transfer;
 mod xml;
 
+pub use account::Account;
+pub use accounts::AccountCollection;
 pub use collection::MailCollection;
 pub use email::Email;
 pub use error::{ObjectError, ObjectErrorKind};

@@ -22,6 +22,12 @@ pub const QUEUE: &str = "send";
 /// Recipients of one mail, at most.
 pub const RECIPIENTS: usize = 2_000;
 const STORED: u8 = 1;
+/// The form of a job of which something has been done.
+const STORED_BEGUN: u8 = 2;
+/// Times that a mail is handed over without an answer, at most.
+pub const DOUBTS: u8 = 2;
+/// What is said where a mail was sent again because the first try was not answered.
+const TWICE: &str = "an earlier try was never answered: it may have come twice, under the same Message-ID";
 /// A device's clock that is before 2000 or more than a day ahead is not believed.
 const CLOCK_FLOOR: u64 = 946_684_800;
 const CLOCK_AHEAD: u64 = 86_400;
@@ -29,7 +35,8 @@ const CLOCK_AHEAD: u64 = 86_400;
 /// A mail to be sent.
 ///
 /// # Shape
-/// Stored as a version octet (1) and a compact form. The message itself stays the body of the item.
+/// Stored as a version octet (1; 2 once something has been done) and a compact form. The message itself stays the body
+/// of the item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SendJob {
@@ -55,6 +62,28 @@ pub struct SendJob {
     pub forwards: Option<Box<str>>,
     /// When it was queued, seconds since 1970.
     pub queued_at: u64,
+    /// What has been done of it.
+    #[serde(skip)]
+    pub progress: Progress,
+}
+
+/// What has been done of a mail that is to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Who it was taken for.
+    pub taken: Vec<Box<str>>,
+    /// Who it was refused for, with the mail server's own words.
+    pub refused: Vec<(Box<str>, Box<str>)>,
+    /// How often it was handed over to a mail server that has not answered.
+    pub doubts: u8,
+}
+
+impl Progress {
+    /// Whether nothing is known of this recipient.
+    pub fn is_open(&self, recipient: &str) -> bool {
+        !self.taken.iter().any(|r| **r == *recipient) && !self.refused.iter().any(|(r, _)| **r == *recipient)
+    }
 }
 
 /// What the mail servers said.
@@ -121,6 +150,7 @@ impl SendJob {
             // De facto: what several mail programs write into a forwarded mail.
             forwards: message_id(&text("X-Forwarded-Message-Id")).map(Into::into),
             queued_at: now,
+            progress: Progress::default(),
         })
     }
 
@@ -147,8 +177,12 @@ impl SendJob {
 
     /// The stored form.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = vec![STORED];
+        let begun = self.progress != Progress::default();
+        let mut out = vec![if begun { STORED_BEGUN } else { STORED }];
         out.extend(postcard::to_stdvec(self).unwrap_or_default());
+        if begun {
+            out.extend(postcard::to_stdvec(&self.progress).unwrap_or_default());
+        }
         out.into()
     }
 
@@ -159,8 +193,14 @@ impl SendJob {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         match bytes.split_first() {
             Some((&STORED, rest)) => postcard::from_bytes(rest).map_err(|e| format!("send job: {e}")),
+            Some((&STORED_BEGUN, rest)) => {
+                let (mut job, rest): (SendJob, _) =
+                    postcard::take_from_bytes(rest).map_err(|e| format!("send job: {e}"))?;
+                job.progress = postcard::from_bytes(rest).map_err(|e| format!("send job: {e}"))?;
+                Ok(job)
+            }
             Some((found, _)) => {
-                Err(format!("send job: stored form version {found}, this program knows up to {STORED}"))
+                Err(format!("send job: stored form version {found}, this program knows up to {STORED_BEGUN}"))
             }
             None => Err("send job: no octets".into()),
         }
@@ -298,6 +338,25 @@ pub fn settle(
     Ok(writes)
 }
 
+/// The write that says in the item how far it is while it waits; none if it says so already.
+///
+/// In doubt it is [`SendOutcome::Unknown`], else [`SendOutcome::Queued`], with the mail server's own words.
+pub fn waiting(reader: &mut Reader<'_>, job: &SendJob, words: &str, now: u64) -> Result<Vec<Write>, Missing> {
+    let store = StoreKey { user: job.user.clone(), datastore: DATASTORE.into() };
+    let item = read_item(reader, &store, &job.guid)?.filter(|item| !item.deleted);
+    let Some(item) = item else { return Ok(Vec::new()) };
+    let mut fields = MailFields::from_fields(&item.value.fields).unwrap_or_default();
+    let outcome = if job.progress.doubts > 0 { SendOutcome::Unknown } else { SendOutcome::Queued };
+    let state = Some(SendState { outcome, words: vec![line(&[words])] });
+    if fields.send == state {
+        return Ok(Vec::new());
+    }
+    fields.send = state;
+    fields.modified = Some(now);
+    let value = ItemValue { fields: fields.to_fields(), ..item.value };
+    Ok(vec![Write::PutItem { store, guid: item.guid, expect: Some(item.rev), value, body: None }])
+}
+
 fn settled_item(
     store: &StoreKey,
     item: &Item,
@@ -330,7 +389,8 @@ fn settled_item(
         fields.draft = false;
     }
     let words = outcome.refused.iter().map(|r| line(&[&r.recipient, &r.words])).take(100);
-    let words = words.chain(outcome.unknown.iter().map(|w| line(&[w]))).collect();
+    let twice = (job.progress.doubts > 0 && !outcome.taken.is_empty()).then(|| TWICE.into());
+    let words = words.chain(outcome.unknown.iter().map(|w| line(&[w]))).chain(twice).collect();
     fields.send = Some(SendState { outcome: state, words });
     fields.modified = Some(now);
     value.fields = fields.to_fields();
@@ -362,7 +422,7 @@ pub(crate) fn new_mail(store: &StoreKey, guid: Guid, role: Role, message: Bytes,
 }
 
 /// The key of [`Read::Once`] under which a mail that came in is found by its Message-ID.
-pub(crate) fn index_key(message_id: &str) -> Box<str> {
+pub fn index_key(message_id: &str) -> Box<str> {
     format!("mid:{message_id}").into()
 }
 

@@ -230,6 +230,19 @@ pub enum Read {
     Once(Box<str>, Box<str>),
     /// A stored session: [`Value::Session`].
     Session(Box<str>),
+    /// A question of a collection (its name first) to the world outside of the store, which takes as long as it
+    /// takes: [`Value::Answer`]. A store has none; a host that knows answers in its place.
+    Ask(Box<str>, Question),
+}
+
+/// What a collection asks. It may hold secrets, so it does not show.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Question(pub Bytes);
+
+impl core::fmt::Debug for Question {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} octets", self.0.len())
+    }
 }
 
 /// A set of [`Read`]s.
@@ -272,6 +285,14 @@ pub enum Value {
     Count(u64),
     Once(Option<Guid>),
     Session(Option<SessionRow>),
+    Answer(Result<Bytes, (u16, Box<str>)>),
+}
+
+impl Value {
+    /// Nobody answers.
+    pub fn no_answer() -> Self {
+        Value::Answer(Err((500, "nobody answers here".into())))
+    }
 }
 
 /// Everything found so far for one turn.

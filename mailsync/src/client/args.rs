@@ -117,6 +117,9 @@ pub(super) enum Command {
     /// Short messages: a phone's side of the exchange
     #[command(subcommand)]
     Sms(crate::sms::Sms),
+    /// Accounts at mail servers, which the server is to use
+    #[command(subcommand)]
+    Account(super::account::Command),
     /// Ask a server what it offers: versions, spellings, login, datastores and their types
     Probe {
         #[command(flatten)]
@@ -358,6 +361,10 @@ impl Sync {
 }
 
 impl Dir {
+    pub(super) fn path(&self) -> &std::path::Path {
+        &self.dir
+    }
+
     pub(super) fn open(&self) -> Result<Maildir, String> {
         Maildir::open(&self.dir, "").map_err(|error| error.to_string())
     }

@@ -1,5 +1,6 @@
 //! The command line of `mailsync`: what each verb does.
 
+use super::account;
 use super::args::{Cli, Command, Sync};
 use super::look::{self, Show};
 use super::maildir_verbs::{Listed, Maildir};
@@ -90,6 +91,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             look::inspect(&file, show)
         }
         Command::Sms(command) => crate::sms::run(command, json),
+        Command::Account(command) => account::run(command, json),
         Command::Convert { to, file } => look::convert(&file, to.encoding()),
         Command::Probe { server, user } => {
             let speaks = tools::probe(&server.asked(user)?, json)?;

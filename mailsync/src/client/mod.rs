@@ -1,5 +1,6 @@
 //! The client's side: mail as Maildir++ and other stores as files, with our state beside them.
 
+mod account;
 mod args;
 mod cli;
 pub mod dirstore;

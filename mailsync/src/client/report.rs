@@ -53,6 +53,9 @@ pub struct StoreReport {
     pub sent: Items,
     /// Items that a side refused or that were not offered.
     pub refused: u32,
+    /// The statuses of what the server refused.
+    #[serde(skip)]
+    pub codes: Vec<u16>,
     /// Items that both sides had changed.
     pub conflicts: u32,
     /// Changes that a dry run found to send.
@@ -88,6 +91,7 @@ impl StoreReport {
             received: Items::default(),
             sent: Items::default(),
             refused: 0,
+            codes: Vec::new(),
             conflicts: 0,
             would_send: None,
         }
@@ -137,7 +141,11 @@ impl Report {
                 store.received = (*received).into();
                 store.sent = (*sent).into();
             }
-            Event::Refused { .. } | Event::Skipped { .. } => store.refused += 1,
+            Event::Refused { code, .. } => {
+                store.refused += 1;
+                store.codes.push(*code);
+            }
+            Event::Skipped { .. } => store.refused += 1,
             Event::Received { code, .. } if StatusCode(*code).is_error() => store.refused += 1,
             Event::Conflict { .. } => store.conflicts += 1,
             _ => {}

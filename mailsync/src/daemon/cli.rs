@@ -5,6 +5,7 @@ use super::config::Config;
 use super::logging::{self, LogFormat};
 use super::serve::{self, Options, Parts};
 use super::{ask_cli, doctor, kept_cli, users};
+use crate::mailbox::account_cli;
 use crate::store::{Bodies, SqliteStore, database, private_dir};
 use crate::time;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -99,6 +100,12 @@ enum Command {
     /// Devices of users
     #[command(subcommand)]
     Device(Device),
+    /// Accounts of users at mail servers, whose mailboxes are synced
+    #[command(subcommand)]
+    Account(account_cli::Command),
+    /// The key that seals the secrets of accounts
+    #[command(subcommand)]
+    Key(account_cli::Key),
     /// Jobs that wait, for instance mail to be sent
     #[command(subcommand)]
     Queue(Queue),
@@ -267,6 +274,10 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Some(Command::User(command)) => user(&out, &config, &open(&data)?, command),
         Some(Command::Device(command)) => device(&out, &config, &open(&data)?, command),
+        Some(Command::Account(command)) => {
+            account_cli::run(command, &open(&data)?, &data, config.mail.ca.as_deref(), out.json)
+        }
+        Some(Command::Key(command)) => account_cli::key(&command, &open(&data)?, &data, out.json),
         Some(Command::Queue(command)) => queue(&out, &open(&data)?, command),
         Some(Command::Session(command)) => session(&out, &open(&data)?, command),
         Some(Command::Kept(command)) => kept_cli::run(&out, &open(&data)?, command),

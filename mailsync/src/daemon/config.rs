@@ -1,6 +1,7 @@
 //! The server's configuration file.
 
 use crate::exchange::config::Sms;
+use crate::mailbox::Config as Mail;
 use crate::time::Config as Time;
 use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::device::DeviceQuirks;
@@ -24,6 +25,8 @@ pub struct Config {
     pub http: Http,
     /// The SMTP listener.
     pub smtp: Smtp,
+    /// Mail servers whose mailboxes are synced.
+    pub mail: Mail,
     /// SyncML sessions.
     pub session: Session,
     /// The exchange of short messages and mail; without it there is none.
@@ -196,6 +199,7 @@ impl Default for Config {
             public_url: None,
             http: Http::default(),
             smtp: Smtp::default(),
+            mail: Mail::default(),
             session: Session::default(),
             sms: None,
             time: Time::default(),
@@ -306,6 +310,8 @@ impl Config {
             ("http.parallel", self.http.parallel, 1),
             ("smtp.connections", self.smtp.connections, 1),
             ("session.max_msg_size", self.session.max_msg_size as usize, 1024),
+            ("mail.poll_seconds", usize::try_from(self.mail.poll_seconds).unwrap_or(usize::MAX), 1),
+            ("mail.retry_seconds", usize::try_from(self.mail.retry_seconds).unwrap_or(usize::MAX), 1),
             ("session.idle_minutes", self.session.idle_minutes as usize, 1),
         ] {
             if value < least {

@@ -183,7 +183,14 @@ impl Incoming {
         let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
             let route =
                 Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };
-            turns::serve(&state.store, &state.engine, &route, inbound).map_err(Refusal::from)
+            turns::serve(
+                &state.store,
+                &|who, question| state.mailboxes.answer(who, question),
+                &state.engine,
+                &route,
+                inbound,
+            )
+            .map_err(Refusal::from)
         });
         if let Some(recorder) = &state.recorder {
             let new = answer.as_ref().ok().and_then(|answer| answer.token.as_deref());
@@ -220,6 +227,7 @@ impl Incoming {
         if answer.enqueued {
             state.work.notify_one();
         }
+        state.mailboxes.stir();
         for event in &answer.events {
             log(peer, event);
         }

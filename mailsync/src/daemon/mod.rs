@@ -14,6 +14,7 @@ mod outbox;
 pub mod serve;
 mod session_log;
 mod smtp_in;
+mod submit;
 mod users;
 
 pub use cli::main;

@@ -5,6 +5,7 @@ use super::delays::Delays;
 use super::load::Gauge;
 use super::{http, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
+use crate::mailbox::Watcher;
 use crate::record::Recorder;
 use crate::store::{Bodies, DirError, DirLock, Lead, OpenError, SqliteStore, database};
 use crate::time::{Manager, Reference};
@@ -13,7 +14,7 @@ use axum::extract::{ConnectInfo, Extension};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use mailsync_proto::mail::MailCollection;
+use mailsync_proto::mail::{AccountCollection, MailCollection};
 use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
 use mailsync_proto::sync::StoreConfig;
@@ -134,6 +135,8 @@ pub(super) struct State {
     pub(super) recorder: Option<Recorder>,
     pub(super) delays: Delays,
     pub(super) time: Reference,
+    /// Mailboxes on other servers.
+    pub(super) mailboxes: Arc<Watcher>,
     /// Clocks and operations of terminals.
     pub(super) manager: Manager,
     /// Who works the queues.
@@ -198,6 +201,8 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     let zone =
         config.time.zone_name().map_err(|message| ConfigError::Bad { path: "time.zone".into(), message })?;
     let manager = Manager::new(engine.nonce_key, engine.session.scheme, zone, config.session.max_msg_size);
+    let mailboxes = Watcher::new(Arc::clone(&store), options.data.clone(), config.mail.clone())
+        .map_err(|message| ConfigError::Bad { path: "mail.ca".into(), message })?;
     let state = Arc::new(State {
         engine,
         store,
@@ -210,6 +215,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         work: Notify::new(),
         recorder,
         delays: Delays::default(),
+        mailboxes: Arc::new(mailboxes),
         time: Reference::new(&config.time),
         manager,
         lead: Lead::new(&options.data),
@@ -243,6 +249,11 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         let (state, config) = (Arc::clone(&state), config.time.clone());
         tokio::spawn(async move { state.time.follow(&config).await })
     };
+    let watcher = {
+        let state = Arc::clone(&state);
+        let mailboxes = Arc::clone(&state.mailboxes);
+        tokio::spawn(mailboxes.run(move || state.lead.is_ours()))
+    };
     announce(&open).map_err(io("stdout"))?;
     tracing::info!(?open, data = %options.data.display(), "ready");
 
@@ -251,6 +262,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     outbox.abort();
     sweeper.abort();
     follower.abort();
+    watcher.abort();
     drop(stop);
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
@@ -312,6 +324,8 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
     session.own = own_login(config)?;
     let mut mail = StoreConfig::new("mail", Arc::new(MailCollection::new(&config.domain)));
     mail.aliases = vec!["email".into()];
+    let mut accounts = StoreConfig::new("accounts", Arc::new(AccountCollection));
+    accounts.conflict = ConflictRule::ClientWins;
     let mut notes = StoreConfig::new("notes", Arc::new(PlainCollection::notes()));
     notes.aliases = vec!["note".into(), "memo".into()];
     notes.conflict = ConflictRule::KeepBoth;
@@ -321,7 +335,7 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
         store.conflict = ConflictRule::KeepBoth;
         store
     });
-    let mut stores: Vec<StoreConfig> = [mail, notes].into_iter().chain(pim).collect();
+    let mut stores: Vec<StoreConfig> = [mail, accounts, notes].into_iter().chain(pim).collect();
     for said in &config.store {
         stores.iter_mut().for_each(|store| said.apply(store));
     }

@@ -144,6 +144,12 @@ impl SqliteStore {
     pub fn remove_user(&self, name: &str) -> Result<bool, StoreError> {
         self.write(|conn| {
             conn.execute_batch(super::time::TABLE)?;
+            let mut accounts = conn.prepare("SELECT id FROM account WHERE user = ?1")?;
+            let accounts: Vec<i64> =
+                accounts.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for account in accounts {
+                super::mailbox::forget(conn, account)?;
+            }
             let stores = "(SELECT id FROM datastore WHERE user = ?1)";
             for sql in [
                 format!("DELETE FROM map WHERE peer IN (SELECT id FROM peer WHERE store IN {stores})"),
@@ -269,6 +275,14 @@ impl SqliteStore {
             let sql =
                 "UPDATE queue SET attempts = attempts + 1, due = ?3, error = ?4 WHERE queue = ?1 AND id = ?2";
             Ok(conn.execute(sql, params![queue, id, due, error])? > 0)
+        })
+    }
+
+    /// A job has another content now. False if there is no such job.
+    pub fn change_job(&self, queue: &str, id: &str, content: &[u8]) -> Result<bool, StoreError> {
+        self.write(|conn| {
+            let sql = "UPDATE queue SET content = ?3 WHERE queue = ?1 AND id = ?2";
+            Ok(conn.execute(sql, params![queue, id, content])? > 0)
         })
     }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod dir;
 mod kept;
+mod mailbox;
 mod read;
 mod schema;
 pub mod sms;
@@ -12,6 +13,7 @@ mod write;
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use kept::Kept;
+pub use mailbox::{AccountRow, Note, queue_name};
 pub use schema::SCHEMA;
 pub use time::{TimeKey, TimeRow, TimeWrite};
 

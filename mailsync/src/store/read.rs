@@ -48,6 +48,7 @@ pub(super) fn read(conn: &Connection, read: &Read, bodies: Bodies) -> rusqlite::
         }
         Read::Once(user, key) => Value::Once(once(conn, user, key)?),
         Read::Session(token) => Value::Session(session(conn, token)?),
+        Read::Ask(..) => Value::no_answer(),
     })
 }
 
@@ -192,7 +193,7 @@ fn item(conn: &Connection, key: &StoreKey, guid: &Guid) -> rusqlite::Result<Opti
 }
 
 /// An item from the columns of [`ITEM`].
-fn item_from(row: &SqlRow<'_>) -> rusqlite::Result<Item> {
+pub(super) fn item_from(row: &SqlRow<'_>) -> rusqlite::Result<Item> {
     let keys = row.get_ref(8)?.as_blob()?;
     let (keys, _) = keys.as_chunks::<16>();
     Ok(Item {

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// The schema that this program writes. A file with a newer one is refused.
-pub const SCHEMA: i64 = 2;
+pub const SCHEMA: i64 = 3;
 
 /// `application_id` of our files: "MSDB".
 pub(super) const APPLICATION: i64 = 0x4d53_4442;
@@ -73,6 +73,23 @@ CREATE INDEX item_parent ON item (store, parent, guid) WHERE deleted = 0 AND par
 ALTER TABLE peer ADD COLUMN filter BLOB;
 ";
 
+/// Accounts at mail servers, and which rows are what there.
+const V3: &str = "
+CREATE TABLE account (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, luid TEXT NOT NULL, config BLOB NOT NULL, secret BLOB,
+  pushed_rev INTEGER NOT NULL DEFAULT 0, trouble TEXT, added INTEGER NOT NULL, UNIQUE (user, luid)
+) STRICT;
+CREATE TABLE remote_folder (
+  account INTEGER NOT NULL, guid TEXT NOT NULL, path TEXT NOT NULL, role TEXT, identity TEXT, state TEXT NOT NULL,
+  PRIMARY KEY (account, guid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE remote_mail (
+  account INTEGER NOT NULL, guid TEXT NOT NULL, folder TEXT NOT NULL, id INTEGER, marks INTEGER NOT NULL,
+  strong BLOB NOT NULL, weak BLOB NOT NULL, body_rev INTEGER NOT NULL, PRIMARY KEY (account, guid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX remote_mail_folder ON remote_mail (account, folder, id);
+";
+
 /// The schema of a file; 0 when it is new.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("PRAGMA user_version", [], |row| row.get(0))
@@ -93,6 +110,9 @@ pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
     }
     if found < 2 {
         tx.execute_batch(V2)?;
+    }
+    if found < 3 {
+        tx.execute_batch(V3)?;
     }
     if found < SCHEMA {
         tx.pragma_update(None, "user_version", SCHEMA)?;

@@ -210,9 +210,19 @@ fn a_removed_user_leaves_nothing() {
 
 #[test]
 fn golden_schema_1_stays_readable() {
+    golden_schema_stays_readable(include_str!("../../tests/golden/store-v1.sql"), None);
+}
+
+#[test]
+fn golden_schema_2_stays_readable() {
+    let filter = MatchKey(core::array::from_fn(|at| at as u8));
+    golden_schema_stays_readable(include_str!("../../tests/golden/store-v2.sql"), Some(filter));
+}
+
+fn golden_schema_stays_readable(sql: &str, filter: Option<MatchKey>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
-    Connection::open(&path).unwrap().execute_batch(include_str!("../../tests/golden/store-v1.sql")).unwrap();
+    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     let store = SqliteStore::open(&path, Bodies::Inside).unwrap();
     let mail = StoreKey { user: "ana".into(), datastore: "mail".into() };
     let phone = PeerKey { store: mail.clone(), device: "phone".into() };
@@ -240,13 +250,8 @@ fn golden_schema_1_stays_readable() {
         ours: format!("ours-{n}").into(),
         rev,
     };
-    let peer = Peer {
-        generation: 2,
-        started: 3,
-        committed: Some(point(2, 6)),
-        previous: Some(point(1, 4)),
-        filter: None,
-    };
+    let peer =
+        Peer { generation: 2, started: 3, committed: Some(point(2, 6)), previous: Some(point(1, 4)), filter };
     let device = Device { nonce: Some(Bytes::from_static(&[0xaa])), logins: 5, devinf: None, session: None };
     let session = SessionRow {
         version: 3,
@@ -290,4 +295,28 @@ fn golden_schema_1_stays_readable() {
         (2, 3, Some("words"), &b"content"[..])
     );
     assert_eq!(store.users().unwrap()[0].addresses, ["ana@example.org"]);
+    assert!(store.accounts(None).unwrap().is_empty());
+    let accounts = StoreKey { user: "ana".into(), datastore: "accounts".into() };
+    let value = ItemValue { fields: Bytes::from_static(b"sealed"), ..ItemValue::default() };
+    let put = |value: &ItemValue, expect| Write::PutItem {
+        store: accounts.clone(),
+        guid: Guid::unvalidated("work"),
+        expect,
+        value: value.clone(),
+        body: Some(Bytes::from_static(b"<Account/>")),
+    };
+    store.commit(&Commit { session: None, writes: vec![put(&value, None)] }).unwrap();
+    store.take_over_accounts().unwrap();
+    let row = store.accounts(Some("ana")).unwrap().remove(0);
+    assert_eq!(
+        (&*row.luid, row.secret.as_deref(), &*row.config),
+        ("work", Some(&b"sealed"[..]), &b"<Account/>"[..])
+    );
+    assert_eq!(store.reseal(|_, _, old| Ok([old, b" anew"].concat())).unwrap(), 1);
+    store.take_over_accounts().unwrap();
+    assert_eq!(store.accounts(None).unwrap()[0].secret.as_deref(), Some(&b"sealed anew"[..]));
+    let gone = Write::DeleteItem { store: accounts.clone(), guid: Guid::unvalidated("work"), expect: 1 };
+    store.commit(&Commit { session: None, writes: vec![gone] }).unwrap();
+    store.take_over_accounts().unwrap();
+    assert!(store.accounts(None).unwrap().is_empty());
 }

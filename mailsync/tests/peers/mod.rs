@@ -20,6 +20,7 @@
 mod chrony;
 mod delay_proxy;
 mod exchange;
+mod mail;
 mod process;
 mod smpp;
 mod syncevolution;
@@ -28,6 +29,7 @@ pub(crate) mod trees;
 pub(crate) use chrony::{Chrony, faketime};
 pub(crate) use delay_proxy::{DelayProxy, Dice, Path};
 pub(crate) use exchange::{Exchange, Lab, PASSWORD, Phone, base64, field, mailsync, read_mail, wait_for};
+pub(crate) use mail::{MailServers, Raw, Sink};
 pub(crate) use process::{Finished, Process, flat_json, free_port, run};
 pub(crate) use smpp::{Centre, Kannel, Postfix, swaks};
 pub(crate) use syncevolution::{Auth, Client, Mode, Report, Server, Sync, SyncEvolution, Wire, texts};

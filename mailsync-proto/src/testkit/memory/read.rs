@@ -54,6 +54,7 @@ impl State {
             ),
             Read::Once(user, key) => Value::Once(self.once.get(&(user.clone(), key.clone())).cloned()),
             Read::Session(token) => Value::Session(self.sessions.get(token).cloned()),
+            Read::Ask(..) => Value::no_answer(),
         }
     }
 

@@ -1,0 +1,131 @@
+//! Mailboxes on other servers, mirrored into the rows that are synced.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`Mailbox`] | what a driver can do; [`imap`] is one |
+//! | `reconcile` | one look at a mailbox: changes there become rows, changed rows become operations there |
+//! | `watch` | one task an account: connect, look, wait, back off |
+//! | [`account_cli`], `ask` | accounts, checked before they are stored; [`vault`] keeps their secrets |
+//! | [`link`] | TCP and TLS out |
+//!
+//! What to do is decided in `mailsync_proto::mirror`; the embedded mailbox is the mirror itself and needs no driver.
+
+pub mod account_cli;
+mod ask;
+pub mod imap;
+pub mod link;
+mod reconcile;
+pub mod vault;
+mod watch;
+
+pub use watch::Config;
+pub(crate) use watch::Watcher;
+
+use bytes::Bytes;
+use mailsync_proto::mirror::folders::{FolderLink, FolderSeen};
+use mailsync_proto::mirror::mails::{Described, Link, Listing, RemoteId};
+use mailsync_proto::mirror::{Marks, Operation};
+use std::future::Future;
+use std::time::Duration;
+
+/// Why a mailbox does not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It cannot be reached, or the link broke: again later, over a new one.
+    #[error("{0}")]
+    Link(String),
+    /// It refuses the login, in its own words.
+    #[error("login refused: {0}")]
+    Login(String),
+    /// It refuses this, in its own words; the link is fine.
+    #[error("{0}")]
+    Refused(String),
+    /// The link is not safe enough to go on.
+    #[error("not safe: {0}")]
+    Unsafe(String),
+}
+
+/// The folders of a mailbox.
+#[derive(Clone, Debug, Default)]
+pub struct Folders {
+    /// As the server lists them.
+    pub seen: Vec<FolderSeen>,
+    /// Part of what the server said could not be read: what is missing may be there.
+    pub torn: bool,
+}
+
+/// What a folder holds.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The mails.
+    pub listing: Listing,
+    /// As [`FolderSeen::identity`].
+    pub identity: Box<str>,
+    /// To be given back at the next look.
+    pub state: Box<str>,
+}
+
+/// What an operation came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// The id that the mail has now, if the server says it.
+    pub id: Option<RemoteId>,
+    /// The name of the folder that was made or renamed.
+    pub path: Option<Box<str>>,
+}
+
+/// Why [`Mailbox::wait`] came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Something happened there.
+    There,
+    /// The caller's signal, or the time is over.
+    Here,
+}
+
+/// A mailbox on another server, over one link.
+///
+/// Folders and mails go by the server's own ids. No method decides anything: what a listing means and what is to be
+/// done is `mailsync_proto::mirror`'s. After [`Error::Link`] the link is over.
+pub trait Mailbox: Send {
+    /// Its folders, each with a state that changes with its content where the server has one.
+    fn folders(&mut self) -> impl Future<Output = Result<Folders, Error>> + Send;
+    /// What a folder holds, or what changed in it since [`FolderLink::state`].
+    fn look(
+        &mut self,
+        folder: &FolderLink,
+        known: &[Link],
+    ) -> impl Future<Output = Result<Looked, Error>> + Send;
+    /// Describes new mails of a folder; those that cannot be described are left out.
+    fn describe(
+        &mut self,
+        folder: &FolderLink,
+        mails: &[(RemoteId, Marks)],
+    ) -> impl Future<Output = Result<Vec<Described>, Error>> + Send;
+    /// The text of a mail, at most so many octets of it; none if it is gone or cannot be read.
+    fn fetch(
+        &mut self,
+        path: &str,
+        id: RemoteId,
+        most: u64,
+    ) -> impl Future<Output = Result<Option<Bytes>, Error>> + Send;
+    /// The id of a mail with this Message-ID in a folder.
+    fn find(
+        &mut self,
+        path: &str,
+        message_id: &str,
+    ) -> impl Future<Output = Result<Option<RemoteId>, Error>> + Send;
+    /// Does an operation; `message` is the text for one that adds a mail.
+    fn perform(
+        &mut self,
+        operation: &Operation,
+        message: Option<&Bytes>,
+    ) -> impl Future<Output = Result<Done, Error>> + Send;
+    /// Waits until something happens, `wake` ends, or the time is over.
+    fn wait(
+        &mut self,
+        limit: Duration,
+        wake: impl Future<Output = ()> + Send,
+    ) -> impl Future<Output = Result<Woken, Error>> + Send;
+}

@@ -1,0 +1,216 @@
+//! One task an account: it connects, looks, waits until something happens on either side, and looks again.
+
+use super::imap::{Credentials, Imap};
+use super::link::Trust;
+use super::reconcile::{Mirror, Trouble};
+use super::vault::{Vault, place};
+use super::{Error, Mailbox};
+use crate::store::{AccountRow, SqliteStore};
+use bytes::Bytes;
+use mailsync_proto::mail::account::Account;
+use serde::Deserialize;
+use smsbridge::Secret;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How often the list of accounts is looked at.
+const ACCOUNTS: Duration = Duration::from_secs(2);
+/// The first and the longest pause after a failure.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// The shortest pause after a refused login: servers lock out who knocks too often.
+const LOGIN_PAUSE: Duration = Duration::from_secs(30);
+
+/// Mail servers: what the configuration says of them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Certificates to trust besides the system's, PEM.
+    pub ca: Option<PathBuf>,
+    /// Seconds between two looks at folders that a server does not tell of by itself.
+    pub poll_seconds: u64,
+    /// Seconds until sending is tried again for the first time; it doubles up to an hour.
+    pub retry_seconds: u64,
+    /// Mail servers that users may register accounts at: names, `.example.org` for all below it, `*` for any.
+    pub account_servers: Vec<String>,
+    /// Hours after which a mail that cannot be sent goes back to its sender.
+    pub give_up_hours: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            ca: None,
+            poll_seconds: 60,
+            retry_seconds: 60,
+            give_up_hours: 48,
+            account_servers: Vec::new(),
+        }
+    }
+}
+
+/// What every account's task knows.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) data: PathBuf,
+    pub(crate) trust: Trust,
+    pub(crate) config: Config,
+    /// Counts commits that may have changed mail.
+    changed: watch::Sender<u64>,
+}
+
+impl Watcher {
+    /// Opens what is needed.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn new(store: Arc<SqliteStore>, data: PathBuf, config: Config) -> Result<Self, String> {
+        let trust = Trust::new(config.ca.as_deref())?;
+        Ok(Watcher { store, data, trust, config, changed: watch::Sender::new(0) })
+    }
+
+    /// Rows may have changed: tasks look at them.
+    pub(crate) fn stir(&self) {
+        self.changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// What is stored of an account, its secret opened.
+    ///
+    /// # Errors
+    /// In words.
+    pub(crate) fn open(&self, row: &AccountRow) -> Result<(Account, Credentials), String> {
+        let account = Account::parse(&row.config).map_err(|error| error.to_string())?;
+        let sealed = row.secret.as_ref().ok_or("the account has no secret")?;
+        let secret = Vault::open(&self.data)?.open_sealed(&place(&row.user, &row.luid), sealed)?;
+        let credentials = credentials(&account, secret);
+        Ok((account, credentials))
+    }
+
+    /// Watches all accounts until dropped; `leads` says whether this process does so.
+    pub(crate) async fn run(self: Arc<Self>, leads: impl Fn() -> bool + Send) {
+        let mut seen = u64::MAX;
+        let mut tasks: HashMap<(i64, Bytes, Option<Vec<u8>>), Task> = HashMap::new();
+        loop {
+            let store = Arc::clone(&self.store);
+            let rows = tokio::task::spawn_blocking(move || {
+                let now = store.accounts_rev()?;
+                if now != seen {
+                    store.take_over_accounts()?;
+                }
+                Ok::<_, mailsync_proto::sync::store::StoreError>((store.accounts(None)?, now))
+            });
+            let rows = match rows.await.map(|rows| {
+                rows.map(|(rows, now)| {
+                    seen = now;
+                    rows
+                })
+            }) {
+                Ok(Ok(rows)) if leads() => rows,
+                Ok(Ok(_)) => Vec::new(),
+                failed => {
+                    tracing::error!(?failed, "mailbox: accounts cannot be read");
+                    tokio::time::sleep(ACCOUNTS).await;
+                    continue;
+                }
+            };
+            let key = |row: &AccountRow| (row.id, row.config.clone(), row.secret.clone());
+            let wanted: HashMap<_, _> = rows.iter().map(|row| (key(row), row)).collect();
+            tasks.retain(|key, _| wanted.contains_key(key));
+            for (key, row) in wanted {
+                let main =
+                    rows.iter().find(|other| other.user == row.user).is_some_and(|first| first.id == row.id);
+                tasks.entry(key).or_insert_with(|| {
+                    let (watcher, row) = (Arc::clone(&self), row.clone());
+                    Task(tokio::spawn(async move { watcher.account(row, main).await }))
+                });
+            }
+            tokio::time::sleep(ACCOUNTS).await;
+        }
+    }
+
+    /// Keeps one account until dropped.
+    async fn account(self: Arc<Self>, row: AccountRow, main: bool) {
+        let mut pause = PAUSE.0;
+        loop {
+            let ended = self.session(&row, main, &mut pause).await;
+            let words = match &ended {
+                Ok(()) => "the link ended".to_owned(),
+                Err(trouble) => trouble.to_string(),
+            };
+            tracing::warn!(account = row.id, user = row.user, words, ?pause, "mailbox: again later");
+            let (store, id) = (Arc::clone(&self.store), row.id);
+            let _ = tokio::task::spawn_blocking(move || store.set_trouble(id, Some(&words))).await;
+            if matches!(ended, Err(Trouble::Mailbox(Error::Login(_) | Error::Unsafe(_)))) {
+                pause = pause.max(LOGIN_PAUSE);
+            }
+            tokio::time::sleep(jitter(pause)).await;
+            pause = pause.saturating_mul(2).min(PAUSE.1);
+        }
+    }
+
+    async fn session(&self, row: &AccountRow, main: bool, pause: &mut Duration) -> Result<(), Trouble> {
+        let (config, credentials) = self.open(row).map_err(Error::Unsafe)?;
+        let mut changed = self.changed.subscribe();
+        let mut mailbox = Imap::open(&self.trust, &config.imap, &credentials).await?;
+        let store = Arc::clone(&self.store);
+        let mirror = Mirror { store, account: row.id, user: row.user.clone(), config, main };
+        let poll = Duration::from_secs(self.config.poll_seconds.max(1));
+        loop {
+            changed.mark_unchanged();
+            let tally = mirror.look(&mut mailbox).await?;
+            if tally != super::reconcile::Tally::default() {
+                tracing::info!(account = row.id, user = row.user, ?tally, "mailbox: looked");
+            }
+            *pause = PAUSE.0;
+            let (store, id) = (Arc::clone(&self.store), row.id);
+            let _ = tokio::task::spawn_blocking(move || store.set_trouble(id, None)).await;
+            mailbox.wait(poll, self.rows_changed(&mut changed, row)).await?;
+        }
+    }
+
+    /// Ends when rows of the user's mail changed that have not been looked at.
+    async fn rows_changed(&self, changed: &mut watch::Receiver<u64>, row: &AccountRow) {
+        loop {
+            let (store, user, id) = (Arc::clone(&self.store), row.user.clone(), row.id);
+            let fresh = tokio::task::spawn_blocking(move || {
+                let rev = store.mail_rev(&user)?;
+                let rows = store.accounts(Some(&user))?;
+                Ok::<_, mailsync_proto::sync::store::StoreError>(
+                    rows.iter().any(|row| row.id == id && row.pushed_rev < rev),
+                )
+            });
+            if matches!(fresh.await, Ok(Ok(true))) || changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// How to log in to an account's servers.
+pub(crate) fn credentials(account: &Account, secret: Secret<String>) -> Credentials {
+    if account.token {
+        Credentials::Token(account.login.to_string(), secret)
+    } else {
+        Credentials::Password(account.login.to_string(), secret)
+    }
+}
+
+/// A task that ends when dropped.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Between half and all of it, so that many do not come at once.
+fn jitter(pause: Duration) -> Duration {
+    let mut octet = [0; 1];
+    let _ = getrandom::fill(&mut octet);
+    pause.mul_f64(0.5 + f64::from(octet[0]) / 512.0)
+}
