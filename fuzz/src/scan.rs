@@ -26,8 +26,8 @@ pub const SCAN: Target = Target {
         },
         Property {
             name: "short-way",
-            sentence: "the text that the short way takes with its end tag is what the long way gives, and ends at \
-                       the same octet",
+            sentence: "plain tags, and the text with its end tag, that the short ways take are what the long way gives, \
+                       and end at the same octet",
             check: short_way,
         },
         Property {
@@ -122,6 +122,11 @@ fn attributes(data: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
+/// The length of a name as the tables have them.
+fn plain(name: &[u8]) -> Option<usize> {
+    name.iter().all(|octet| octet.is_ascii_alphabetic() || *octet == b'-').then_some(name.len())
+}
+
 fn short_way(data: &[u8]) -> Result<(), Broken> {
     let (mut short, mut long) = (Scanner::new(data), Scanner::new(data));
     loop {
@@ -138,6 +143,13 @@ fn short_way(data: &[u8]) -> Result<(), Broken> {
                 }
             }
             ensure!(text == read && long.offset() == end_at, "{text:?} to {end_at}, the long way {read:?}");
+            let end = long.next();
+            ensure!(end == Ok(Markup::End), "the short way took an end that is {end:?}");
+        } else if let Some(length) = short.plain_start(plain) {
+            let start = long.next();
+            let same = matches!(start, Ok(Markup::Start { name, attributes: b"", is_empty: false }) if name.len() == length);
+            ensure!(same, "the short way took a start of {length} octets that is {start:?}");
+        } else if short.plain_end() {
             let end = long.next();
             ensure!(end == Ok(Markup::End), "the short way took an end that is {end:?}");
         } else {

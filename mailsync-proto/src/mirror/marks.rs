@@ -148,8 +148,8 @@ mod tests {
     // mission: M5c
     #[test]
     fn every_merge_keeps_our_change_and_takes_theirs() {
-        for base in 0..64 {
-            for ours in 0..64 {
+        for base in 0..64u8 {
+            for ours in 0..64u8 {
                 let theirs = base.wrapping_mul(7).wrapping_add(ours.wrapping_mul(13)) % 64;
                 let merged = Marks::merge(Marks(base), Marks(ours), Marks(theirs));
                 for bit in [1, 2, 4, 8, 16, 32] {

@@ -174,7 +174,10 @@ impl Connection {
         let plus = if at_once { "+" } else { "" };
         let tag = self.send(format!("{command} {{{size}{plus}}}").as_bytes()).await?;
         let mut early = Vec::new();
-        while !at_once {
+        loop {
+            if at_once {
+                break;
+            }
             match self.response().await? {
                 Some(Response::Continue) => break,
                 Some(Response::Done(done, state)) if done == tag => {
