@@ -110,6 +110,7 @@ impl Tag {
     }
 
     /// Its WBXML token, bits 0 to 5.
+    #[cfg(any(test, feature = "wbxml"))]
     pub(crate) fn token(self) -> u8 {
         self.entry().token
     }

@@ -474,6 +474,35 @@ mod tests {
                 }
             }
         }
+
+        /// So is a tag that the short ways take; what they refuse they leave.
+        #[test]
+        fn plain_tags_are_the_tags_of_the_long_way(input in soup()) {
+            let mut scanner = Scanner::new(&input);
+            loop {
+                let letters = |name: &[u8]| name.iter().all(u8::is_ascii_alphabetic).then(|| name.to_vec());
+                let (mut start, mut end) = (scanner_at(&scanner), scanner_at(&scanner));
+                let (name, ended) = (start.plain_start(letters), end.plain_end());
+                let (before, piece) = (scanner.at, scanner.next());
+                match &name {
+                    Some(name) => {
+                        let expected = Markup::Start { name, attributes: &[], is_empty: false };
+                        prop_assert_eq!(piece.clone(), Ok(expected));
+                        prop_assert_eq!((start.at, &start.open), (scanner.at, &scanner.open));
+                    }
+                    None => prop_assert_eq!(start.at, before),
+                }
+                if ended {
+                    prop_assert_eq!(piece.clone(), Ok(Markup::End));
+                    prop_assert_eq!((end.at, &end.open), (scanner.at, &scanner.open));
+                } else {
+                    prop_assert_eq!(end.at, before);
+                }
+                if matches!(piece, Err(_) | Ok(Markup::Eof)) {
+                    break;
+                }
+            }
+        }
     }
 
     fn scanner_at<'a>(scanner: &Scanner<'a>) -> Scanner<'a> {
