@@ -8,6 +8,8 @@
 //! [`seeds`]. `fuzz/README.md` has the rest.
 
 #[cfg(feature = "sessions")]
+pub mod anchors;
+#[cfg(feature = "sessions")]
 pub mod client_body;
 pub mod codec;
 pub mod cross;
@@ -16,8 +18,12 @@ pub mod dict;
 pub mod email;
 #[cfg(feature = "sessions")]
 pub mod filter;
+#[cfg(feature = "sessions")]
+pub mod idmap_ops;
 pub mod model;
 pub mod mutate;
+#[cfg(feature = "sessions")]
+pub mod naive;
 #[cfg(feature = "sessions")]
 pub mod operations;
 pub mod run;
@@ -31,6 +37,8 @@ pub mod seeds;
 pub mod server_body;
 #[cfg(feature = "sessions")]
 pub mod session_value;
+#[cfg(feature = "sessions")]
+pub mod sessions_model;
 #[cfg(feature = "sms")]
 pub mod smpp;
 #[cfg(feature = "sms")]
@@ -136,6 +144,14 @@ pub const TARGETS: &[Target] = &[
     email::EMAIL,
     #[cfg(feature = "sessions")]
     filter::FILTER,
+    #[cfg(feature = "sessions")]
+    anchors::ANCHORS,
+    #[cfg(feature = "sessions")]
+    idmap_ops::IDMAP,
+    #[cfg(feature = "sessions")]
+    naive::NAIVE,
+    #[cfg(feature = "sessions")]
+    sessions_model::SESSIONS_MODEL,
     #[cfg(feature = "sms")]
     smpp::SMPP_PDU,
     #[cfg(feature = "sms")]

@@ -33,6 +33,7 @@ pub fn write() -> io::Result<()> {
     operations()?;
     mail()?;
     filters()?;
+    engines()?;
     #[cfg(feature = "sms")]
     crate::sms_seeds::write()?;
     models()
@@ -212,6 +213,43 @@ fn operations() -> io::Result<()> {
         ("forgets", &[0, 9, 0, 9, 1, 8, 0, 40, 10, 0, 0, 0x80, 9, 3, 8, 1, 2, 10, 0, 0]),
     ];
     seeds.into_iter().try_for_each(|(name, octets)| seed("operations", name, octets))
+}
+
+fn engines() -> io::Result<()> {
+    let anchors: [(&str, &[u8]); 6] = [
+        ("first", b"\x00\0one"),
+        ("known", b"\x0c=\0two"),
+        ("the-one-before", b"\x12-\0three"),
+        ("unknown", b"\x0cx\0two"),
+        ("slow", b"\x0dx\0"),
+        ("one-way", b"\x0e=\0<&> \xc3\xa9"),
+    ];
+    for (name, octets) in anchors {
+        seed("anchors", name, octets)?;
+    }
+    let maps: [(&str, &[u8]); 4] = [
+        ("offered-and-mapped", &[0, 1, 0, 1, 2, 0, 5, 0, 2, 0, 5, 0]),
+        ("threat-s6-luid-twice", &[3, 1, 1, 1, 3, 2, 1, 1, 0, 3, 0, 1, 2, 0, 1, 0, 2, 1, 2, 0]),
+        ("short-ids", &[0, 1, 0, 1, 0, 2, 0, 1, 5, 1, 0, 0, 0, 3, 0, 1, 2, 0, 4, 0, 6, 3, 0, 0]),
+        ("generations", &[3, 1, 1, 1, 7, 0, 0, 0, 3, 1, 2, 1, 7, 0, 0, 1, 4, 1, 0, 8, 5, 1, 0, 0]),
+    ];
+    for (name, octets) in maps {
+        seed("idmap", name, octets)?;
+    }
+    let notes: [(&str, &[u8]); 4] = [
+        ("both-sides", &[0, 0, 1, 1, 2, 6, 0, 2, 0, 4, 1, 6, 0]),
+        ("edit-against-edit", &[1, 0, 1, 6, 0, 2, 0, 4, 0, 6, 0]),
+        ("delete-against-edit", &[2, 0, 1, 1, 1, 6, 0, 3, 0, 4, 0, 5, 1, 2, 1, 6, 0]),
+        ("large", &[0, 0, 251, 1, 252, 6, 0, 2, 253, 6, 0, 5, 0, 6, 0]),
+    ];
+    for (name, octets) in notes {
+        seed("naive", name, octets)?;
+    }
+    for (name, length) in [("short", 40_usize), ("longer", 400)] {
+        let octets: Vec<u8> = (0..length).map(|n| (n * n * 31 + n * 7 + length) as u8).collect();
+        seed("sessions_model", name, &octets)?;
+    }
+    Ok(())
 }
 
 fn filters() -> io::Result<()> {

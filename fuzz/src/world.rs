@@ -36,7 +36,8 @@ pub const OTHER: &str = "eve";
 pub const DEVICE: &str = "dev-1";
 /// The client's name of the server.
 pub const SERVER: &str = "srv";
-const PASSWORD: &str = "secret";
+/// Their password.
+pub const PASSWORD: &str = "secret";
 
 /// The server's side.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::core::{StoreConfig, plain_name};
 use super::send::Caps;
 use bytes::Bytes;
-use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
+use syncml::{CtCap, CtCapEntry, DevInf, Encoding, FlatCtCap, Version};
 
 /// What a DevInf says of a device, datastores aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,17 @@ pub(crate) fn from_bytes(bytes: &Bytes) -> Option<DevInf> {
         Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
         _ => None,
     }
+}
+
+/// What is left out where it cannot be read.
+// quirk: SyncEvolution 2.0's client (libsynthesis 3.4) ends a session at FieldLevel in a CTCap, in XML only; without it,
+// single fields are taken all the same
+pub(crate) fn spelled(mut devinf: DevInf, encoding: Encoding) -> DevInf {
+    if encoding == Encoding::Xml {
+        let caps = devinf.data_stores.iter_mut().flat_map(|store| &mut store.ct_caps);
+        caps.for_each(|cap| cap.field_level = false);
+    }
+    devinf
 }
 
 /// Whether it is of a server of ours.

@@ -18,7 +18,7 @@ use mailsync_proto::testkit::conformance::Fixture;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use syncml::session::{ClientConfig, ServerConfig, auth};
+use syncml::session::{ClientConfig, Load, ServerConfig, auth};
 use syncml::{Encoding, Limits, Quirks, Version};
 
 pub const URL: &str = "http://127.0.0.1:1/syncml";
@@ -90,6 +90,8 @@ pub struct World {
     pub server_events: RefCell<Vec<Event>>,
     /// The server's DevInf does not say that it is one of ours.
     pub foreign: bool,
+    /// How much the server has to do, from one message on up to another.
+    pub busy: Cell<(u32, u32, Load)>,
 }
 
 /// A message that left one side.
@@ -162,6 +164,7 @@ impl World {
             server_events,
             macs,
             foreign: false,
+            busy: Cell::new((0, 0, Load::default())),
         }
     }
 
@@ -349,7 +352,9 @@ impl World {
 
     fn answer_quietly(&self, url: &str, encoding: Encoding, body: &Bytes) -> Option<Bytes> {
         let inbound = Inbound::decode(&self.server.config, encoding, body).expect("decodes");
-        let inbound = inbound.with_mac(self.macs.borrow().0.as_deref());
+        let (from, to, load) = self.busy.get();
+        let load = if (from..to).contains(&self.messages.get()) { load } else { Load::default() };
+        let inbound = inbound.with_mac(self.macs.borrow().0.as_deref()).with_load(load);
         let token = url.split_once("?s=").map(|(_, token)| token);
         let route = Route { token, url: URL, basic_allowed: true };
         let at = self.moment();

@@ -72,7 +72,7 @@ impl Writer<'_> {
             Write::DeleteItem { store, guid, expect } => self.delete_item(store, guid, *expect),
             Write::Keep { store, guid, until } => self.keep(store, guid, *until),
             Write::KeepCopy { store, guid, until, value, body } => {
-                let store = self.store(store)?.0;
+                let Some((store, _)) = store_id(self.conn, store)? else { return Ok(()) };
                 let keys: Vec<u8> = value.match_keys.iter().flat_map(|key| key.0).collect();
                 let sql = "INSERT INTO kept (store, guid, until, added, rank, parent, kind, fields, match_keys, data)
                            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";

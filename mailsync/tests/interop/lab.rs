@@ -270,6 +270,14 @@ impl Lab {
         assert_eq!(self.items(Side::Client, store), expected, "the client's {store:?}");
     }
 
+    /// Our server is to ask the client for a datastore, in the next session.
+    pub(crate) fn ask(&self, store: Store) {
+        let mut command = daemon(self.dir.path());
+        let asked =
+            run(command.args(["device", "ask", "test", "lab-dev-1", store.ours()]), Duration::from_secs(60));
+        assert_eq!(asked.code, 0, "{asked:?}");
+    }
+
     /// A sync that must succeed.
     pub(crate) fn sync(&mut self, mode: Mode) -> Said {
         self.sync_with(mode, How::default())

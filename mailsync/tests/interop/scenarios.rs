@@ -22,10 +22,11 @@ pub(crate) enum Scenario {
     TwoHundred,
     ThreeStores,
     Interrupted,
+    ServerAlerted,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Scenario; 17] = [
+    pub(crate) const ALL: [Scenario; 18] = [
         Scenario::Slow,
         Scenario::TwoWay,
         Scenario::Nothing,
@@ -43,6 +44,7 @@ impl Scenario {
         Scenario::TwoHundred,
         Scenario::ThreeStores,
         Scenario::Interrupted,
+        Scenario::ServerAlerted,
     ];
 
     /// In words, for a table.
@@ -65,6 +67,7 @@ impl Scenario {
             Scenario::TwoHundred => "200 items each way",
             Scenario::ThreeStores => "notes, contacts and tasks in one session",
             Scenario::Interrupted => "interrupted, then two-way: all there, nothing twice",
+            Scenario::ServerAlerted => "the server asks for more in the session (206), which then ends well",
         }
     }
 
@@ -89,6 +92,7 @@ impl Scenario {
             Scenario::TwoHundred => two_hundred(lab, &tag),
             Scenario::ThreeStores => three_stores(lab, &tag),
             Scenario::Interrupted => interrupted(lab, &tag),
+            Scenario::ServerAlerted => server_alerted(lab, &tag),
         }
     }
 }
@@ -363,4 +367,26 @@ fn interrupted(lab: &mut Lab, tag: &str) {
     }
     lab.sync(Mode::TwoWay);
     start.agree(lab, &[]);
+}
+
+/// It is asked for contacts while it syncs notes; whatever it makes of that, both are as they should be.
+// mission: M4
+fn server_alerted(lab: &mut Lab, tag: &str) {
+    let how = How { stores: &Store::ALL, ..How::default() };
+    lab.sync_with(Mode::TwoWay, how);
+    let before = lab.items(Side::Server, Store::Contacts);
+    let start = Start::of(lab, &[]);
+    let (note, card) = (format!("{tag} note"), card(tag, "7"));
+    lab.put(Side::Client, Store::Notes, &note);
+    lab.put(Side::Client, Store::Contacts, &card);
+    lab.ask(Store::Contacts);
+    lab.sync(Mode::TwoWay);
+    start.agree(lab, &[&note]);
+    // It is asked again, if it said nothing, and no worse for it.
+    lab.sync(Mode::TwoWay);
+    lab.sync_with(Mode::TwoWay, how);
+    let after = lab.items(Side::Server, Store::Contacts);
+    assert_eq!(after.len(), before.len() + 1);
+    assert_eq!(after, lab.items(Side::Client, Store::Contacts));
+    start.agree(lab, &[&note]);
 }

@@ -546,13 +546,18 @@ impl<'a, 'f> Run<'a, 'f> {
             let paths: Vec<(&str, &str)> =
                 self.core.stores.iter().map(|store| (&*store.name, &*store.ours)).collect();
             quirks.adapt(&mut devinf, &paths);
+            let mut devinf = devinf::spelled(devinf, ex.encoding());
             if ex.results(asked, devinf.clone()).is_err() {
                 if !ex.is_roomy() {
                     return Ok(false);
                 }
                 // Small phones: what fits into no message goes without its capabilities, or not at all.
                 DeviceQuirks::SMALL.adapt(&mut devinf, &[]);
-                let _ = ex.results(asked, devinf);
+                if ex.results(asked, devinf.clone()).is_err() {
+                    // By this a client of ours knows whom it talks to.
+                    devinf.data_stores.clear();
+                    let _ = ex.results(asked, devinf);
+                }
             }
             self.state.results_owed.remove(0);
         }

@@ -173,6 +173,17 @@ fn keeping<S: Fixture>(store: &S) {
     commit(store, vec![keep("a"), delete("a", 1), keep("nothing")]);
     assert!(item(store, "a").unwrap().deleted, "what is set aside is out of the way");
     assert_eq!(head(store), 2);
+    let lost = |datastore| Write::KeepCopy {
+        store: datastore,
+        guid: guid("a"),
+        until: Some(9),
+        value: ItemValue::default(),
+        body: Bytes::from_static(b"lost"),
+    };
+    let nowhere = StoreKey { user: "ann".into(), datastore: "nowhere".into() };
+    commit(store, vec![lost(mail()), lost(nowhere)]);
+    assert_eq!(head(store), 2, "nobody needs to be told of it");
+    assert!(item(store, "a").unwrap().deleted);
 }
 
 fn expectations<S: Fixture>(store: &S) {
