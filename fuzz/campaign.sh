@@ -57,7 +57,7 @@ campaign() { # NAME
   rm -rf "${out:?}/kept/$name" && mkdir -p "$out/kept/$name"
   artifacts=$(ls "$out/artifacts/$name" | wc -l)
   "$out/build/$name" "$out/corpus/$name" "fuzz/corpus/$name" ${dictionary:+-dict=fuzz/dict/$dictionary.dict} -max_len=16384 \
-    -rss_limit_mb=2048 -timeout=30 -print_final_stats=1 -artifact_prefix="$out/artifacts/$name/" >"$log" 2>&1 &
+    -rss_limit_mb=2048 -timeout=300 -report_slow_units=300 -print_final_stats=1 -artifact_prefix="$out/artifacts/$name/" >"$log" 2>&1 &
   pid=$!
   trap 'kill "$pid" 2>/dev/null' EXIT
   while now=$(spent $pid) && [ -n "$now" ]; do
@@ -69,14 +69,14 @@ campaign() { # NAME
   trap - EXIT
   artifacts=$(($(ls "$out/artifacts/$name" | wc -l) - artifacts))
   [ $artifacts = 0 ] || found=1
-  line=$(grep -E '^#[0-9]+' "$log" | tail -1)
+  line=$(grep -E '^#[0-9]+' "$log" | tail -1 || true)
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   instrumented=$(sed -n 's/.*Loaded 1 modules .*(\([0-9]*\) inline.*/\1/p' "$log")
-  edges=$(grep -oE 'cov: [0-9]+' <<<"$line" | cut -d' ' -f2)
-  features=$(grep -oE 'ft: [0-9]+' <<<"$line" | cut -d' ' -f2)
-  size=$(grep -oE 'corp: [0-9]+' <<<"$line" | cut -d' ' -f2)
+  edges=$(grep -oE 'cov: [0-9]+' <<<"$line" | cut -d' ' -f2 || true)
+  features=$(grep -oE 'ft: [0-9]+' <<<"$line" | cut -d' ' -f2 || true)
+  size=$(grep -oE 'corp: [0-9]+' <<<"$line" | cut -d' ' -f2 || true)
   "$out/build/$name" -set_cover_merge=1 "$out/kept/$name" "fuzz/corpus/$name" "$out/corpus/$name" \
-    -rss_limit_mb=2048 -timeout=60 >"$log.merge" 2>&1 || echo "$name: not merged: $log.merge" >&2
+    -rss_limit_mb=2048 -timeout=300 >"$log.merge" 2>&1 || echo "$name: not merged: $log.merge" >&2
   # What the seeds have already is no candidate.
   (cd "$out/kept/$name" && for kept in *; do
     for seed in "$OLDPWD/fuzz/corpus/$name"/*; do cmp -s "$kept" "$seed" && rm "$kept" && break; done
