@@ -3,7 +3,7 @@
 use super::core::{StoreConfig, plain_name};
 use super::send::Caps;
 use bytes::Bytes;
-use syncml::{CtCap, CtCapEntry, DevInf, Encoding, FlatCtCap, Version};
+use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
 
 /// What a DevInf says of a device, datastores aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,15 +79,18 @@ pub(crate) fn from_bytes(bytes: &Bytes) -> Option<DevInf> {
     }
 }
 
-/// What is left out where it cannot be read.
-// quirk: SyncEvolution 2.0's client (libsynthesis 3.4) ends a session at FieldLevel in a CTCap, in XML only; without it,
-// single fields are taken all the same
-pub(crate) fn spelled(mut devinf: DevInf, encoding: Encoding) -> DevInf {
-    if encoding == Encoding::Xml {
-        let caps = devinf.data_stores.iter_mut().flat_map(|store| &mut store.ct_caps);
-        caps.for_each(|cap| cap.field_level = false);
-    }
+/// Without what only those can read who say it themselves; single fields are taken all the same.
+// quirk: SyncEvolution 2.0's client (libsynthesis 3.4) refuses a DevInf with FieldLevel in a CTCap (400), and ends the
+// session at it in XML
+pub(crate) fn without_field_level(mut devinf: DevInf) -> DevInf {
+    let caps = devinf.data_stores.iter_mut().flat_map(|store| &mut store.ct_caps);
+    caps.for_each(|cap| cap.field_level = false);
     devinf
+}
+
+/// Whether a device says of itself that it takes single fields, or is one of ours.
+pub(crate) fn says_field_level(devinf: &DevInf) -> bool {
+    is_ours(devinf) || devinf.data_stores.iter().flat_map(|store| &store.ct_caps).any(|cap| cap.field_level)
 }
 
 /// Whether it is of a server of ours.

@@ -327,7 +327,6 @@ impl<'a, 'f> Run<'a, 'f> {
                 let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
                 let asked = ex.reference(&slot);
                 // Without room the server does without.
-                let devinf = devinf::spelled(devinf, ex.encoding());
                 let _ = ex.results(asked, devinf);
                 Ok(())
             }
@@ -396,7 +395,6 @@ impl<'a, 'f> Run<'a, 'f> {
     fn package_one(&mut self, ex: &mut ClientExchange<'_>) -> bool {
         if !self.state.devinf_put {
             let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
-            let devinf = devinf::spelled(devinf, ex.encoding());
             if ex.put_devinf(devinf).is_err() && !ex.is_roomy() {
                 return false;
             }

@@ -536,22 +536,42 @@ impl<'a, 'f> Run<'a, 'f> {
         Ok(devinf.map_or_else(DeviceQuirks::default, |devinf| DeviceQuirks::of(&devinf).1))
     }
 
+    /// Whether the client says that it takes single fields.
+    fn says_field_level(&mut self) -> Result<bool, Missing> {
+        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
+        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(false) };
+        let now = self.core.batch.writes().iter().rev().find_map(put_device);
+        let devinf = now.or(kept.as_ref()).and_then(|device| devinf::from_bytes(device.devinf.as_ref()?));
+        Ok(devinf.is_some_and(|devinf| devinf::says_field_level(&devinf)))
+    }
+
     /// What we say of our own accord; true when our package is whole with it.
     fn say(&mut self, ex: &mut ServerExchange<'_>) -> Result<bool, Missing> {
         self.state.results_owed.append(&mut self.get);
         let quirks =
             if self.state.results_owed.is_empty() { DeviceQuirks::default() } else { self.quirks()? };
+        let field_level = !self.state.results_owed.is_empty() && self.says_field_level()?;
         while let Some(asked) = self.state.results_owed.first().copied() {
             let mut devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
             let paths: Vec<(&str, &str)> =
                 self.core.stores.iter().map(|store| (&*store.name, &*store.ours)).collect();
             quirks.adapt(&mut devinf, &paths);
-            let mut devinf = devinf::spelled(devinf, ex.encoding());
+            if !field_level {
+                devinf = devinf::without_field_level(devinf);
+            }
             if ex.results(asked, devinf.clone()).is_err() {
                 if !ex.is_roomy() {
                     return Ok(false);
                 }
-                // Small phones: what fits into no message goes without its capabilities, or not at all.
+                // Small phones: what fits into no message goes without its filters, without its capabilities, or not at all.
+                for store in &mut devinf.data_stores {
+                    store.filter_rx.clear();
+                    store.filter_caps.clear();
+                }
+                if ex.results(asked, devinf.clone()).is_ok() {
+                    self.state.results_owed.remove(0);
+                    continue;
+                }
                 DeviceQuirks::SMALL.adapt(&mut devinf, &[]);
                 if ex.results(asked, devinf.clone()).is_err() {
                     // By this a client of ours knows whom it talks to.
