@@ -141,10 +141,6 @@ pub const TARGETS: &[Target] = &[
     #[cfg(feature = "sessions")]
     session_value::SESSION_VALUE,
     #[cfg(feature = "sessions")]
-    email::EMAIL,
-    #[cfg(feature = "sessions")]
-    filter::FILTER,
-    #[cfg(feature = "sessions")]
     anchors::ANCHORS,
     #[cfg(feature = "sessions")]
     idmap_ops::IDMAP,
@@ -152,6 +148,10 @@ pub const TARGETS: &[Target] = &[
     naive::NAIVE,
     #[cfg(feature = "sessions")]
     sessions_model::SESSIONS_MODEL,
+    #[cfg(feature = "sessions")]
+    email::EMAIL,
+    #[cfg(feature = "sessions")]
+    filter::FILTER,
     #[cfg(feature = "sms")]
     smpp::SMPP_PDU,
     #[cfg(feature = "sms")]

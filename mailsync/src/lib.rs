@@ -13,4 +13,5 @@ mod secret;
 pub(crate) mod sms;
 pub mod store;
 pub mod time;
+mod tls;
 pub mod turns;

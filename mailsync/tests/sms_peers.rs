@@ -4,7 +4,10 @@
 
 mod peers;
 
-use peers::{Centre, Kannel, Lab, PASSWORD, Phone, Postfix, field, free_port, read_mail, swaks, wait_for};
+use peers::{
+    Centre, Kannel, Lab, MailServers, PASSWORD, Phone, Postfix, field, free_port, mailsync, read_mail, swaks,
+    wait_for,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -372,4 +375,52 @@ fn swaks_and_postfix_are_the_mail_side() {
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(text(&centre.event("submit")), "ana@example.org(Lunch)At noon?");
     assert!(exchange.process.stop().success());
+}
+
+// mission: S5; threat: P9
+#[test]
+fn links_are_encrypted_certificates_are_checked_and_the_relay_asks_for_a_login() {
+    let servers = MailServers::start().with_postfix();
+    let (ca, relay) = (servers.ca(), servers.address("smtp"));
+    let tls = |name: &str| ca.replace("ca.pem", name);
+    let sms_part = Lab::new(&format!(
+        "listen_tls = \"127.0.0.1:0\"\ntls_cert = \"{}\"\ntls_key = \"{}\"\n\
+         [[sms.account]]\nsystem_id = \"mailpart\"\npassword_file = \"@PASSWORD@\"\nnumbers = [\"10086\"]\n\
+         prefixes = [\"+86\"]\nconverts = true\n\
+         [[sms.account]]\nsystem_id = \"phone1\"\npassword_file = \"@PASSWORD@\"\nnumbers = [\"{PHONE}\"]\n\
+         prefixes = [\"+86\"]",
+        tls("cert.pem"),
+        tls("key.pem")
+    ));
+    let sms = sms_part.start(&["--only", "bridge-sms"]);
+    assert!(sms.smpp.is_empty() && !sms.smpps.is_empty());
+    let secret = sms_part.path("relay");
+    std::fs::write(&secret, "lab-alice\n").unwrap();
+    let mail_part = Lab::new(&format!(
+        "numbers = [\"10086\"]\ntrusted = [\"127.0.0.1\"]\nmail_to = [\"away.example\"]\nca = \"{ca}\"\n\
+         relay = \"{relay}\"\nrelay_tls = \"starttls\"\nrelay_user = \"alice\"\nrelay_password_file = \"{}\"\n\
+         [[sms.smsc]]\nname = \"smspart\"\naddress = \"{}\"\ntls = true\nsystem_id = \"mailpart\"\n\
+         password_file = \"@PASSWORD@\"\nprefixes = [\"+86\"]",
+        secret.display(),
+        sms.smpps
+    ));
+    let bridge = mail_part.start(&["--only", "bridge-mail"]);
+    // whose certificate is not vouched for is not given the password
+    let send = |trust: &[&str]| {
+        let link =
+            ["sms", "send", "--server", &sms.smpps, "--account", "phone1", "--from", PHONE, "--to", "10086"];
+        mailsync(
+            &[&link[..], trust, &["--mail-to", "far@away.example", "--", "over TLS all the way"]].concat(),
+        )
+    };
+    let strange = send(&["--tls"]);
+    assert!(strange.code == 1 && strange.stderr.contains("TLS"), "{strange:?}");
+    let sent = send(&["--tls", "--ca", &ca]);
+    assert_eq!(sent.code, 0, "{sent:?}");
+    // phone, SMS part, mail part, Postfix: each link encrypted, the last one logged in
+    wait_for("the mail", || !servers.sink.mails().is_empty());
+    let (mail, envelope) = &servers.sink.mails()[0];
+    assert!(read_mail(mail).1.contains("over TLS all the way"), "{mail}");
+    assert!(envelope.contains("far@away.example"), "{envelope}");
+    assert!(bridge.process.stop().success() && sms.process.stop().success());
 }

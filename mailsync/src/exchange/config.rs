@@ -1,6 +1,7 @@
 //! `[sms]` of the configuration file.
 
 use crate::daemon::config::Network;
+use mailsync_proto::mail::account::{Server, Tls};
 use serde::Deserialize;
 use smsbridge::bridge::{ConvertRules, FlagRules, Msisdn, Party, PeerText, Routes, TollLimits};
 use smsbridge::smpp::session::{BindMode, Config as SessionConfig, Credentials, Rate};
@@ -21,10 +22,24 @@ pub struct Sms {
     pub numbers: Vec<String>,
     /// Where SMS clients bind.
     pub listen: Option<SocketAddr>,
+    /// The same over TLS from the first octet, with `tls_cert` and `tls_key`.
+    pub listen_tls: Option<SocketAddr>,
+    /// The certificate chain that clients see (PEM); read anew when it changes.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key (PEM).
+    pub tls_key: Option<PathBuf>,
+    /// Certificates to trust besides the system's: of centres and the relay (PEM).
+    pub ca: Option<PathBuf>,
     /// Where counters can be read, over HTTP.
     pub metrics: Option<SocketAddr>,
     /// `host:port` of the mail server that takes mail for others.
     pub relay: Option<String>,
+    /// How the link to it is encrypted.
+    pub relay_tls: RelayTls,
+    /// Who logs in there; nobody by default.
+    pub relay_user: Option<String>,
+    /// The file whose first line is the password.
+    pub relay_password_file: Option<PathBuf>,
     /// The header field of the flag.
     pub flag: String,
     /// Parts of one mail at most.
@@ -57,8 +72,15 @@ impl Default for Sms {
             domain: "sms.localhost".into(),
             numbers: Vec::new(),
             listen: None,
+            listen_tls: None,
+            tls_cert: None,
+            tls_key: None,
+            ca: None,
             metrics: None,
             relay: None,
+            relay_tls: RelayTls::None,
+            relay_user: None,
+            relay_password_file: None,
             flag: "SMS-Convert".into(),
             max_parts: 4,
             trusted: Vec::new(),
@@ -83,6 +105,9 @@ pub struct Smsc {
     pub name: String,
     /// `host:port`.
     pub address: String,
+    /// TLS from the first octet; the certificate must be the host's.
+    #[serde(default)]
+    pub tls: bool,
     /// Our account there.
     pub system_id: String,
     /// The file whose first line is the password.
@@ -190,6 +215,10 @@ macro_rules! names {
 names! {
     /// What we bind as.
     Mode { #[default] Transceiver "Both ways.", Transmitter "To send.", Receiver "To receive.", }
+}
+names! {
+    /// Encryption of the link to the relay.
+    RelayTls { #[default] None "Not at all: this machine only.", Starttls "After STARTTLS, or no mail.", Implicit "From the first octet.", }
 }
 names! {
     /// A set of deviations.
@@ -315,6 +344,15 @@ impl Sms {
                     peer.window, peer.version
                 ));
             }
+        }
+        if self.listen_tls.is_some() && (self.tls_cert.is_none() || self.tls_key.is_none()) {
+            return Err("sms.listen_tls: tls_cert and tls_key say which certificate".into());
+        }
+        if self.relay_user.is_some() != self.relay_password_file.is_some() {
+            return Err("sms.relay_user and relay_password_file go together".into());
+        }
+        for address in self.relay.iter().chain(self.smsc.iter().map(|smsc| &smsc.address)) {
+            Server::parse(address, Tls::None)?;
         }
         let numbers = self.account.iter().flat_map(|account| &account.numbers).chain(&self.numbers);
         for number in numbers {

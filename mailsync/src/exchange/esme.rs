@@ -3,6 +3,8 @@
 use super::Exchange;
 use super::config::{Smsc, link_of_smsc};
 use super::link::{Link, Side};
+use crate::mailbox::link::AnyStream;
+use mailsync_proto::mail::account::{Server, Tls};
 use smsbridge::smpp::drive::{self, Clock};
 use smsbridge::smpp::session::{Reason, Reconnect, Session};
 use std::sync::Arc;
@@ -23,10 +25,8 @@ pub(super) async fn run(exchange: Arc<Exchange>, smsc: Smsc, mut stop: watch::Re
         .map_or(1, |moment| u64::from_le_bytes(moment.entropy[..8].try_into().unwrap_or([1; 8])));
     let mut reconnect = Reconnect::new(seed);
     loop {
-        let reason = match tokio::time::timeout(CONNECT, TcpStream::connect(&smsc.address)).await {
-            Ok(Ok(stream)) => {
-                // Small PDUs that wait for others are slower, not fewer.
-                let _ = stream.set_nodelay(true);
+        let reason = match connect(&exchange, &smsc).await {
+            Ok(stream) => {
                 let clock = Clock::start();
                 let session_config = smsc.peer.session(&smsc.system_id);
                 let mut session = Session::esme(session_config, credentials.clone(), clock.now());
@@ -39,12 +39,8 @@ pub(super) async fn run(exchange: Arc<Exchange>, smsc: Smsc, mut stop: watch::Re
                 }
                 link.ended.unwrap_or(Reason::LinkClosed)
             }
-            Ok(Err(error)) => {
-                tracing::warn!(smsc = smsc.name, address = smsc.address, %error, "cannot connect");
-                Reason::LinkClosed
-            }
-            Err(_) => {
-                tracing::warn!(smsc = smsc.name, address = smsc.address, "no connection in time");
+            Err(error) => {
+                tracing::warn!(smsc = smsc.name, error, "cannot connect");
                 Reason::LinkClosed
             }
         };
@@ -59,5 +55,21 @@ pub(super) async fn run(exchange: Arc<Exchange>, smsc: Smsc, mut stop: watch::Re
             () = tokio::time::sleep(delay) => {}
             _ = stop.changed() => return,
         }
+    }
+}
+
+async fn connect(exchange: &Exchange, smsc: &Smsc) -> Result<AnyStream, String> {
+    if smsc.tls {
+        let place = Server::parse(&smsc.address, Tls::Implicit)?;
+        return exchange.trust.connect(&place).await.map_err(|error| error.to_string());
+    }
+    match tokio::time::timeout(CONNECT, TcpStream::connect(&smsc.address)).await {
+        Ok(Ok(stream)) => {
+            // Small PDUs that wait for others are slower, not fewer.
+            let _ = stream.set_nodelay(true);
+            Ok(Box::new(stream))
+        }
+        Ok(Err(error)) => Err(format!("{}: {error}", smsc.address)),
+        Err(_) => Err(format!("{}: no connection in time", smsc.address)),
     }
 }

@@ -1,24 +1,24 @@
 //! The worker of mail: to users here, to the relay; and of mails that became short messages.
 
 use super::Exchange;
+use super::config::{RelayTls, password};
 use super::message::{MAIL_QUEUE, MailJob, SMS_QUEUE, SmsJob, Source, from_bytes};
 use crate::store::Job;
 use crate::turns::{self, Failure};
+use mailsync_proto::mail::account::{Server, Tls};
 use mailsync_proto::mail::deliver::{Arrival, DeliverError, deliver};
 use mailsync_proto::sync::store::Write;
+use smsbridge::Secret;
 use smsbridge::smtp::client::{self, Event, Submission, Verdict};
-use smsbridge::smtp::drive::{Clock, Delivered, deliver as drive};
+use smsbridge::smtp::drive::{Clock, Delivered, End, deliver as drive};
 use smsbridge::smtp::{ForwardPath, MailFrom, Recipient, ReversePath};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
 
 /// How often the queues are looked at, whatever is said of them.
 const POLL: Duration = Duration::from_secs(1);
 /// Jobs taken at a time.
 const BATCH: u32 = 64;
-/// How long the relay may take to be reached.
-const CONNECT: Duration = Duration::from_secs(30);
 /// Seconds after which a mail is given up: two days.
 const GIVE_UP: u64 = 2 * 86_400;
 
@@ -127,15 +127,15 @@ async fn relay(exchange: &Arc<Exchange>, jobs: Vec<(Job, MailJob)>) {
         }
         return;
     };
-    let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(&address)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return wait_all(exchange, &jobs, &format!("{address}: {error}")).await,
-        Err(_) => return wait_all(exchange, &jobs, &format!("{address}: no connection in time")).await,
+    let (place, config) = match how(exchange, &address) {
+        Ok(how) => how,
+        Err(error) => return wait_all(exchange, &jobs, &error).await,
+    };
+    let stream = match exchange.trust.connect(&place).await {
+        Ok(stream) => stream,
+        Err(error) => return wait_all(exchange, &jobs, &error.to_string()).await,
     };
     let clock = Clock::start();
-    let mut config = client::Config::new(exchange.host.clone());
-    // The relay is this host's own mail server.
-    config.tls = client::Tls::Never;
     let mut session = client::Session::new(config, clock.now());
     let mut stream = Some(stream);
     let mut jobs = jobs.into_iter();
@@ -145,6 +145,13 @@ async fn relay(exchange: &Arc<Exchange>, jobs: Vec<(Job, MailJob)>) {
             Ok(Delivered::Event(link, event)) => {
                 stream = Some(link);
                 event
+            }
+            Ok(Delivered::End(End::StartTls(link))) => {
+                match exchange.trust.encrypt(&place, link).await {
+                    Ok(link) => stream = session.tls_started(clock.now()).is_ok().then_some(link),
+                    Err(error) => tracing::warn!(%error, "mail waits"),
+                }
+                continue;
             }
             _ => break,
         };
@@ -172,6 +179,25 @@ async fn relay(exchange: &Arc<Exchange>, jobs: Vec<(Job, MailJob)>) {
     }
     let rest: Vec<_> = under_way.into_iter().chain(jobs).collect();
     wait_all(exchange, &rest, "the relay ended the session").await;
+}
+
+/// Where the relay is, and how it is spoken to.
+fn how(exchange: &Exchange, address: &str) -> Result<(Server, client::Config), String> {
+    let sms = &exchange.config;
+    let (tls, wanted) = match sms.relay_tls {
+        RelayTls::None => (Tls::None, client::Tls::Never),
+        RelayTls::Starttls => (Tls::Starttls, client::Tls::Required),
+        RelayTls::Implicit => (Tls::Implicit, client::Tls::Implicit),
+    };
+    let mut config = client::Config::new(exchange.host.clone());
+    config.tls = wanted;
+    // Not encrypted means this machine: anything else is refused when connecting.
+    config.auth_in_clear = tls == Tls::None;
+    if let (Some(user), Some(file)) = (&sms.relay_user, &sms.relay_password_file) {
+        config.auth =
+            Some(client::Auth::Password { user: user.clone(), password: Secret::new(password(file)?) });
+    }
+    Ok((Server::parse(address, tls)?, config))
 }
 
 /// Gives the session its next mail; what cannot go to this server at all fails.

@@ -29,7 +29,9 @@ mod write_mail;
 pub(crate) use mail_in::{MailIn, Way};
 
 use crate::daemon::config::Config;
+use crate::mailbox::link::Trust;
 use crate::store::SqliteStore;
+use crate::tls::Identity;
 use crate::turns;
 use config::Sms;
 use counters::Counters;
@@ -58,6 +60,10 @@ const TRACE: &str = "SMS-Bridge";
 #[derive(Debug)]
 pub(crate) struct Exchange {
     config: Sms,
+    /// Whom centres and relay must be certified by.
+    trust: Trust,
+    /// What clients see of us.
+    identity: Option<Arc<Identity>>,
     /// The domain of the mail server beside us.
     host: String,
     store: Arc<SqliteStore>,
@@ -102,6 +108,7 @@ struct Policy {
 #[derive(Debug)]
 pub(crate) struct Doors {
     smpp: Option<TcpListener>,
+    smpp_tls: Option<TcpListener>,
     metrics: Option<TcpListener>,
 }
 
@@ -114,12 +121,16 @@ impl Doors {
             }
             None => Ok(None),
         };
-        Ok(Doors { smpp: open("smpp", sms.listen).await?, metrics: open("metrics", sms.metrics).await? })
+        Ok(Doors {
+            smpp: open("smpp", sms.listen).await?,
+            smpp_tls: open("smpps", sms.listen_tls).await?,
+            metrics: open("metrics", sms.metrics).await?,
+        })
     }
 
     /// Where they are, by name.
     pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let doors = [("smpp", &self.smpp), ("metrics", &self.metrics)];
+        let doors = [("smpp", &self.smpp), ("smpps", &self.smpp_tls), ("metrics", &self.metrics)];
         doors.into_iter().filter_map(|(name, door)| Some((name, door.as_ref()?.local_addr().ok()?))).collect()
     }
 }
@@ -132,6 +143,13 @@ impl Exchange {
         store: Arc<SqliteStore>,
         converts: bool,
     ) -> Result<Arc<Self>, StoreError> {
+        let identity = match (&sms.tls_cert, &sms.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Some(Arc::new(Identity::load(certificate, key).map_err(StoreError::Failed)?))
+            }
+            _ => None,
+        };
+        let trust = Trust::new(sms.ca.as_deref()).map_err(StoreError::Failed)?;
         store.open_sms()?;
         let doubt = store.sms(|tables| tables.all_in_doubt())?;
         if doubt > 0 {
@@ -173,6 +191,8 @@ impl Exchange {
         });
         let exchange = Arc::new(Exchange {
             config: sms.clone(),
+            trust,
+            identity,
             host: config.domain.clone(),
             journal: Journal::start(Arc::clone(&store)),
             store,
@@ -200,7 +220,10 @@ impl Exchange {
             tasks.spawn(esme::run(Arc::clone(&self), smsc.clone(), stop.clone()));
         }
         if let Some(listener) = doors.smpp {
-            tasks.spawn(smsc::accept(Arc::clone(&self), listener, stop.clone()));
+            tasks.spawn(smsc::accept(Arc::clone(&self), listener, None, stop.clone()));
+        }
+        if let (Some(listener), Some(identity)) = (doors.smpp_tls, self.identity.clone()) {
+            tasks.spawn(smsc::accept(Arc::clone(&self), listener, Some(identity), stop.clone()));
         }
         let mut workers = JoinSet::new();
         if let Some(listener) = doors.metrics {

@@ -3,7 +3,9 @@
 use super::Exchange;
 use super::config::{Account, Peer, password};
 use super::link::{Link, Side};
+use crate::mailbox::link::AnyStream;
 use crate::secret;
+use crate::tls::Identity;
 use smsbridge::smpp::CommandStatus;
 use smsbridge::smpp::drive::{self, Clock};
 use smsbridge::smpp::pdu::Bind;
@@ -24,8 +26,13 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Addresses remembered.
 const REMEMBERED: usize = 10_000;
 
-/// Accepts clients until `stop`, then unbinds all of them.
-pub(super) async fn accept(exchange: Arc<Exchange>, listener: TcpListener, mut stop: watch::Receiver<()>) {
+/// Accepts clients until `stop`, then unbinds all of them; with an identity, over TLS.
+pub(super) async fn accept(
+    exchange: Arc<Exchange>,
+    listener: TcpListener,
+    identity: Option<Arc<Identity>>,
+    mut stop: watch::Receiver<()>,
+) {
     let mut links = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -42,8 +49,15 @@ pub(super) async fn accept(exchange: Arc<Exchange>, listener: TcpListener, mut s
             continue;
         }
         let _ = stream.set_nodelay(true);
-        let (exchange, stop) = (Arc::clone(&exchange), stop.clone());
+        let (exchange, identity, stop) = (Arc::clone(&exchange), identity.clone(), stop.clone());
         links.spawn(async move {
+            let stream: AnyStream = match identity {
+                None => Box::new(stream),
+                Some(identity) => match identity.accept(stream).await {
+                    Ok(stream) => Box::new(stream),
+                    Err(error) => return tracing::info!(%peer, error, "smpp: no TLS"),
+                },
+            };
             let clock = Clock::start();
             let name: String = exchange.host.chars().take(15).collect();
             let config = Peer::default();

@@ -1,6 +1,8 @@
 //! One link to the exchange: sends what it has, takes what comes.
 
 use super::inbox::{self, Inbox};
+use crate::mailbox::link::{AnyStream, Trust};
+use mailsync_proto::mail::account::{Server, Tls};
 use serde_json::{Value, json};
 use smsbridge::bridge::{Incoming, PeerText, Receipt};
 use smsbridge::smpp::drive::{self, Clock, Host};
@@ -15,6 +17,8 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) server: String,
+    /// Over TLS, to a server that these vouch for.
+    pub(super) tls: Option<Trust>,
     pub(super) account: String,
     pub(super) password: String,
     pub(super) window: usize,
@@ -66,13 +70,7 @@ pub(super) fn run(mut client: Client, seconds: u64) -> Result<Ended, String> {
     client.settings.limit = Duration::from_secs(seconds);
     runtime.block_on(async move {
         let server = client.settings.server.clone();
-        let connect = tokio::time::timeout(Duration::from_secs(10), TcpStream::connect(&server));
-        let stream = match connect.await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(format!("{server}: {error}")),
-            Err(_) => return Err(format!("{server}: no connection in time")),
-        };
-        let _ = stream.set_nodelay(true);
+        let stream = connect(&server, client.settings.tls.as_ref()).await?;
         client.clock = Clock::start();
         client.until = tokio::time::Instant::now() + client.settings.limit;
         let mut config = Config::default();
@@ -97,6 +95,21 @@ pub(super) fn run(mut client: Client, seconds: u64) -> Result<Ended, String> {
         drive::run(stream, &mut session, clock, &mut client).await;
         Ok(client.ended)
     })
+}
+
+async fn connect(server: &str, tls: Option<&Trust>) -> Result<AnyStream, String> {
+    if let Some(trust) = tls {
+        let place = Server::parse(server, Tls::Implicit)?;
+        return trust.connect(&place).await.map_err(|error| error.to_string());
+    }
+    match tokio::time::timeout(Duration::from_secs(10), TcpStream::connect(server)).await {
+        Ok(Ok(stream)) => {
+            let _ = stream.set_nodelay(true);
+            Ok(Box::new(stream))
+        }
+        Ok(Err(error)) => Err(format!("{server}: {error}")),
+        Err(_) => Err(format!("{server}: no connection in time")),
+    }
 }
 
 impl Client {

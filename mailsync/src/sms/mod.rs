@@ -3,6 +3,7 @@
 mod client;
 mod inbox;
 
+use crate::mailbox::link::Trust;
 use clap::Subcommand;
 use client::{Client, Settings};
 use inbox::Inbox;
@@ -125,6 +126,12 @@ pub(crate) struct Link {
     /// Our number, as +8613800138000
     #[arg(long, value_name = "NUMBER")]
     from: String,
+    /// TLS from the first octet
+    #[arg(long)]
+    tls: bool,
+    /// Certificates to trust besides the system's (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls")]
+    ca: Option<PathBuf>,
 }
 
 /// Carries it out.
@@ -269,8 +276,10 @@ impl Settings {
         let password = std::env::var("MAILSYNC_SMS_PASSWORD")
             .map_err(|_| "no password: set MAILSYNC_SMS_PASSWORD".to_owned())?;
         party(&link.from)?;
+        let tls = link.tls.then(|| Trust::new(link.ca.as_deref())).transpose()?;
         Ok(Settings {
             server: link.server.clone(),
+            tls,
             account: link.account.clone(),
             password,
             window: 10,

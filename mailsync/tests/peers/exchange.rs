@@ -60,6 +60,7 @@ impl Lab {
             http: place("syncml"),
             smtp: place("smtp"),
             smpp: place("smpp"),
+            smpps: place("smpps"),
             metrics: place("metrics"),
             process,
         }
@@ -105,6 +106,7 @@ pub(crate) struct Exchange {
     pub(crate) http: String,
     pub(crate) smtp: String,
     pub(crate) smpp: String,
+    pub(crate) smpps: String,
     pub(crate) metrics: String,
 }
 
