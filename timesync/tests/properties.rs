@@ -46,3 +46,20 @@ proptest! {
         property::task_operations(&bytes);
     }
 }
+
+// mission: T6
+#[test]
+fn a_snooze_to_a_moment_that_was_shown_already_does_not_fire_again() {
+    let (due, later) = (10, 20);
+    property::task_operations(
+        &[
+            [0, 0, 0, 0, due, 0, 0, 0],
+            [2, 0, 0, 0, later, 0, 0, 0],
+            [4, 0, 0, 0, 0, 0, 200, 0],
+            [2, 0, 0, 0, due, 0, 200, 1],
+            [3, 0, 0, 0, 0, 0, 0, 1],
+            [4, 0, 0, 0, 0, 0, 200, 0],
+        ]
+        .concat(),
+    );
+}

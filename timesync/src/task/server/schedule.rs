@@ -66,6 +66,11 @@ impl TaskServer {
             self.outputs.push_back(TaskOutput::Event(event));
             return;
         }
+        if self.acks.is_executed(&plan.occurrence()) {
+            // Snoozed, or moved by new rules, to a moment that somebody has shown before.
+            self.advance(now, slot, place);
+            return;
+        }
         if let Some(active) = &plan.active
             && let Some(holder) = &active.holder
         {
