@@ -188,9 +188,7 @@ fn both_ways(servers: &MailServers) {
     alice.imap("STORE 1 +FLAGS (\\Answered)");
     let uid =
         alice.imap("SEARCH SUBJECT five").lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
-    alice.imap(&format!("COPY {uid} Projects"));
-    alice.imap(&format!("STORE {uid} +FLAGS (\\Deleted)"));
-    alice.imap("EXPUNGE");
+    alice.imap(&format!("MOVE {uid} Projects"));
     alice.imap("SELECT Projects");
     let uid =
         alice.imap("SEARCH SUBJECT filed").lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
@@ -546,7 +544,7 @@ fn with_attachments(subject: &str) -> String {
     )
 }
 
-// mission: M2, M9
+// mission: M2a-f, M9
 #[test]
 fn mail_in_part_and_the_rest_later_by_commands_alone() {
     let servers = MailServers::start();
@@ -616,4 +614,27 @@ fn mail_in_part_and_the_rest_later_by_commands_alone() {
     bench.sync("other");
     assert_eq!(bench.list("other").len(), 2);
     assert_eq!(bench.verb("other", &["show", &bench.luid("other", "rich")]).stdout, stored, "still whole");
+}
+
+// mission: M1
+#[test]
+fn a_server_that_keeps_what_is_sent_gets_no_second_copy() {
+    let servers = MailServers::start();
+    let mut bench = Bench::new(&servers);
+    let sink = &servers.sink.address;
+    let more = ["--smtp", sink, "--smtp-tls", "none", "--server-keeps-sent"];
+    assert_eq!(bench.account(&servers, "alice", &more).code, 0);
+    bench.start();
+    bench.sync("phone");
+    letter(&bench, "far@away.example", "kept");
+    bench.until("phone", "sent", |list| is(list, "kept", "folder", "Sent"));
+    let luid = bench.luid("phone", "kept");
+    let (sent, _) = servers.sink.mails().remove(0);
+    let mut alice = servers.imap("alice");
+    std::thread::sleep(3 * SECOND);
+    assert!(alice.marks("Sent").is_empty(), "none is added");
+    alice.append("Sent", "\\Seen \\Flagged", &sent);
+    bench.until("phone", "the server's copy", |list| is(list, "kept", "flagged", true));
+    assert_eq!(bench.list("phone").len(), 1, "{:#?}", bench.list("phone"));
+    assert_eq!(bench.luid("phone", "kept"), luid, "the same mail");
 }

@@ -359,6 +359,7 @@ fn leaves(message: &Message<'_>) -> Vec<u32> {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "small numbers of our own")]
 mod tests {
     use super::*;
 

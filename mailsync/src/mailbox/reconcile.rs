@@ -12,7 +12,7 @@ use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::headers::{Headers, message_id};
 use mailsync_proto::mail::mailbox::{DATASTORE, KIND_FOLDER, changed_value, folder_value};
 use mailsync_proto::mail::outbox::index_key;
-use mailsync_proto::mail::{Folder, MailFields};
+use mailsync_proto::mail::{Folder, MailFields, Role, SendOutcome, SendState};
 use mailsync_proto::mirror::folders::{self, FolderLink, FolderSeen, Plan, Root};
 use mailsync_proto::mirror::mails::{self, Described, Key, Link};
 use mailsync_proto::mirror::{Operation, outgoing};
@@ -191,6 +191,10 @@ impl Mirror {
                 _ => None,
             };
             let done = match (&operation, &message) {
+                // The server's own copy is on its way: it is known by its Message-ID when it is seen.
+                (Operation::Append { into, .. }, Some(_)) if self.is_kept_there(&item, into, &folders) => {
+                    Done::default()
+                }
                 (Operation::Append { folder, .. }, Some(message)) => {
                     self.append(mailbox, &operation, folder, guid, message, attempts).await?
                 }
@@ -201,6 +205,14 @@ impl Mirror {
             self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
         }
         Ok(count)
+    }
+
+    /// Whether the mail server keeps a copy of this mail by itself.
+    fn is_kept_there(&self, item: &Item, into: &Guid, folders: &[FolderLink]) -> bool {
+        let sent = folders.iter().any(|folder| folder.guid == *into && folder.role == Some(Role::Sent));
+        let fields = MailFields::from_fields(&item.value.fields).unwrap_or_default();
+        let went = |send: SendState| matches!(send.outcome, SendOutcome::Sent | SendOutcome::Partly);
+        self.config.server_keeps_sent && sent && fields.send.is_some_and(went)
     }
 
     /// Adds a mail; where an earlier try may have done it already, looks first.

@@ -111,7 +111,7 @@ impl MailServers {
             let said = lmtp.reply();
             assert!(said.starts_with('2') || said.starts_with("354"), "{command}: {said}");
         }
-        let stuffed = message.replace("\r\n.", "\r\n..");
+        let stuffed = message.strip_suffix("\r\n").unwrap_or(message).replace("\r\n.", "\r\n..");
         lmtp.send(&format!("{stuffed}\r\n.\r\n"));
         let said = lmtp.reply();
         assert!(said.starts_with("250"), "{said}");
