@@ -24,7 +24,7 @@ use std::sync::Arc;
 const BATCH_OCTETS: usize = 8 << 20;
 /// New mails in one commit.
 const BATCH: usize = 100;
-/// Octets of a mail of which more than the header is fetched.
+/// Octets of a mail, at most: of a larger one the beginning. Not what the server said of its size, which some get wrong.
 const WHOLE: u64 = 32 << 20;
 /// Tries of an operation that the server refuses.
 const TRIES: u32 = 5;
@@ -466,7 +466,7 @@ impl Mirror {
         let mut octets = 0;
         for mail in arrived {
             let Some(path) = paths.get(&mail.folder) else { continue };
-            let Some(message) = mailbox.fetch(path, mail.id, mail.size.min(WHOLE)).await? else {
+            let Some(message) = mailbox.fetch(path, mail.id, WHOLE).await? else {
                 tracing::warn!(account = self.account, id = mail.id, "mailbox: a mail cannot be read");
                 continue;
             };

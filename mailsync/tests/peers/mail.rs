@@ -79,8 +79,8 @@ impl MailServers {
         if let Some(dovecot) = self.dovecot.take() {
             dovecot.close();
             let own = ["imap", "imaps", "lmtp", "submission", "submissions", "pop3", "pop3s"];
-            let free = |name: &&str| TcpListener::bind(("127.0.0.1", self.port(name))).is_ok();
-            super::wait_for("Dovecot to end", || own.iter().all(|name| free(&name)));
+            let free = |name: &str| TcpListener::bind(("127.0.0.1", self.port(name))).is_ok();
+            super::wait_for("Dovecot to end", || own.iter().all(|name| free(name)));
         }
     }
 
