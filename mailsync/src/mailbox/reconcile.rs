@@ -345,6 +345,8 @@ impl Mirror {
             kept_aside.insert(folder.guid.clone());
             gone.extend(links);
         }
+        let left = self.left_meanwhile(mailbox, &plan, &states, &new, &gone).await?;
+        gone.extend(left);
         let unbound = self.db(move |store| store.remote_unbound(account)).await?;
         let matched = mails::matched(new, gone, &unbound);
         tally.changed += matched.same.len();
@@ -356,6 +358,42 @@ impl Mirror {
         let notes: Vec<Note> = states.into_iter().map(Note::Folder).collect();
         self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
         Ok(())
+    }
+
+    /// Mails that another reader moved while we looked: seen where they went, and not yet missed where they were.
+    async fn left_meanwhile<M: Mailbox>(
+        &self,
+        mailbox: &mut M,
+        plan: &Plan,
+        states: &[FolderLink],
+        new: &[Described],
+        gone: &[Link],
+    ) -> Result<Vec<Link>, Trouble> {
+        let mut left = Vec::new();
+        if new.is_empty() {
+            return Ok(left);
+        }
+        let account = self.account;
+        let known = self.db(move |store| store.remote_all(account)).await?;
+        let missed: HashSet<&Guid> = gone.iter().map(|link| &link.guid).collect();
+        let wanted: HashMap<[u8; 16], &Guid> =
+            new.iter().map(|mail| (mail.key.strong, &mail.folder)).collect();
+        let elsewhere = |link: &&Link| {
+            link.id.is_some()
+                && !missed.contains(&link.guid)
+                && wanted.get(&link.key.strong).is_some_and(|folder| **folder != link.folder)
+        };
+        let suspects: HashSet<&Guid> = known.iter().filter(elsewhere).map(|link| &link.folder).collect();
+        for (folder, _) in plan.folders.iter().filter(|(folder, _)| suspects.contains(&folder.guid)) {
+            let folder = states.iter().find(|state| state.guid == folder.guid).unwrap_or(folder);
+            let links: Vec<Link> = known.iter().filter(|link| link.folder == folder.guid).cloned().collect();
+            let looked = mailbox.look(folder, &links).await?;
+            let difference = mails::compare(&links, &looked.listing);
+            if !difference.renumbered {
+                left.extend(difference.gone.into_iter().filter(|link| !missed.contains(&link.guid)));
+            }
+        }
+        Ok(left)
     }
 
     fn name(&self) -> String {
