@@ -366,7 +366,8 @@ fn wrong_usage_is_2() {
         &["--mode", "sideways"],
         &["--store", "../x"],
         &["--password", "x"],
-        &["--headers-only"],
+        &["--headers-only", "--no-attachments"],
+        &["--since", "yesterday"],
     ] {
         assert_eq!(usage(&[&whole[..], wrong].concat()).code, 2, "{wrong:?}");
     }

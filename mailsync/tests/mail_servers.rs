@@ -74,9 +74,13 @@ impl Bench {
     }
 
     fn sync(&self, phone: &str) {
+        self.sync_with(phone, &[]);
+    }
+
+    fn sync_with(&self, phone: &str, more: &[&str]) {
         let dir = self.path(phone);
         let args = ["sync", "--server", &self.url, "--user", "ann", "--dir", dir.to_str().unwrap()];
-        let done = self.mailsync(&args);
+        let done = self.mailsync(&[&args[..], more].concat());
         assert_eq!(
             done.code,
             0,
@@ -184,9 +188,7 @@ fn both_ways(servers: &MailServers) {
     alice.imap("STORE 1 +FLAGS (\\Answered)");
     let uid =
         alice.imap("SEARCH SUBJECT five").lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
-    alice.imap(&format!("COPY {uid} Projects"));
-    alice.imap(&format!("STORE {uid} +FLAGS (\\Deleted)"));
-    alice.imap("EXPUNGE");
+    alice.imap(&format!("MOVE {uid} Projects"));
     alice.imap("SELECT Projects");
     let uid =
         alice.imap("SEARCH SUBJECT filed").lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
@@ -528,4 +530,111 @@ fn a_phone_registers_its_account_and_is_told_yes_or_no() {
     command.arg(&dir).args(settings).env("MAILSYNC_PASSWORD", "x").env("MAILSYNC_ACCOUNT_PASSWORD", "x");
     let no = run(&mut command, 10 * SECOND);
     assert!(no.code == 1 && no.stderr.contains("without TLS"), "{no:?}");
+}
+
+/// A mail of a text and two attachments.
+fn with_attachments(subject: &str) -> String {
+    let picture = "iVBORw0KGgo=\r\n".repeat(400);
+    format!(
+        "From: Zed <zed@far.example>\r\nTo: alice@lab.test\r\nSubject: {subject}\r\nMessage-ID: <{subject}@far.example>\r\n\
+         MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"=_B\"\r\n\r\n--=_B\r\nContent-Type: text/plain\r\n\r\n\
+         The text.\r\n--=_B\r\nContent-Type: image/png; name=\"p.png\"\r\nContent-Transfer-Encoding: base64\r\n\
+         Content-Disposition: attachment; filename=\"p.png\"\r\n\r\n{picture}--=_B\r\nContent-Type: application/pdf\r\n\
+         Content-Disposition: attachment; filename=\"r.pdf\"\r\n\r\n%PDF-1.4 xyz\r\n--=_B--\r\n"
+    )
+}
+
+// mission: M2a-f, M9
+#[test]
+fn mail_in_part_and_the_rest_later_by_commands_alone() {
+    let servers = MailServers::start();
+    let mut bench = Bench::new(&servers);
+    let whole = with_attachments("rich");
+    servers.deliver("alice", &whole);
+    let mut old = servers.imap("alice");
+    let text = mail("old");
+    old.imap(&format!("APPEND INBOX () \"01-Jan-2020 00:00:00 +0000\" {{{}+}}\r\n{text}", text.len()));
+    assert_eq!(bench.account(&servers, "alice", &[]).code, 0);
+    bench.start();
+    bench.until("other", "everything", |list| list.len() == 2);
+    let stored = bench.verb("other", &["show", &bench.luid("other", "rich")]).stdout;
+    assert!(stored.ends_with(&whole), "octet for octet below what delivery adds");
+    let shown = |phone: &str| bench.verb(phone, &["show", &bench.luid(phone, "rich")]).stdout;
+    for (phone, parameters, there, not_there) in [
+        ("headers", &["--headers-only"][..], &["Subject: rich"][..], &["The text", "iVBOR", "%PDF"][..]),
+        ("text", &["--no-attachments"], &["The text", "p.png"], &["iVBOR", "%PDF"]),
+        ("types", &["--types", "application/pdf"], &["The text", "%PDF"], &["iVBOR"]),
+        ("size", &["--max-size", "3000"], &["The text", "%PDF"], &["iVBOR"]),
+    ] {
+        bench.sync_with(phone, &[parameters, &["--since", "2026-01-01"]].concat());
+        let list = bench.list(phone);
+        assert!(lacks(&list, "old"), "before the window: {list:#?}");
+        let got = shown(phone);
+        assert!(there.iter().all(|part| got.contains(part)), "{phone}: {got}");
+        assert!(not_there.iter().all(|part| !got.contains(part)), "{phone}: {got}");
+        let left = &bench.mail(phone, "rich").unwrap()["left"];
+        assert_eq!(left["size"], stored.len(), "{left}");
+        let named: Vec<&str> = left["attachments"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|part| part["name"].as_str().unwrap())
+            .collect();
+        let expected: &[&str] = if not_there.contains(&"%PDF") { &["p.png", "r.pdf"] } else { &["p.png"] };
+        assert_eq!(named, expected, "{phone}");
+        // The same again brings nothing, and marks go both ways all the same.
+        bench.verb(phone, &["flag", &bench.luid(phone, "rich"), "+flagged"]);
+        bench.sync_with(phone, &[parameters, &["--since", "2026-01-01"]].concat());
+        assert_eq!(shown(phone), got);
+    }
+    assert!(is(
+        &bench.until("other", "the mark", |list| is(list, "rich", "flagged", true)),
+        "rich",
+        "flagged",
+        true
+    ));
+    // One attachment, then all of it.
+    let number = bench.mail("text", "rich").unwrap()["left"]["attachments"][1]["number"].to_string();
+    let luid = bench.luid("text", "rich");
+    let there = ["--server", &bench.url, "--user", "ann"];
+    bench.verb("text", &[&["fetch"], &there[..], &[&luid, "--part", &number]].concat());
+    assert!(shown("text").contains("%PDF") && !shown("text").contains("iVBOR"));
+    for phone in ["headers", "text"] {
+        let luid = bench.luid(phone, "rich");
+        bench.verb(phone, &[&["fetch"], &there[..], &[&luid]].concat());
+        assert_eq!(shown(phone), stored, "{phone}");
+        assert_eq!(bench.mail(phone, "rich").unwrap()["left"], Value::Null, "{phone}");
+    }
+    // What was fetched stays, and so does what was not.
+    bench.sync_with("headers", &["--headers-only", "--since", "2026-01-01"]);
+    assert_eq!(shown("headers"), stored);
+    // A slow sync of a phone that has a part makes no second mail.
+    bench.sync_with("size", &["--max-size", "3000", "--since", "2026-01-01", "--mode", "slow"]);
+    assert_eq!(bench.list("size").len(), 1);
+    bench.sync("other");
+    assert_eq!(bench.list("other").len(), 2);
+    assert_eq!(bench.verb("other", &["show", &bench.luid("other", "rich")]).stdout, stored, "still whole");
+}
+
+// mission: M1
+#[test]
+fn a_server_that_keeps_what_is_sent_gets_no_second_copy() {
+    let servers = MailServers::start();
+    let mut bench = Bench::new(&servers);
+    let sink = &servers.sink.address;
+    let more = ["--smtp", sink, "--smtp-tls", "none", "--server-keeps-sent"];
+    assert_eq!(bench.account(&servers, "alice", &more).code, 0);
+    bench.start();
+    bench.sync("phone");
+    letter(&bench, "far@away.example", "kept");
+    bench.until("phone", "sent", |list| is(list, "kept", "folder", "Sent"));
+    let luid = bench.luid("phone", "kept");
+    let (sent, _) = servers.sink.mails().remove(0);
+    let mut alice = servers.imap("alice");
+    std::thread::sleep(3 * SECOND);
+    assert!(alice.marks("Sent").is_empty(), "none is added");
+    alice.append("Sent", "\\Seen \\Flagged", &sent);
+    bench.until("phone", "the server's copy", |list| is(list, "kept", "flagged", true));
+    assert_eq!(bench.list("phone").len(), 1, "{:#?}", bench.list("phone"));
+    assert_eq!(bench.luid("phone", "kept"), luid, "the same mail");
 }

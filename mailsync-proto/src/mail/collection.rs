@@ -1,5 +1,6 @@
 //! Mail as a [`Collection`]: what travels for an item, and what an item that came means.
 
+use super::cut::{self, Left, Wanted};
 use super::email::{self, Email};
 use super::error::ObjectError;
 use super::flags::{MailFields, SendOutcome, SendState};
@@ -7,7 +8,6 @@ use super::folder::{self, Folder};
 use super::headers::Headers;
 use super::mailbox::{KIND_FOLDER, KIND_MAIL, RANK_MAIL, Role, folder_value, mail_keys, moved_keys};
 use super::outbox::{QUEUE, SendJob, date};
-use super::partial::{self, Wanted};
 use super::{rfc822, search};
 use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
 use crate::sync::filter::legacy::Options;
@@ -64,7 +64,7 @@ impl MailCollection {
             None => MailFields::default(),
         };
         fields.merge(&email, incoming.server);
-        let partial = partial || partial::is_partial(&email.ext);
+        let partial = partial || (email.item.is_some() && Left::of(&email.ext).is_some());
         if incoming.server && email.modified.is_none() {
             fields.modified = Some(cx.now);
         }
@@ -298,10 +298,10 @@ impl Collection for MailCollection {
                 if !projection.fields_only {
                     let message = message()?;
                     email.item =
-                        Some(match projection.fields.map(|fields| Wanted::of(fields).cut(message)) {
-                            Some((part, said)) => {
-                                email.ext.extend(said);
-                                part
+                        Some(match projection.fields.map(|fields| cut::cut(message, &Wanted::of(fields))) {
+                            Some(cut) => {
+                                email.ext.extend(cut.left.to_ext());
+                                cut.message
                             }
                             None => message.clone(),
                         });

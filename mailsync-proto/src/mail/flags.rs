@@ -1,9 +1,9 @@
 //! The state that is stored beside a mail, in an item's `fields`.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use super::cut::Left;
 use super::email::Email;
 use super::error::{ObjectError, ObjectErrorKind};
-use super::partial;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use syncml::Ext;
@@ -135,10 +135,14 @@ impl MailFields {
         self.modified = email.modified.or(self.modified);
         // What is said of one copy is not of the mail.
         if !server && email.item.is_some() {
-            self.ext.retain(|known| !partial::is_ours(&known.xnam));
+            self.ext.retain(|known| !Left::is_ext(&known.xnam));
         }
         for ext in &email.ext {
-            if server && partial::is_ours(&ext.xnam) {
+            if Left::is_ext(&ext.xnam) {
+                // There is one for each attachment; what a device has not got is no property of the mail.
+                if !server && self.ext.len() < 2 * EXT_MAX {
+                    self.ext.push(ext.clone());
+                }
                 continue;
             }
             if ext.xnam.eq_ignore_ascii_case(EXT_SEND) {

@@ -9,8 +9,9 @@
 //! | [`mailbox`] | the folders every user has, and by what mail of two stores finds its like |
 //! | [`collection`] | [`MailCollection`]: all of it as a [`Collection`](crate::sync::collection::Collection) |
 //! | [`account`], [`accounts`] | accounts at mail servers: the object, and the datastore that has them checked |
+//! | [`cut`] | a mail in part, and what is said of the rest |
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
-//! | `partial`, `search` | mails that a device wants only in part; what filters find them by |
+//! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
 
@@ -19,6 +20,7 @@ pub mod accounts;
 pub mod bounce;
 pub mod collection;
 pub mod compose;
+pub mod cut;
 pub mod deliver;
 pub mod email;
 pub mod error;
@@ -27,7 +29,6 @@ pub mod folder;
 pub mod headers;
 pub mod mailbox;
 pub mod outbox;
-mod partial;
 pub mod rfc822;
 mod search;
 pub mod summary;
@@ -38,6 +39,7 @@ mod xml;
 pub use account::Account;
 pub use accounts::AccountCollection;
 pub use collection::MailCollection;
+pub use cut::{Left, Wanted};
 pub use email::Email;
 pub use error::{ObjectError, ObjectErrorKind};
 pub use flags::{MailFields, SendOutcome, SendState};

@@ -1,21 +1,19 @@
 //! `mailsync account`: accounts at mail servers, registered by a sync that has them checked there.
 
 use super::args::Dir;
-use super::options::{Options, StoreOption};
-use super::{password, sync};
+use super::options::StoreOption;
+use super::sync;
 use crate::mailbox::account_cli::{Settings, as_json, secret};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use clap::Subcommand;
 use mailsync_proto::mail::account::{self, Account, AccountSecret};
-use mailsync_proto::sync::Mode;
 use serde_json::json;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use syncml::session::auth::Scheme;
-use syncml::{Encoding, StatusCode, Version};
+use syncml::StatusCode;
 
 /// The name of the datastore, and of its folder.
 const STORE: &str = "accounts";
@@ -60,15 +58,15 @@ pub(super) enum Command {
 pub(super) struct There {
     /// The server's address, as https://host/syncml
     #[arg(long, value_name = "URL")]
-    server: String,
+    pub(super) server: String,
     /// User name (password from MAILSYNC_PASSWORD)
     #[arg(long, value_name = "NAME")]
-    user: String,
+    pub(super) user: String,
     #[command(flatten)]
-    dir: Dir,
+    pub(super) dir: Dir,
     /// Certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -153,26 +151,7 @@ impl There {
 
     fn sync(&self) -> Result<(), String> {
         let stores = vec![StoreOption::parse(&format!("{STORE}:{}", account::MEDIA_TYPE))?];
-        let options = Options {
-            server: self.server.clone(),
-            user: self.user.clone(),
-            password: password(&self.user)?,
-            dir: self.dir.path().to_owned(),
-            stores,
-            device: None,
-            mode: Mode::TwoWay,
-            encoding: Encoding::Wbxml,
-            version: Version::V1_2,
-            scheme: Scheme::Md5,
-            max_msg_size: 150_000,
-            max_obj_size: 1 << 20,
-            ca: self.ca.clone(),
-            record: None,
-            dry_run: false,
-            notification: None,
-            server_login: None,
-            verbose: false,
-        };
+        let options = self.options(stores)?;
         let report = sync::run(&options).map_err(|error| error.to_string())?;
         if let Some(code) = report.login {
             return Err(format!("{}: login of {} refused: {}", self.server, self.user, StatusCode(code)));

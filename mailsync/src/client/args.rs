@@ -114,6 +114,8 @@ pub(super) enum Command {
         #[arg(default_value = "-")]
         file: PathBuf,
     },
+    /// Bring the rest of a mail that came in part: all of it, or some of its attachments
+    Fetch(Box<super::parameters::Fetch>),
     /// Short messages: a phone's side of the exchange
     #[command(subcommand)]
     Sms(crate::sms::Sms),
@@ -234,6 +236,8 @@ pub(super) struct Sync {
     /// Log in and say what would be sent; nothing is sent, nothing changes
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    mail: super::parameters::Parameters,
     /// Say what happens, on stderr
     #[arg(short, long)]
     verbose: bool,
@@ -355,6 +359,7 @@ impl Sync {
             ca: self.ca,
             record: self.record,
             dry_run: self.dry_run,
+            mail: self.mail.filter(),
             verbose: self.verbose,
         })
     }

@@ -92,6 +92,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Sms(command) => crate::sms::run(command, json),
         Command::Account(command) => account::run(command, json),
+        Command::Fetch(fetch) => super::parameters::fetch(*fetch, json),
         Command::Convert { to, file } => look::convert(&file, to.encoding()),
         Command::Probe { server, user } => {
             let speaks = tools::probe(&server.asked(user)?, json)?;
@@ -205,6 +206,13 @@ fn as_json(mail: &Listed) -> serde_json::Value {
         "deleted": mail.deleted,
         "draft": mail.draft,
         "send": mail.send,
+        "left": mail.left.as_ref().map(|left| json!({
+            "size": left.size,
+            "text": left.body,
+            "attachments": left.attachments.iter().map(|part| json!({
+                "number": part.number, "name": part.name, "size": part.size, "type": part.media_type,
+            })).collect::<Vec<_>>(),
+        })),
     })
 }
 

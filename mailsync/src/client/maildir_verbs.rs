@@ -7,7 +7,7 @@ use super::maildir_write::at;
 use bytes::Bytes;
 use mailsync_proto::mail::compose::{ComposeError, Draft};
 use mailsync_proto::mail::summary::Summary;
-use mailsync_proto::mail::{Folder, MailFields, Role, SendState};
+use mailsync_proto::mail::{Folder, Left, MailFields, Role, SendState};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -48,6 +48,8 @@ pub struct Listed {
     pub draft: bool,
     /// What became of sending it.
     pub send: Option<SendState>,
+    /// What of it is not here.
+    pub left: Option<Left>,
 }
 
 /// Why a verb did nothing.
@@ -227,6 +229,7 @@ impl Maildir {
             deleted: flags.has('T'),
             draft: flags.has('D'),
             send: self.states.get(&luid).and_then(|state| state.send.clone()),
+            left: self.states.get(&luid).and_then(|state| Left::of(&state.ext)),
             luid,
         }))
     }

@@ -12,6 +12,7 @@ pub mod maildir_scan;
 pub mod maildir_verbs;
 mod maildir_write;
 mod options;
+mod parameters;
 mod progress;
 pub mod report;
 pub mod sync;

@@ -52,6 +52,8 @@ pub struct Options {
     pub verbose: bool,
     /// What the server must prove to be.
     pub server_login: Option<OwnLogin>,
+    /// What of the mail is wanted; none: everything.
+    pub mail: Option<Box<syncml::Filter>>,
     /// The notification (Package #0) that asks for the sync.
     pub notification: Option<PathBuf>,
 }

@@ -2,7 +2,7 @@
 
 use super::dirstore::{DirStore, DirStoreError, Layout};
 use super::http::{Http, HttpError};
-use super::options::{Options, StoreOption, config};
+use super::options::{Items, Options, StoreOption, config};
 use super::progress::Progress;
 use super::report::{Report, StoreReport};
 use crate::record::Recorder;
@@ -82,8 +82,14 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         progress.scanned(&store.local, &found);
     }
     let http = Http::new(options.ca.as_deref(), config.limits.message_bytes)?;
-    let known: Vec<Plan> =
-        options.stores.iter().map(|store| Plan::new(&store.local, &store.remote, options.mode)).collect();
+    let plan = |store: &StoreOption| {
+        let mut plan = Plan::new(&store.local, &store.remote, options.mode);
+        if matches!(store.items, Items::Mail) {
+            plan.filter.clone_from(&options.mail);
+        }
+        plan
+    };
+    let known: Vec<Plan> = options.stores.iter().map(plan).collect();
     let mut notification = options.notification.as_deref().map(notification).transpose()?;
     let plans = notification.as_ref().map_or_else(|| known.clone(), |asks| asks.plans(&known));
     let mut report = Report::new(plans.iter().map(|plan| StoreReport::new(&plan.name)).collect());

@@ -12,7 +12,7 @@ use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::headers::{Headers, message_id};
 use mailsync_proto::mail::mailbox::{DATASTORE, KIND_FOLDER, changed_value, folder_value};
 use mailsync_proto::mail::outbox::index_key;
-use mailsync_proto::mail::{Folder, MailFields};
+use mailsync_proto::mail::{Folder, MailFields, Role, SendOutcome, SendState};
 use mailsync_proto::mirror::folders::{self, FolderLink, FolderSeen, Plan, Root};
 use mailsync_proto::mirror::mails::{self, Described, Key, Link};
 use mailsync_proto::mirror::{Operation, outgoing};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 const BATCH_OCTETS: usize = 8 << 20;
 /// New mails in one commit.
 const BATCH: usize = 100;
-/// Octets of a mail of which more than the header is fetched.
+/// Octets of a mail, at most: of a larger one the beginning. Not what the server said of its size, which some get wrong.
 const WHOLE: u64 = 32 << 20;
 /// Tries of an operation that the server refuses.
 const TRIES: u32 = 5;
@@ -191,6 +191,10 @@ impl Mirror {
                 _ => None,
             };
             let done = match (&operation, &message) {
+                // The server's own copy is on its way: it is known by its Message-ID when it is seen.
+                (Operation::Append { into, .. }, Some(_)) if self.is_kept_there(&item, into, &folders) => {
+                    Done::default()
+                }
                 (Operation::Append { folder, .. }, Some(message)) => {
                     self.append(mailbox, &operation, folder, guid, message, attempts).await?
                 }
@@ -201,6 +205,14 @@ impl Mirror {
             self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
         }
         Ok(count)
+    }
+
+    /// Whether the mail server keeps a copy of this mail by itself.
+    fn is_kept_there(&self, item: &Item, into: &Guid, folders: &[FolderLink]) -> bool {
+        let sent = folders.iter().any(|folder| folder.guid == *into && folder.role == Some(Role::Sent));
+        let fields = MailFields::from_fields(&item.value.fields).unwrap_or_default();
+        let went = |send: SendState| matches!(send.outcome, SendOutcome::Sent | SendOutcome::Partly);
+        self.config.server_keeps_sent && sent && fields.send.is_some_and(went)
     }
 
     /// Adds a mail; where an earlier try may have done it already, looks first.
@@ -333,6 +345,8 @@ impl Mirror {
             kept_aside.insert(folder.guid.clone());
             gone.extend(links);
         }
+        let left = self.left_meanwhile(mailbox, &plan, &states, &new, &gone).await?;
+        gone.extend(left);
         let unbound = self.db(move |store| store.remote_unbound(account)).await?;
         let matched = mails::matched(new, gone, &unbound);
         tally.changed += matched.same.len();
@@ -344,6 +358,42 @@ impl Mirror {
         let notes: Vec<Note> = states.into_iter().map(Note::Folder).collect();
         self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
         Ok(())
+    }
+
+    /// Mails that another reader moved while we looked: seen where they went, and not yet missed where they were.
+    async fn left_meanwhile<M: Mailbox>(
+        &self,
+        mailbox: &mut M,
+        plan: &Plan,
+        states: &[FolderLink],
+        new: &[Described],
+        gone: &[Link],
+    ) -> Result<Vec<Link>, Trouble> {
+        let mut left = Vec::new();
+        if new.is_empty() {
+            return Ok(left);
+        }
+        let account = self.account;
+        let known = self.db(move |store| store.remote_all(account)).await?;
+        let missed: HashSet<&Guid> = gone.iter().map(|link| &link.guid).collect();
+        let wanted: HashMap<[u8; 16], &Guid> =
+            new.iter().map(|mail| (mail.key.strong, &mail.folder)).collect();
+        let elsewhere = |link: &&Link| {
+            link.id.is_some()
+                && !missed.contains(&link.guid)
+                && wanted.get(&link.key.strong).is_some_and(|folder| **folder != link.folder)
+        };
+        let suspects: HashSet<&Guid> = known.iter().filter(elsewhere).map(|link| &link.folder).collect();
+        for (folder, _) in plan.folders.iter().filter(|(folder, _)| suspects.contains(&folder.guid)) {
+            let folder = states.iter().find(|state| state.guid == folder.guid).unwrap_or(folder);
+            let links: Vec<Link> = known.iter().filter(|link| link.folder == folder.guid).cloned().collect();
+            let looked = mailbox.look(folder, &links).await?;
+            let difference = mails::compare(&links, &looked.listing);
+            if !difference.renumbered {
+                left.extend(difference.gone.into_iter().filter(|link| !missed.contains(&link.guid)));
+            }
+        }
+        Ok(left)
     }
 
     fn name(&self) -> String {
@@ -454,7 +504,7 @@ impl Mirror {
         let mut octets = 0;
         for mail in arrived {
             let Some(path) = paths.get(&mail.folder) else { continue };
-            let Some(message) = mailbox.fetch(path, mail.id, mail.size.min(WHOLE)).await? else {
+            let Some(message) = mailbox.fetch(path, mail.id, WHOLE).await? else {
                 tracing::warn!(account = self.account, id = mail.id, "mailbox: a mail cannot be read");
                 continue;
             };

@@ -172,6 +172,15 @@ impl SqliteStore {
         })
     }
 
+    /// What is known of all mails of an account.
+    pub fn remote_all(&self, account: i64) -> Result<Vec<Link>, StoreError> {
+        self.query(|conn| {
+            let sql = format!("{LINK} WHERE account = ?1");
+            let mut statement = conn.prepare_cached(&sql)?;
+            statement.query_map([account], link_from)?.collect()
+        })
+    }
+
     /// The mails of an account whose ids are not known.
     pub fn remote_unbound(&self, account: i64) -> Result<Vec<Link>, StoreError> {
         self.query(|conn| {

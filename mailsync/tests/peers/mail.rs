@@ -3,7 +3,7 @@
 use super::{Process, free_port};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -78,8 +78,9 @@ impl MailServers {
     pub(crate) fn stop(&mut self) {
         if let Some(dovecot) = self.dovecot.take() {
             dovecot.close();
-            let port = self.port("imap");
-            super::wait_for("Dovecot to end", || TcpStream::connect(("127.0.0.1", port)).is_err());
+            let own = ["imap", "imaps", "lmtp", "submission", "submissions", "pop3", "pop3s"];
+            let free = |name: &str| TcpListener::bind(("127.0.0.1", self.port(name))).is_ok();
+            super::wait_for("Dovecot to end", || own.iter().all(|name| free(name)));
         }
     }
 
@@ -110,7 +111,7 @@ impl MailServers {
             let said = lmtp.reply();
             assert!(said.starts_with('2') || said.starts_with("354"), "{command}: {said}");
         }
-        let stuffed = message.replace("\r\n.", "\r\n..");
+        let stuffed = message.strip_suffix("\r\n").unwrap_or(message).replace("\r\n.", "\r\n..");
         lmtp.send(&format!("{stuffed}\r\n.\r\n"));
         let said = lmtp.reply();
         assert!(said.starts_with("250"), "{said}");
