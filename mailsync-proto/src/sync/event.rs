@@ -57,7 +57,7 @@ pub enum ConflictRule {
 /// What becomes of an item that one side deleted and the other changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeletionRule {
-    /// As it fits what the items are: of mail the deletion stays, of all else the change.
+    /// As it fits what the items are: where a collection says so the deletion stays, else the change.
     #[default]
     ByKind,
     /// The change stays.

@@ -12,7 +12,7 @@ use syncml::{EncodeError, Encoding, Version};
 /// ```
 /// # fn example(config: &mailsync_proto::sync::server::Config, device: &mailsync_proto::sync::store::Device) {
 /// use mailsync_proto::sync::{Mode, server::notify::Notice};
-/// let notice = Notice::new(config, device, 0x0102, &[("mail", Mode::TwoWay)]).unwrap();
+/// let notice = Notice::new(config, device, 0x0102, &[("notes", Mode::TwoWay)]).unwrap();
 /// let sms = notice.binary().unwrap(); // a 1.2 client takes this
 /// # let _ = sms;
 /// # }

@@ -49,11 +49,11 @@ fn requests(user: &str, device: &str) -> StoreKey {
 /// use mailsync_proto::sync::Mode;
 /// let mut found = Found::default();
 /// let mut reader = Reader::new(&found);
-/// assert!(offer::ask(&mut reader, "ann", "IMEI:1", "mail", Mode::TwoWay).is_err());
+/// assert!(offer::ask(&mut reader, "ann", "IMEI:1", "notes", Mode::TwoWay).is_err());
 /// for read in reader.missed() {
 ///     found.insert(read, Value::Item(None));
 /// }
-/// assert_eq!(offer::ask(&mut Reader::new(&found), "ann", "IMEI:1", "mail", Mode::TwoWay).unwrap().len(), 1);
+/// assert_eq!(offer::ask(&mut Reader::new(&found), "ann", "IMEI:1", "notes", Mode::TwoWay).unwrap().len(), 1);
 /// ```
 pub fn ask(
     reader: &mut Reader<'_>,
