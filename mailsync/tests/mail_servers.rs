@@ -54,8 +54,10 @@ impl Bench {
         self.daemon(&[&args[..], more].concat(), &format!("lab-{name}"))
     }
 
+    /// Starts the server; when it has run before, at the same address: to a client another one is another server.
     fn start(&mut self) {
-        let args = ["--http", "127.0.0.1:0", "--smtp", "127.0.0.1:0"];
+        let address = self.url.strip_prefix("http://").and_then(|url| url.strip_suffix("/syncml"));
+        let args = ["--http", address.unwrap_or("127.0.0.1:0"), "--smtp", "127.0.0.1:0"];
         let server = Process::start(&mut self.command(&args));
         self.url = server.wait_ready()["syncml"].clone();
         self.server = Some(server);
@@ -637,4 +639,84 @@ fn a_server_that_keeps_what_is_sent_gets_no_second_copy() {
     bench.until("phone", "the server's copy", |list| is(list, "kept", "flagged", true));
     assert_eq!(bench.list("phone").len(), 1, "{:#?}", bench.list("phone"));
     assert_eq!(bench.luid("phone", "kept"), luid, "the same mail");
+}
+
+/// Numbers that look random and are the same for a seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// How often the server is killed; `MAILSYNC_KILLS` says another number.
+fn kills() -> u64 {
+    std::env::var("MAILSYNC_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(12)
+}
+
+// mission: M1, M5b
+#[test]
+fn threat_s12_killed_at_any_point_nothing_is_lost_and_doubled_only_what_is_in_doubt() {
+    let servers = MailServers::start();
+    let mut bench = sending(&servers);
+    let kills = kills();
+    for number in 0..kills * 2 {
+        servers.deliver("alice", &mail(&format!("mail {number}")));
+    }
+    bench.until("phone", "everything", |list| list.len() as u64 == kills * 2);
+    let mut dice = Dice(7);
+    for round in 0..kills {
+        letter(&bench, "far@away.example", &format!("letter {round}"));
+        bench.verb("phone", &["flag", &bench.luid("phone", &format!("mail {}", round * 2)), "+flagged"]);
+        bench.verb("phone", &["delete", &bench.luid("phone", &format!("mail {}", round * 2 + 1))]);
+        let dir = bench.path("phone");
+        let mut sync = Command::new(env!("CARGO_BIN_EXE_mailsync"));
+        sync.args(["sync", "--server", &bench.url, "--user", "ann", "--dir", dir.to_str().unwrap()]);
+        let mut sync = Process::start(sync.env("MAILSYNC_PASSWORD", "secret"));
+        std::thread::sleep(Duration::from_millis(dice.below(400)));
+        bench.server.take().unwrap().kill();
+        // It fails, or was done already; in both cases it ends.
+        sync.wait(60 * SECOND).expect("the client ends when its server is gone");
+        bench.start();
+    }
+    let list = bench.until("phone", "all letters sent", |list| {
+        (0..kills).all(|round| is(list, &format!("letter {round}"), "folder", "Sent"))
+            && list.iter().all(|mail| mail["folder"] != "Outbox")
+    });
+    let sent = servers.sink.mails();
+    let mut doubled = 0;
+    for round in 0..kills {
+        let subject = format!("letter {round}");
+        let line = format!("Subject: {subject}\r\n");
+        let count = sent.iter().filter(|(message, _)| message.contains(&line)).count();
+        let in_doubt = words(&list, &subject).contains("never answered");
+        assert!(count == 1 || (count == 2 && in_doubt), "{subject} came {count} times, in doubt: {in_doubt}");
+        doubled += count - 1;
+        let here = list.iter().filter(|mail| mail["subject"] == *subject).count();
+        assert_eq!(here, 1, "{subject}: {list:#?}");
+    }
+    eprintln!("{kills} kills: {} mails sent, {doubled} of them twice", sent.len());
+    let mut alice = servers.imap("alice");
+    let deadline = std::time::Instant::now() + 20 * SECOND;
+    loop {
+        let inbox = alice.marks("INBOX");
+        let flagged =
+            |round| inbox.get(&format!("mail {}", round * 2)).is_some_and(|m| m.contains("\\Flagged"));
+        let gone = |round| !inbox.contains_key(&format!("mail {}", round * 2 + 1));
+        if (0..kills).all(|round| flagged(round) && gone(round)) {
+            break;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "at Dovecot {inbox:#?}, on the phone {:#?}",
+            bench.list("phone")
+        );
+        std::thread::sleep(SECOND / 2);
+    }
+    let copies = alice.marks("Sent").len() as u64;
+    assert_eq!(copies, kills, "one copy of each");
+    assert!(alice.imap("STATUS Sent (MESSAGES)").contains(&format!("MESSAGES {kills})")));
+    assert!(alice.imap("STATUS INBOX (MESSAGES)").contains(&format!("MESSAGES {kills})")));
 }

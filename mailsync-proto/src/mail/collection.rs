@@ -188,6 +188,11 @@ impl MailCollection {
                 absorbed.effects.push(job.enqueue_again());
                 fields.send = Some(SendState::new(SendOutcome::Queued));
             }
+            // It went while the device was away: what the device has is told where it is now.
+            Some(guid) if guid == *incoming.guid && old_role != Some(Role::Outbox) => {
+                absorbed.body = None;
+                absorbed.same_as = Some(guid);
+            }
             Some(guid) => {
                 let other = if guid == *incoming.guid { None } else { cx.item(&guid)? };
                 match other.filter(|item| !item.deleted) {

@@ -26,6 +26,12 @@ impl Run<'_, '_> {
         if item.deleted {
             return Ok(self.revive(arrival, item, absorbed));
         }
+        // It is what it is here, whatever the client says of it: it is told.
+        if absorbed.same_as.as_ref() == Some(&item.guid) {
+            self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), item.value.clone(), None);
+            self.walk_again(arrival.index, true);
+            return Ok(ok);
+        }
         // Match keys are coarse (a draft's new recipients change none): only the collection says what is the same.
         let same_body = absorbed.body.is_none();
         if same_body && self.same_state(arrival.index, &absorbed.value, &item.value) {
