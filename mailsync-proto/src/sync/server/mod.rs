@@ -2,7 +2,9 @@
 
 mod alert;
 mod commands;
+mod config;
 mod conflict;
+mod login;
 mod maps;
 pub mod notify;
 pub mod offer;
@@ -10,118 +12,23 @@ mod receive;
 mod resume;
 
 pub(super) use alert::alert_command;
+pub use config::{Config, Inbound, Route, TurnError};
 
-use super::core::{Core, Side, StoreConfig};
+use super::core::{Core, Side};
 use super::device::DeviceQuirks;
 use super::devinf;
 use super::event::Event;
 use super::send::{Caps, Sender};
 use super::state::{StoreSync, Tag};
-use super::store::{Device, Found, Read, SessionRow, SessionWrite, Value, Write};
+use super::store::{Device, Found, Read, SessionWrite, Value, Write};
 use super::turn::{Missing, Moment, Step, Turn};
 use bytes::Bytes;
+use login::Opened;
 use serde::{Deserialize, Serialize};
+use syncml::DevInf;
 use syncml::session::{
-    Arrival, Ask, Load, LoginCheck, LoginState, Opening, Package, PendingLogin, Received, ServerConfig,
-    ServerExchange, ServerSession, SessionError, Slot,
+    Ask, LoginState, Package, Received, ServerExchange, ServerSession, SessionError, Slot,
 };
-use syncml::{DecodeError, DevInf, Encoding, Limits, Message, Quirks};
-
-/// What a server offers and insists on.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Message sizes and login.
-    pub session: ServerConfig,
-    /// The datastores.
-    pub stores: Vec<StoreConfig>,
-    /// What our DevInf says of us.
-    pub identity: devinf::Identity,
-    /// 32 unpredictable octets, the same in every process of the server.
-    pub nonce_key: [u8; 32],
-    /// What a message may hold.
-    pub limits: Limits,
-    /// Which oddities are taken.
-    pub quirks: Quirks,
-    /// Devices by how their ids begin, and what to do for them whatever they say of themselves.
-    pub devices: Vec<(Box<str>, DeviceQuirks)>,
-    /// At the end of a session a device is asked to sync what has news for it, too; see [`offer`].
-    pub offers_news: bool,
-}
-
-/// A message that came, decoded.
-#[derive(Clone, Debug)]
-pub struct Inbound {
-    message: Message,
-    digest: [u8; 16],
-    encoding: Encoding,
-    mac: Option<Box<str>>,
-    load: Load,
-}
-
-impl Inbound {
-    /// Decodes a request body.
-    ///
-    /// # Errors
-    /// What is wrong with it, and where; nothing of it is applied.
-    pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Self, DecodeError> {
-        let message = syncml::decode(encoding, body, &config.limits, &config.quirks)?;
-        let digest = ServerSession::request_digest(body);
-        Ok(Inbound { message, digest, encoding, mac: None, load: Load::default() })
-    }
-
-    /// With the value of the transport's header `x-syncml-hmac`.
-    #[must_use]
-    pub fn with_mac(mut self, value: Option<&str>) -> Self {
-        self.mac = value.map(Into::into);
-        self
-    }
-
-    /// With what the host knows of its load.
-    #[must_use]
-    pub fn with_load(mut self, load: Load) -> Self {
-        self.load = load;
-        self
-    }
-
-    fn arrival(&self, at: Moment) -> Arrival<'_> {
-        Arrival {
-            encoding: self.encoding,
-            message: &self.message,
-            digest: self.digest,
-            mac: self.mac.as_deref(),
-            now: at.now,
-            load: self.load,
-        }
-    }
-
-    /// The message.
-    pub fn message(&self) -> &Message {
-        &self.message
-    }
-}
-
-/// How a message reached us.
-#[derive(Clone, Copy, Debug)]
-pub struct Route<'a> {
-    /// The token of its URL.
-    pub token: Option<&'a str>,
-    /// Our public URL, to which `?s=TOKEN` is added.
-    pub url: &'a str,
-    /// Whether a password may come this way: TLS, loopback, or a network that the operator named.
-    pub basic_allowed: bool,
-}
-
-/// Why a message got no SyncML answer. The session, if there is one, is as it was.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TurnError {
-    /// The token names no session: it is over, or never was.
-    #[error("no such session")]
-    UnknownSession,
-    /// The message does not fit into its session.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-}
 
 /// The engine's part of a session value.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -159,6 +66,12 @@ impl State {
             _ => Err(SessionError::Damaged),
         }
     }
+}
+
+/// The transport's header for an answer, where the server proves each of its messages; `value` is the session's.
+pub fn mac(config: &Config, value: &[u8], answer: &[u8]) -> Option<String> {
+    let state = State::from_bytes(value).ok()?;
+    ServerSession::from_bytes(&state.session).ok()?.mac(&config.session, answer)
 }
 
 /// Answers one message. Run again with more rows until it is done.
@@ -200,7 +113,7 @@ fn take(
     suspend: bool,
 ) -> Result<Step<Event>, TurnError> {
     let mut core = Core::new(Side::Server, at, &config.stores, found);
-    match open(config, route, inbound, &mut core)? {
+    match login::open(config, route, inbound, &mut core)? {
         Opened::Missing => Ok(Step::Need(core.reader.missed())),
         Opened::Again(answer) => Ok(Step::Again(answer)),
         Opened::Run { ex, state, version } => {
@@ -208,168 +121,6 @@ fn take(
             run.answer(*ex, version, suspend)
         }
     }
-}
-
-/// What a message was found to be.
-enum Opened<'m> {
-    Missing,
-    Again(Bytes),
-    Run { ex: Box<ServerExchange<'m>>, state: State, version: u64 },
-}
-
-fn open<'m>(
-    config: &Config,
-    route: &Route<'_>,
-    inbound: &'m Inbound,
-    core: &mut Core<'_, '_>,
-) -> Result<Opened<'m>, TurnError> {
-    let Some(token) = route.token else {
-        let Opening::Login(pending) = ServerSession::open(inbound.arrival(core.at)) else {
-            return Err(TurnError::UnknownSession);
-        };
-        return login(config, route, *pending, inbound.digest, core);
-    };
-    let Ok(value) = core.reader.read(Read::Session(token.into())) else { return Ok(Opened::Missing) };
-    let Value::Session(Some(SessionRow { version, value, answer })) = value else {
-        return Err(TurnError::UnknownSession);
-    };
-    let state = State::from_bytes(value)?;
-    let session = ServerSession::from_bytes(&state.session)?;
-    if session.is_repeat(&inbound.digest) {
-        return Ok(Opened::Again(answer.clone()));
-    }
-    core.user = session.user().into();
-    core.device = session.device().into();
-    core.token = token.into();
-    let arrival = inbound.arrival(core.at);
-    if !session.wants_login(&inbound.message) && config.session.own.is_none() {
-        let ex = session.receive(&config.session, arrival, None)?;
-        return Ok(Opened::Run { ex: Box::new(ex), state, version: *version });
-    }
-    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
-    let check = login.check(config, route, "");
-    let ex = session.receive(&config.session, arrival, Some(&check))?;
-    keep_nonces(core, &ex, login.kept);
-    Ok(Opened::Run { ex: Box::new(ex), state, version: *version })
-}
-
-/// How the user and device that a turn is for log in.
-struct Known {
-    verifier: Option<Box<str>>,
-    password: Option<Box<str>>,
-    sessions: u32,
-    kept: Device,
-}
-
-impl Known {
-    fn check<'k>(&'k self, config: &'k Config, route: &Route<'_>, resp_uri: &'k str) -> LoginCheck<'k> {
-        LoginCheck {
-            verifier: self.verifier.as_deref(),
-            password: self.password.as_deref(),
-            logins: self.kept.logins,
-            nonce_key: &config.nonce_key,
-            basic_allowed: route.basic_allowed,
-            resp_uri,
-            sessions: self.sessions,
-            nonce: self.kept.nonce.as_deref(),
-        }
-    }
-}
-
-fn known(core: &mut Core<'_, '_>) -> Result<Known, Missing> {
-    let read = Read::Login { user: core.user.clone(), device: core.device.clone() };
-    let login = match core.reader.read(read)? {
-        Value::Login(login) => login.clone(),
-        _ => None,
-    };
-    let open = login.as_ref().filter(|login| !login.revoked);
-    Ok(Known {
-        verifier: open.map(|login| login.verifier.clone()),
-        password: open.and_then(|login| login.password.clone()),
-        sessions: login.as_ref().map_or(0, |login| login.sessions),
-        kept: login.map(|login| login.device).unwrap_or_default(),
-    })
-}
-
-/// A message that was proved uses up its nonce; the client may have given one for our own login.
-fn keep_nonces(core: &mut Core<'_, '_>, ex: &ServerExchange<'_>, kept: Device) {
-    let ours = ex.own_nonce().map(Bytes::copy_from_slice).or_else(|| kept.nonce.clone());
-    let logins = kept.logins.saturating_add(u64::from(ex.nonce_used));
-    let now = Device { logins, nonce: ours, ..kept.clone() };
-    if now != kept {
-        core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), now));
-    }
-}
-
-/// The transport's header for an answer, where the server proves each of its messages; `value` is the session's.
-pub fn mac(config: &Config, value: &[u8], answer: &[u8]) -> Option<String> {
-    let state = State::from_bytes(value).ok()?;
-    ServerSession::from_bytes(&state.session).ok()?.mac(&config.session, answer)
-}
-
-fn login<'m>(
-    config: &Config,
-    route: &Route<'_>,
-    pending: PendingLogin<'m>,
-    inbound_digest: [u8; 16],
-    core: &mut Core<'_, '_>,
-) -> Result<Opened<'m>, TurnError> {
-    let (user, device): (Box<str>, Box<str>) = (pending.user().into(), pending.device().into());
-    core.user = user.clone();
-    core.device = device.clone();
-    // A first message that comes again is known by its token, which is made of it. Both rows in one round.
-    let token = super::ids::token_of(&config.nonce_key, &inbound_digest);
-    let again = core.reader.read(Read::Session(token.clone()));
-    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
-    let kept = login.kept.clone();
-    // spec: threats S1: a client that does not heed RespURI shows its credentials in every message
-    if let Some(token) = kept.session.as_ref().filter(|_| pending.has_credentials()) {
-        let Ok(row) = core.reader.read(Read::Session(token.clone())) else { return Ok(Opened::Missing) };
-        // One that is not readable, of another release say, is over: the device begins anew.
-        if let Value::Session(Some(SessionRow { version, value, answer })) = row
-            && let Ok(state) = State::from_bytes(value)
-            && let Ok(session) = ServerSession::from_bytes(&state.session)
-        {
-            if session.is_repeat(&inbound_digest) {
-                return Ok(Opened::Again(answer.clone()));
-            }
-            if pending.continues(&session) {
-                core.token = token.clone();
-                let check = login.check(config, route, "");
-                let ex = pending.go_on(session, &config.session, &check)?;
-                match ex.barred_with() {
-                    Some(code) => core.events.push(Event::LoginRefused { user, device, code: code.0 }),
-                    None => keep_nonces(core, &ex, kept),
-                }
-                return Ok(Opened::Run { ex: Box::new(ex), state, version: *version });
-            }
-        }
-    }
-    let Ok(again) = again else { return Ok(Opened::Missing) };
-    core.token = match again {
-        Value::Session(Some(row)) => {
-            let session = ServerSession::from_bytes(&State::from_bytes(&row.value)?.session)?;
-            if session.is_repeat(&inbound_digest) {
-                return Ok(Opened::Again(row.answer.clone()));
-            }
-            core.ids.token()
-        }
-        _ => token,
-    };
-    let resp_uri = format!("{}?s={}", route.url, core.token);
-    let check = login.check(config, route, &resp_uri);
-    let ex = pending.check(&config.session, &check)?;
-    let mut state = State::default();
-    if let Some(code) = ex.barred_with() {
-        core.events.push(Event::LoginRefused { user, device, code: code.0 });
-    } else {
-        core.events.push(Event::LoggedIn { user: user.clone(), device: device.clone() });
-        state.earlier = kept.session.clone();
-        let logins = kept.logins.saturating_add(1);
-        let kept = Device { logins, session: Some(core.token.clone()), ..kept };
-        core.batch.push(Write::PutDevice(user, device, kept));
-    }
-    Ok(Opened::Run { ex: Box::new(ex), state, version: 0 })
 }
 
 /// A turn of a message that is let in, or refused as a whole.
