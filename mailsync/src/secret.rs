@@ -1,10 +1,11 @@
-//! Passwords at rest.
+//! Passwords: asked for, and at rest.
 //!
 //! # Source
 //! threats: C1
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
+use std::io::IsTerminal;
 
 fn hasher() -> Argon2<'static> {
     let params = Params::new(19 * 1024, 2, 1, None).unwrap_or(Params::DEFAULT);
@@ -31,6 +32,27 @@ pub(crate) fn is(given: &[u8], kept: &str) -> bool {
         return same(given, kept.as_bytes());
     }
     PasswordHash::new(kept).is_ok_and(|kept| hasher().verify_password(given, &kept).is_ok())
+}
+
+/// A password from an environment variable, else typed in; twice where a slip would go unnoticed.
+///
+/// # Errors
+/// In words: neither variable nor terminal, or the two differ.
+pub(crate) fn asked(variable: &str, prompt: &str, twice: bool) -> Result<String, String> {
+    match std::env::var(variable) {
+        Ok(password) => return Ok(password),
+        Err(std::env::VarError::NotPresent) => {}
+        Err(error) => return Err(format!("{variable}: {error}")),
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(format!("no password: set {variable}, or run this in a terminal"));
+    }
+    let ask = |prompt: &str| rpassword::prompt_password(prompt).map_err(|error| error.to_string());
+    let first = ask(prompt)?;
+    if twice && ask("Again: ")? != first {
+        return Err("the two passwords differ".into());
+    }
+    Ok(first)
 }
 
 /// Compares all octets, however many are equal.

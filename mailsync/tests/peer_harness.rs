@@ -54,6 +54,7 @@ fn ready_line_is_one_flat_object() {
 fn free_ports_can_be_bound() {
     let port = free_port();
     std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    assert_ne!(free_port(), port, "not given twice");
 }
 
 #[test]

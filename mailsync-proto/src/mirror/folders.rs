@@ -4,7 +4,7 @@
 use crate::mail::mailbox::folder_value;
 use crate::mail::outbox::derived_guid;
 use crate::mail::{Folder, Role};
-use crate::sync::store::ItemValue;
+use crate::sync::store::{Item, ItemValue};
 use idmap::Guid;
 use std::collections::{BTreeMap, HashSet};
 
@@ -171,6 +171,16 @@ fn by_name(folder: &FolderSeen) -> Option<Role> {
         ),
     ];
     table.into_iter().find(|(_, names)| names.contains(&name.as_str())).map(|(role, _)| role)
+}
+
+/// A folder's row as it is there now, named and placed by `there`; none when it is so already.
+pub fn restated(item: &Item, there: &ItemValue) -> Option<ItemValue> {
+    let old = Folder::from_fields(&item.value.fields).unwrap_or_default();
+    let new = Folder::from_fields(&there.fields).unwrap_or_default();
+    if old.name == new.name && item.value.parent == there.parent {
+        return None;
+    }
+    Some(folder_value(&Folder { name: new.name, ..old }, there.parent.clone()))
 }
 
 #[cfg(test)]

@@ -285,6 +285,14 @@ pub fn is_mass_loss(lost: usize, known: usize) -> bool {
     lost > 20 && lost.saturating_mul(2) > known
 }
 
+/// The row as the mail is there, whatever was changed here since: when the server does not take the change. None for a row
+/// that cannot be read.
+pub fn as_there(item: &Item, link: &Link) -> Option<ItemValue> {
+    let mut fields = MailFields::from_fields(&item.value.fields).ok()?;
+    link.marks.put(&mut fields);
+    Some(changed_value(&item.value, Some(link.folder.clone()), &fields))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

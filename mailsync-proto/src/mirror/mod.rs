@@ -11,13 +11,16 @@
 //! | [`folders`] | which folder is which: by special use, then by name; renamed, new and gone ones |
 //! | [`mails`] | what of a folder is new, changed, gone; what was moved; what a new mail becomes |
 //! | [`outgoing`] | what the server is to do because of a row |
+//! | [`learned`] | what is known once it is done |
 
 pub mod folders;
+pub mod learned;
 pub mod mails;
 pub mod marks;
 pub mod outgoing;
 
 pub use folders::{FolderLink, FolderSeen};
+pub use learned::{Done, Learned};
 pub use mails::{Key, Link, Listing, SeenMail};
 pub use marks::Marks;
 pub use outgoing::{DeleteRule, Operation};

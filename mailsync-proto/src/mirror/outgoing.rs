@@ -5,11 +5,11 @@
 //! server did meanwhile counts.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use super::folders::FolderLink;
+use super::folders::{FolderLink, FolderSeen};
 use super::mails::{Link, RemoteId};
 use super::marks::Marks;
 use crate::mail::mailbox::{KIND_FOLDER, KIND_MAIL};
-use crate::mail::{Folder, MailFields, Role};
+use crate::mail::{Folder, MailFields, Role, SendOutcome, SendState};
 use crate::sync::store::Item;
 use idmap::Guid;
 use serde::{Deserialize, Serialize};
@@ -104,6 +104,33 @@ impl Operation {
             Operation::RemoveFolder { .. } => "remove folder",
         }
     }
+}
+
+/// What is to be done for a row of ours, mail or folder; `seen` is what the server lists now.
+pub fn operations(
+    item: &Item,
+    link: Option<&Link>,
+    folders: &[FolderLink],
+    seen: &[FolderSeen],
+    rule: DeleteRule,
+) -> Vec<Operation> {
+    if &*item.value.kind != KIND_FOLDER {
+        return mail(item, link, folders, rule);
+    }
+    let link = folders.iter().find(|folder| folder.guid == item.guid);
+    let there = link.and_then(|link| seen.iter().find(|folder| folder.path == link.path));
+    let above = there.and_then(|there| there.parent.as_ref());
+    let above =
+        above.and_then(|path| folders.iter().find(|folder| folder.path == *path)).map(|folder| &folder.guid);
+    folder(item, link, there.map(|there| (&*there.name, above)), folders)
+}
+
+/// Whether the mail server keeps a copy of this mail by itself, if it does so of what was sent: then none is added.
+pub fn is_kept_there(item: &Item, into: &Guid, folders: &[FolderLink]) -> bool {
+    let sent = folders.iter().any(|folder| folder.guid == *into && folder.role == Some(Role::Sent));
+    let fields = MailFields::from_fields(&item.value.fields).unwrap_or_default();
+    let went = |send: SendState| matches!(send.outcome, SendOutcome::Sent | SendOutcome::Partly);
+    sent && fields.send.is_some_and(went)
 }
 
 /// What is to be done for a mail; nothing when both sides are the same.

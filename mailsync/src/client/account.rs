@@ -3,7 +3,7 @@
 use super::args::Dir;
 use super::options::StoreOption;
 use super::sync;
-use crate::mailbox::account_cli::{Settings, as_json, secret};
+use crate::mailbox::account_cli::{Settings, as_json, done, secret};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use clap::Subcommand;
@@ -186,13 +186,4 @@ fn write(file: &Path, octets: &[u8]) -> Result<(), String> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut open = options.open(file).map_err(at)?;
     open.write_all(octets).and_then(|()| open.sync_all()).map_err(at)
-}
-
-fn done(json: bool, words: &str) -> Result<ExitCode, String> {
-    if json {
-        println!("{}", json!({"ok": true, "done": words}));
-    } else {
-        println!("{words}");
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -3,12 +3,12 @@
 use super::maildir_verbs::Maildir;
 use super::options::{Options, StoreOption};
 use super::tools::Asked;
+use crate::secret;
 use crate::time::terminal_cli::{Dm, Time};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 use mailsync_proto::sync::Mode;
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use syncml::session::OwnLogin;
 use syncml::session::auth::Scheme;
@@ -377,13 +377,5 @@ impl Dir {
 
 /// The sync password, from MAILSYNC_PASSWORD, else typed in.
 pub(crate) fn password(user: &str) -> Result<String, String> {
-    match std::env::var("MAILSYNC_PASSWORD") {
-        Ok(password) => return Ok(password),
-        Err(std::env::VarError::NotPresent) => {}
-        Err(error) => return Err(format!("MAILSYNC_PASSWORD: {error}")),
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err("no password: set MAILSYNC_PASSWORD, or run this in a terminal".into());
-    }
-    rpassword::prompt_password(format!("Sync password for {user}: ")).map_err(|error| error.to_string())
+    secret::asked("MAILSYNC_PASSWORD", &format!("Sync password for {user}: "), false)
 }

@@ -1,6 +1,5 @@
 //! Names and passwords from the command line.
 
-use std::io::IsTerminal;
 use syncml::session::auth;
 
 /// Octets of a user name or device id.
@@ -34,28 +33,12 @@ pub(super) fn verifier(user: &str, password: &str) -> String {
 
 /// A password from MAILSYNC_PASSWORD, else one that is typed in.
 pub(super) fn password(user: &str) -> Result<String, String> {
-    let password = ask(user)?;
+    let prompt = format!("Sync password for {user} (not your mail password): ");
+    let password = crate::secret::asked("MAILSYNC_PASSWORD", &prompt, true)?;
     if password.is_empty() {
         return Err("the password is empty".into());
     }
     Ok(password)
-}
-
-fn ask(user: &str) -> Result<String, String> {
-    match std::env::var("MAILSYNC_PASSWORD") {
-        Ok(password) => return Ok(password),
-        Err(std::env::VarError::NotPresent) => {}
-        Err(error) => return Err(format!("MAILSYNC_PASSWORD: {error}")),
-    }
-    if !std::io::stdin().is_terminal() {
-        return Err("no password: set MAILSYNC_PASSWORD, or run this in a terminal".into());
-    }
-    let ask = |prompt: String| rpassword::prompt_password(prompt).map_err(|error| error.to_string());
-    let first = ask(format!("Sync password for {user} (not your mail password): "))?;
-    if ask("Again: ".into())? != first {
-        return Err("the two passwords differ".into());
-    }
-    Ok(first)
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use mailsync_proto::sync::store::{Item, Read, StoreKey, Value, Write};
 use mailsync_proto::sync::turn::{Missing, Reader};
 use serde_json::json;
 use smsbridge::Secret;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -334,19 +333,19 @@ pub(super) async fn log_in(
 
 /// A mail account's secret, from MAILSYNC_ACCOUNT_PASSWORD, else typed in.
 pub(crate) fn secret(account: &str) -> Result<Secret<String>, String> {
-    match std::env::var("MAILSYNC_ACCOUNT_PASSWORD") {
-        Ok(secret) if secret.is_empty() => return Err("MAILSYNC_ACCOUNT_PASSWORD is empty".into()),
-        Ok(secret) => return Ok(Secret::new(secret)),
-        Err(std::env::VarError::NotPresent) => {}
-        Err(error) => return Err(format!("MAILSYNC_ACCOUNT_PASSWORD: {error}")),
+    let secret = crate::secret::asked(
+        "MAILSYNC_ACCOUNT_PASSWORD",
+        &format!("Password of mail account {account}: "),
+        false,
+    )?;
+    if secret.is_empty() {
+        return Err("MAILSYNC_ACCOUNT_PASSWORD: the password is empty".into());
     }
-    if !std::io::stdin().is_terminal() {
-        return Err("no secret: set MAILSYNC_ACCOUNT_PASSWORD, or run this in a terminal".into());
-    }
-    rpassword::prompt_password(format!("Password of mail account {account}: ")).map(Secret::new).map_err(text)
+    Ok(Secret::new(secret))
 }
 
-fn done(json: bool, words: &str) -> Result<ExitCode, String> {
+/// One line that says what was done.
+pub(crate) fn done(json: bool, words: &str) -> Result<ExitCode, String> {
     if json {
         println!("{}", json!({"ok": true, "done": words}));
     } else {

@@ -22,6 +22,7 @@ pub use watch::Config;
 pub(crate) use watch::Watcher;
 
 use bytes::Bytes;
+pub use mailsync_proto::mirror::Done;
 use mailsync_proto::mirror::folders::{FolderLink, FolderSeen};
 use mailsync_proto::mirror::mails::{Described, Link, Listing, RemoteId};
 use mailsync_proto::mirror::{Marks, Operation};
@@ -64,15 +65,6 @@ pub struct Looked {
     pub identity: Box<str>,
     /// To be given back at the next look.
     pub state: Box<str>,
-}
-
-/// What an operation came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// The id that the mail has now, if the server says it.
-    pub id: Option<RemoteId>,
-    /// The name of the folder that was made or renamed.
-    pub path: Option<Box<str>>,
 }
 
 /// Why [`Mailbox::wait`] came back.

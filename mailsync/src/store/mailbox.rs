@@ -8,7 +8,7 @@ use mailsync_proto::mail::Role;
 use mailsync_proto::mail::accounts::DATASTORE as ACCOUNTS;
 use mailsync_proto::mail::mailbox::DATASTORE;
 use mailsync_proto::mirror::mails::RemoteId;
-use mailsync_proto::mirror::{FolderLink, Key, Link, Marks};
+use mailsync_proto::mirror::{FolderLink, Key, Learned, Link, Marks};
 use mailsync_proto::sync::store::{Commit, Item, StoreError, Write};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -48,6 +48,17 @@ pub enum Note {
     Queue(Guid),
     /// Changes up to this revision have been looked at.
     Pushed(u64),
+}
+
+impl From<Learned> for Note {
+    fn from(learned: Learned) -> Self {
+        match learned {
+            Learned::Folder(folder) => Note::Folder(folder),
+            Learned::NoFolder(guid) => Note::NoFolder(guid),
+            Learned::Mail(link) => Note::Mail(link),
+            Learned::NoMail(guid) => Note::NoMail(guid),
+        }
+    }
 }
 
 impl SqliteStore {

@@ -1,6 +1,6 @@
 //! Real mail servers on loopback: Dovecot, Postfix, and a sink with faults; a raw link to look into them.
 
-use super::Process;
+use super::{Process, free_port};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -41,11 +41,7 @@ impl MailServers {
         // Mail is delivered as another user.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let names = ["imap", "imaps", "lmtp", "submission", "submissions", "pop3", "pop3s", "smtp", "smtps"];
-        // All at once, so that no port is given twice.
-        let held = names.map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
-        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
-        let ports = held.iter().map(|(name, listener)| (*name, port(listener))).collect();
-        drop(held);
+        let ports = names.map(|name| (name, free_port())).into();
         let sink = Sink::start(&dir.path().join("sink"));
         let mut servers = MailServers { dovecot: None, postfix: None, sink, dir, ports, poor };
         servers.restart();

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -15,11 +16,23 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long a program may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
-/// A port of 127.0.0.1 that was free a moment ago. Prefer port 0 and the ready line where a program offers them: nobody can take
-/// the port in between.
+/// A port of 127.0.0.1 that is free, for TCP and for UDP, and given to no other test of this process. It is below those that the
+/// system gives out for port 0, so that no socket of a parallel test takes it before the program does that it is for. Prefer port 0
+/// and the ready line where a program offers them.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("127.0.0.1 has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let range = 10_000..32_000; // Linux gives out 32768 and up
+    let first = std::process::id().wrapping_mul(61); // test binaries that run at once begin at different ports
+    for _ in range.clone() {
+        let step = u32::from(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let place = first.wrapping_add(step) % u32::from(range.end - range.start);
+        let port = range.start + u16::try_from(place).expect("less than the range");
+        let at = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
+            return port;
+        }
+    }
+    panic!("127.0.0.1 has no free port in {range:?}");
 }
 
 /// A running child process in a process group of its own. Dropping it kills the whole group (SIGKILL), so that a failed test leaves

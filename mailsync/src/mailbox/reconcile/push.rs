@@ -1,0 +1,182 @@
+//! What was changed here and is to be done there: the queue of operations.
+
+use super::super::{Error, Folders, Mailbox};
+use super::{Mirror, Trouble, put, read_item};
+use crate::store::{Note, queue_name};
+use crate::turns::unix_now;
+use bytes::Bytes;
+use idmap::Guid;
+use mailsync_proto::mail::headers::{Headers, message_id};
+use mailsync_proto::mirror::learned::{Done, learned};
+use mailsync_proto::mirror::{Operation, mails, outgoing};
+use mailsync_proto::sync::store::{Read, Store, StoreError, Value, Write};
+
+/// Tries of an operation that the server refuses.
+const TRIES: u32 = 5;
+
+impl Mirror {
+    /// Looks which changed rows have something to be done at the server, and queues them.
+    pub(super) async fn queue_changes(&self, listed: &Folders) -> Result<(), StoreError> {
+        let (account, user, rule) = (self.account, self.user.clone(), self.config.delete);
+        let seen = listed.seen.clone();
+        let done = self.db(move |store| {
+            let since = store.accounts(Some(&user))?.into_iter().find(|row| row.id == account);
+            let Some(since) = since.map(|row| row.pushed_rev) else { return Ok(()) };
+            let (items, head) = store.mail_changes(&user, since)?;
+            if head == since {
+                return Ok(());
+            }
+            let folders = store.remote_folders(account)?;
+            if folders.is_empty() {
+                // Before the first look nothing is known of what is there.
+                return Ok(());
+            }
+            let mut notes = Vec::new();
+            for item in items {
+                let link = store.remote_mail(account, &item.guid)?;
+                if !outgoing::operations(&item, link.as_ref(), &folders, &seen, rule).is_empty() {
+                    notes.push(Note::Queue(item.guid));
+                }
+            }
+            notes.push(Note::Pushed(head));
+            store.mirror(account, Vec::new(), &notes)
+        });
+        done.await
+    }
+
+    /// Does what is queued; says how many operations were done.
+    pub(super) async fn work<M: Mailbox>(&self, mailbox: &mut M, listed: &Folders) -> Result<usize, Trouble> {
+        let queue = queue_name(self.account);
+        let mut done = 0;
+        loop {
+            let (name, now) = (queue.clone(), i64::try_from(unix_now()).unwrap_or(i64::MAX));
+            let jobs = self.db(move |store| store.jobs_due(Some(&name), now, 100)).await?;
+            if jobs.is_empty() {
+                return Ok(done);
+            }
+            for job in jobs {
+                let guid = Guid::unvalidated(job.id.as_str());
+                match self.one(mailbox, listed, &guid, job.attempts).await {
+                    Ok(count) => {
+                        done += count;
+                        let (name, id) = (queue.clone(), job.id.clone());
+                        self.db(move |store| store.drop_job(&name, &id)).await?;
+                    }
+                    Err(Trouble::Mailbox(Error::Refused(words))) => {
+                        tracing::warn!(account = self.account, %guid, words, "mailbox: refused");
+                        self.refused(&queue, &guid, job.attempts, words).await?;
+                    }
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+        }
+    }
+
+    /// What one row needs now.
+    pub(super) async fn one<M: Mailbox>(
+        &self,
+        mailbox: &mut M,
+        listed: &Folders,
+        guid: &Guid,
+        attempts: u32,
+    ) -> Result<usize, Trouble> {
+        let (account, key, wanted) = (self.account, self.key(), guid.clone());
+        let found = self.db(move |store| {
+            let folders = store.remote_folders(account)?;
+            Ok((read_item(store, &key, &wanted)?, store.remote_mail(account, &wanted)?, folders))
+        });
+        let (Some(item), mut link, folders) = found.await? else { return Ok(0) };
+        let operations =
+            outgoing::operations(&item, link.as_ref(), &folders, &listed.seen, self.config.delete);
+        let count = operations.len();
+        for operation in operations {
+            let message = match &operation {
+                Operation::Append { .. } => Some(self.body(guid).await?),
+                _ => None,
+            };
+            let done = match (&operation, &message) {
+                // The server's own copy is on its way: it is known by its Message-ID when it is seen.
+                (Operation::Append { into, .. }, Some(_))
+                    if self.config.server_keeps_sent && outgoing::is_kept_there(&item, into, &folders) =>
+                {
+                    Done::default()
+                }
+                (Operation::Append { folder, .. }, Some(message)) => {
+                    self.append(mailbox, &operation, folder, guid, message, attempts).await?
+                }
+                _ => mailbox.perform(&operation, None).await?,
+            };
+            tracing::debug!(account = self.account, %guid, operation = operation.word(), "mailbox: done");
+            let learned = learned(&operation, &done, &item, &mut link, &folders, message.as_ref());
+            let notes: Vec<Note> = learned.map(Note::from).into_iter().collect();
+            self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
+        }
+        Ok(count)
+    }
+
+    /// Adds a mail; where an earlier try may have done it already, looks first.
+    pub(super) async fn append<M: Mailbox>(
+        &self,
+        mailbox: &mut M,
+        operation: &Operation,
+        folder: &str,
+        guid: &Guid,
+        message: &Bytes,
+        attempts: u32,
+    ) -> Result<Done, Trouble> {
+        if attempts > 0 {
+            let headers = Headers::parse(message);
+            let id = headers.first("Message-ID").map(|field| field.text());
+            if let Some(id) = id.as_deref().and_then(message_id)
+                && let Some(found) = mailbox.find(folder, id).await?
+            {
+                return Ok(Done { id: Some(found), path: None });
+            }
+        }
+        // Counted before it is done: whoever comes after a crash looks first.
+        let (queue, id) = (queue_name(self.account), guid.to_string());
+        self.db(move |store| store.postpone(&queue, &id, 0, "being added")).await?;
+        Ok(mailbox.perform(operation, Some(message)).await?)
+    }
+
+    pub(super) async fn body(&self, guid: &Guid) -> Result<Bytes, StoreError> {
+        let read = Read::Body(self.key(), guid.clone());
+        let found = self.db(move |store| {
+            let found = store.read(std::slice::from_ref(&read))?;
+            Ok(match found.get(&read) {
+                Some(Value::Body(Some(body))) => body.clone(),
+                _ => Bytes::new(),
+            })
+        });
+        found.await
+    }
+
+    /// The server refuses: again later, and in the end the row is as it is there.
+    pub(super) async fn refused(
+        &self,
+        queue: &str,
+        guid: &Guid,
+        attempts: u32,
+        words: String,
+    ) -> Result<(), StoreError> {
+        let (queue, id) = (queue.to_owned(), guid.to_string());
+        if attempts.saturating_add(1) < TRIES {
+            let wait = 2u64.saturating_pow(attempts.min(10));
+            let due = i64::try_from(unix_now().saturating_add(wait)).unwrap_or(i64::MAX);
+            return self.db(move |store| store.postpone(&queue, &id, due, &words)).await.map(|_| ());
+        }
+        tracing::error!(account = self.account, %guid, words, "mailbox: given up, the row is as it is there");
+        let (account, key, guid) = (self.account, self.key(), guid.clone());
+        self.commit(move |store| {
+            let mut writes = vec![Write::Dequeue(queue.as_str().into(), id.as_str().into())];
+            let item = read_item(store, &key, &guid)?.filter(|item| !item.deleted);
+            if let (Some(item), Some(link)) = (item, store.remote_mail(account, &guid)?)
+                && let Some(value) = mails::as_there(&item, &link)
+            {
+                writes.push(put(&key, &item, value));
+            }
+            Ok((writes, Vec::new()))
+        })
+        .await
+    }
+}
