@@ -1,6 +1,7 @@
 //! Device information: ours for a peer, and what we keep of a peer's.
 
 use super::core::{StoreConfig, plain_name};
+use super::device::DeviceQuirks;
 use super::send::Caps;
 use bytes::Bytes;
 use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
@@ -88,6 +89,32 @@ pub(crate) fn without_field_level(mut devinf: DevInf) -> DevInf {
     devinf
 }
 
+/// What leaves something out; it is given what the peer syncs, by our names and by the paths that it used.
+pub(crate) type Cut = fn(&mut DevInf, &[(&str, &str)]);
+
+/// What goes, one after the other, when our device information fits into no message of the peer's size. Of the datastores that it
+/// syncs the capabilities stay longest: without them peers write as to somebody of whom they know nothing.
+// quirk: SyncEvolution 2.0's client puts the summary of a task into its description, too, for who does not say SUMMARY
+pub(crate) const CUTS: [Cut; 4] = [
+    |devinf, _| {
+        for store in &mut devinf.data_stores {
+            store.filter_rx.clear();
+            store.filter_caps.clear();
+        }
+    },
+    |devinf, synced| {
+        for store in &mut devinf.data_stores {
+            let path = &*store.source_ref;
+            if !synced.iter().any(|(name, asked)| *asked == path || *name == plain_name(path)) {
+                store.ct_caps.clear();
+            }
+        }
+    },
+    |devinf, _| DeviceQuirks::SMALL.adapt(devinf, &[]),
+    // By the rest a client of ours still knows whom it talks to.
+    |devinf, _| devinf.data_stores.clear(),
+];
+
 /// Whether a device says of itself that it takes single fields, or is one of ours.
 pub(crate) fn says_field_level(devinf: &DevInf) -> bool {
     is_ours(devinf) || devinf.data_stores.iter().flat_map(|store| &store.ct_caps).any(|cap| cap.field_level)
@@ -130,5 +157,30 @@ pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
             .map(|cap| cap.ct_type.ct_type.to_ascii_lowercase().into())
             .collect(),
         folders: folders || store.support_hierarchical_sync,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use syncml::{DataStore, FilterCap};
+
+    #[test]
+    fn capabilities_of_what_is_synced_go_last() {
+        let mut devinf = DevInf::new(Version::V1_2, "1", "server");
+        for path in ["./mail", "./tasks", "cal?x=1"] {
+            let mut store = DataStore::default();
+            store.source_ref = path.into();
+            store.ct_caps.push(CtCap::default());
+            store.filter_caps.push(FilterCap::default());
+            devinf.data_stores.push(store);
+        }
+        let synced = [("tasks", "todo"), ("calendar", "cal?x=1")];
+        let left = CUTS.map(|cut| {
+            cut(&mut devinf, &synced);
+            let stores = devinf.data_stores.iter();
+            stores.map(|store| (store.filter_caps.len(), store.ct_caps.len())).collect::<Vec<_>>()
+        });
+        assert_eq!(left, [vec![(0, 1); 3], vec![(0, 0), (0, 1), (0, 1)], vec![(0, 0); 3], vec![]]);
     }
 }

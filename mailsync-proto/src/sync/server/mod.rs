@@ -310,24 +310,14 @@ impl<'a, 'f> Run<'a, 'f> {
             if !field_level {
                 devinf = devinf::without_field_level(devinf);
             }
-            if ex.results(asked, devinf.clone()).is_err() {
-                if !ex.is_roomy() {
-                    return Ok(false);
-                }
-                // Small phones: what fits into no message goes without its filters, without its capabilities, or not at all.
-                for store in &mut devinf.data_stores {
-                    store.filter_rx.clear();
-                    store.filter_caps.clear();
-                }
-                if ex.results(asked, devinf.clone()).is_ok() {
-                    self.state.results_owed.remove(0);
-                    continue;
-                }
-                DeviceQuirks::SMALL.adapt(&mut devinf, &[]);
-                if ex.results(asked, devinf.clone()).is_err() {
-                    // By this a client of ours knows whom it talks to.
-                    devinf.data_stores.clear();
-                    let _ = ex.results(asked, devinf);
+            let mut is_said = ex.results(asked, devinf.clone()).is_ok();
+            if !is_said && !ex.is_roomy() {
+                return Ok(false);
+            }
+            for cut in devinf::CUTS {
+                if !is_said {
+                    cut(&mut devinf, &paths);
+                    is_said = ex.results(asked, devinf.clone()).is_ok();
                 }
             }
             self.state.results_owed.remove(0);
