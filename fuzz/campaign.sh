@@ -30,8 +30,8 @@ for name in "${wanted[@]}"; do
 done
 
 build() { # NAME: into a folder of its own, as the flags are. The codec's targets do without the engines.
-  local features=libfuzzer
-  ! grep -A2 "^name = \"$1\"" fuzz/Cargo.toml | grep -q sessions || features=libfuzzer,sessions
+  local features
+  features=$(sed -n "/^name = \"$1\"/,/^required/s/^required-features = \[\(.*\)\]/\1/p" fuzz/Cargo.toml | tr -d '" ')
   RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$out/build RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cdebug-assertions \
     -Ccodegen-units=1 -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares" \

@@ -33,6 +33,8 @@ pub mod scan;
 pub mod scene;
 #[cfg(feature = "sessions")]
 pub mod seeds;
+#[cfg(feature = "time")]
+mod seeds_time;
 #[cfg(feature = "sessions")]
 pub mod server_body;
 #[cfg(feature = "sessions")]
@@ -46,6 +48,10 @@ pub mod sms;
 #[cfg(feature = "sms")]
 mod sms_seeds;
 pub mod split;
+#[cfg(feature = "time")]
+pub mod tasks;
+#[cfg(feature = "time")]
+pub mod time;
 #[cfg(feature = "sessions")]
 pub mod world;
 
@@ -164,6 +170,18 @@ pub const TARGETS: &[Target] = &[
     sms::MAIL_TO_SMS,
     #[cfg(feature = "sms")]
     sms::SMS_TO_MAIL,
+    #[cfg(feature = "time")]
+    time::NTP,
+    #[cfg(feature = "time")]
+    time::EXCHANGE,
+    #[cfg(feature = "time")]
+    time::CIVIL,
+    #[cfg(feature = "time")]
+    time::ICAL,
+    #[cfg(feature = "time")]
+    tasks::TASKS,
+    #[cfg(feature = "time")]
+    tasks::DM,
 ];
 
 /// The target of this name.

@@ -23,6 +23,8 @@ const RECORDINGS: [&str; 5] = [
 /// # Errors
 /// When a file cannot be read or written.
 pub fn write() -> io::Result<()> {
+    #[cfg(feature = "time")]
+    crate::seeds_time::write(seed)?;
     std::fs::create_dir_all(run::folder().join("dict"))?;
     for name in dict::NAMES {
         std::fs::write(run::folder().join("dict").join(format!("{name}.dict")), dict::file(name))?;

@@ -111,7 +111,7 @@ fn when(task: &Task, property: &str) -> String {
 }
 
 fn attach(extra: &Extra) -> String {
-    let head = format!("ATTACH;FMTTYPE={};X-TIMESYNC-EXTRA={:?}", extra.media_type, extra.kind);
+    let head = format!("ATTACH;FMTTYPE={};X-TIMESYNC-EXTRA={:?}", parameter(&extra.media_type), extra.kind);
     match &extra.data {
         ExtraData::Inline(bytes) => format!("{head};ENCODING=BASE64;VALUE=BINARY:{}", base64(bytes)),
         ExtraData::Reference(uri) => format!("{head}:{uri}"),
@@ -371,6 +371,16 @@ fn parse(line: &str) -> Option<Line<'_>> {
     Some(Line { name, params: params.collect::<Option<_>>()?, value: line.get(from..)? })
 }
 
+/// The value of a parameter: in quotes where it needs them; a quote itself has no spelling.
+// spec: RFC 5545 §3.2
+fn parameter(value: &str) -> Cow<'_, str> {
+    if value.contains([':', ';', ',', '"']) {
+        Cow::Owned(format!("\"{}\"", value.replace('"', "")))
+    } else {
+        Cow::Borrowed(value)
+    }
+}
+
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -413,7 +423,8 @@ impl Writer {
     // spec: RFC 5545 §3.1
     fn line(&mut self, text: &str) {
         let mut used = 0_usize;
-        for c in text.chars() {
+        // Whatever a value holds, it ends no line.
+        for c in text.chars().filter(|c| *c == '\t' || !c.is_control()) {
             if used.saturating_add(c.len_utf8()) > 75 {
                 self.0.push_str("\r\n ");
                 used = 1;
