@@ -3,8 +3,9 @@
 
 mod peers;
 
-use peers::{Finished, MailServers, Process, run, wait_for};
+use peers::{Finished, MailServers, Process, run, swaks, wait_for};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -56,11 +57,18 @@ impl Bench {
 
     /// Starts the server; when it has run before, at the same address: to a client another one is another server.
     fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// As [`Bench::start`], with more listeners; gives the address of each.
+    fn start_with(&mut self, more: &[&str]) -> BTreeMap<String, String> {
         let address = self.url.strip_prefix("http://").and_then(|url| url.strip_suffix("/syncml"));
         let args = ["--http", address.unwrap_or("127.0.0.1:0"), "--smtp", "127.0.0.1:0"];
-        let server = Process::start(&mut self.command(&args));
-        self.url = server.wait_ready()["syncml"].clone();
+        let server = Process::start(&mut self.command(&[&args[..], more].concat()));
+        let ready = server.wait_ready();
+        self.url = ready["syncml"].clone();
         self.server = Some(server);
+        ready
     }
 
     fn mailsync(&self, args: &[&str]) -> Finished {
@@ -252,6 +260,40 @@ fn sent_through_postfix_with_its_outcome_and_a_copy() {
     bench.sync("phone");
     assert_eq!(bench.list("phone").len(), 1, "{:#?}", bench.list("phone"));
     assert!(alice.imap("SELECT Sent").contains("* 1 EXISTS"));
+}
+
+// mission: M1, M12
+#[test]
+fn postfix_delivers_to_us_by_lmtp_and_hears_of_each_recipient() {
+    let servers = MailServers::start();
+    let mut bench = Bench::new(&servers);
+    let add = ["user", "add", "bob", "--address", "bob@lab.test", "--address", "alice@lab.test"];
+    assert_eq!(bench.daemon(&add, "").code, 0);
+    let ready = bench.start_with(&["--lmtp", "127.0.0.1:0"]);
+    let servers = servers.with_postfix_before(&ready["lmtp"]);
+    let login = ["--tls", "--auth", "PLAIN", "--auth-user", "alice", "--auth-password", "lab-alice"];
+    let mail =
+        ["--from", "alice@lab.test", "--to", "bob@lab.test,carol@lab.test", "--header", "Subject: round"];
+    let sent = swaks(&servers.address("smtp"), &[&login[..], &mail].concat());
+    assert_eq!(sent.code, 0, "{}", sent.stdout);
+    let dir = bench.path("bob");
+    let listed = || {
+        let args = ["sync", "--server", &bench.url, "--user", "bob", "--dir", dir.to_str().unwrap()];
+        let done = bench.mailsync(&args);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        bench.list("bob")
+    };
+    wait_for("the mail and the bounce", || listed().len() == 2);
+    let texts: Vec<String> = listed()
+        .iter()
+        .map(|mail| bench.verb("bob", &["show", mail["luid"].as_str().unwrap()]).stdout)
+        .collect();
+    let text = |subject: &str| texts.iter().find(|text| text.contains(subject)).unwrap();
+    let mail = text("Delivered-To: bob@lab.test");
+    assert!(mail.contains(" with LMTP id ") && mail.contains("for <bob@lab.test>"), "{mail}");
+    // Carol's own answer came back to Postfix, which tells the sender, whose mailbox is bob's.
+    let bounce = text("Undelivered Mail");
+    assert!(bounce.contains("<carol@lab.test>") && bounce.contains("No such user here"), "{bounce}");
 }
 
 // mission: M8a, M10

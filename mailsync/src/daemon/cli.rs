@@ -45,6 +45,9 @@ struct Run {
     /// Where mail is taken; port 0 is any free one
     #[arg(long, value_name = "ADDR")]
     smtp: Option<SocketAddr>,
+    /// Where another mail server delivers by LMTP; port 0 is any free one
+    #[arg(long, value_name = "ADDR")]
+    lmtp: Option<SocketAddr>,
     /// Test bench for old phones: says what to type in, takes passwords over plain HTTP. Not for the internet
     #[arg(long)]
     lab: bool,
@@ -64,8 +67,8 @@ struct Run {
 
 impl Run {
     fn is_given(&self) -> bool {
-        let Run { http, smtp, lab, record, only, shared, log_format } = self;
-        let places = http.is_some() || smtp.is_some() || record.is_some();
+        let Run { http, smtp, lmtp, lab, record, only, shared, log_format } = self;
+        let places = http.is_some() || smtp.is_some() || lmtp.is_some() || record.is_some();
         places || *lab || *shared || !only.is_empty() || log_format.is_some()
     }
 
@@ -238,7 +241,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     if cli.command.is_some() && cli.run.is_given() {
-        let text = "--http, --smtp, --lab, --record, --only, --shared and --log-format are for running the server, not for a command";
+        let text = "--http, --smtp, --lmtp, --lab, --record, --only, --shared and --log-format are for running the server, not for a command";
         let _ = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text).print();
         return ExitCode::from(2);
     }
@@ -263,6 +266,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             logging::init(cli.run.log_format.unwrap_or_default());
             config.http.listen = cli.run.http.unwrap_or(config.http.listen);
             config.smtp.listen = cli.run.smtp.unwrap_or(config.smtp.listen);
+            config.smtp.lmtp = cli.run.lmtp.or(config.smtp.lmtp);
             let parts = cli.run.parts();
             if config.sms.is_none() && !cli.run.only.is_empty() && !parts.sync {
                 return Err("--only: the configuration has no [sms], so there is nothing to run".into());

@@ -138,6 +138,8 @@ pub struct Http {
 pub struct Smtp {
     /// Address and port; port 0 is any free one.
     pub listen: SocketAddr,
+    /// Address and port where another mail server delivers by LMTP; none is taken without.
+    pub lmtp: Option<SocketAddr>,
     /// Connections at a time.
     pub connections: usize,
     /// The user who gets the mail for `postmaster`.
@@ -223,7 +225,12 @@ impl Default for Http {
 
 impl Default for Smtp {
     fn default() -> Self {
-        Smtp { listen: SocketAddr::from(([127, 0, 0, 1], 2525)), connections: 100, postmaster: None }
+        Smtp {
+            listen: SocketAddr::from(([127, 0, 0, 1], 2525)),
+            lmtp: None,
+            connections: 100,
+            postmaster: None,
+        }
     }
 }
 

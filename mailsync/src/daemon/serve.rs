@@ -22,7 +22,7 @@ use mailsync_proto::sync::devinf::Identity;
 use mailsync_proto::sync::event::ConflictRule;
 use mailsync_proto::sync::server::Config as Engine;
 use mailsync_proto::sync::store::StoreError;
-use smsbridge::smtp::ForwardPath;
+use smsbridge::smtp::{ForwardPath, Protocol};
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -188,6 +188,10 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     let parts = options.parts;
     let http = listen_if(parts.sync, "http", config.http.listen).await?;
     let smtp = listen_if(parts.mail, "smtp", config.smtp.listen).await?;
+    let lmtp = match config.smtp.lmtp {
+        Some(address) => listen_if(parts.mail, "lmtp", address).await?,
+        None => None,
+    };
     let store = Arc::new(store);
     let (exchange, doors) = open_exchange(config, parts, &store).await?;
     let http_at =
@@ -235,9 +239,12 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         let per_address = config.http.connections_per_address;
         tasks.spawn(accept_http(Arc::clone(&state), http, per_address, stopped.clone()));
     }
-    if let Some(smtp) = smtp {
-        open.push(("smtp", smtp.local_addr().map_err(io("listener"))?.to_string()));
-        tasks.spawn(accept_smtp(Arc::clone(&state), smtp, config.smtp.connections, stopped.clone()));
+    let mail = [("smtp", Protocol::Smtp, smtp), ("lmtp", Protocol::Lmtp, lmtp)];
+    for (name, protocol, listener) in mail {
+        let Some(listener) = listener else { continue };
+        open.push((name, listener.local_addr().map_err(io("listener"))?.to_string()));
+        let most = config.smtp.connections;
+        tasks.spawn(accept_mail(Arc::clone(&state), protocol, listener, most, stopped.clone()));
     }
     if let (Some(exchange), Some(doors)) = (exchange, doors) {
         open.extend(doors.addresses().into_iter().map(|(name, address)| (name, address.to_string())));
@@ -427,7 +434,13 @@ async fn accept_http(
     }
 }
 
-async fn accept_smtp(state: Arc<State>, listener: TcpListener, most: usize, mut stop: watch::Receiver<()>) {
+async fn accept_mail(
+    state: Arc<State>,
+    protocol: Protocol,
+    listener: TcpListener,
+    most: usize,
+    mut stop: watch::Receiver<()>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -437,10 +450,10 @@ async fn accept_smtp(state: Arc<State>, listener: TcpListener, most: usize, mut 
         };
         let Some((stream, peer)) = accepted_or_wait(accepted).await else { continue };
         if connections.len() >= most {
-            tracing::warn!(%peer, "too many smtp connections");
+            tracing::warn!(%peer, ?protocol, "too many connections");
             continue;
         }
-        connections.spawn(smtp_in::connection(Arc::clone(&state), stream, peer));
+        connections.spawn(smtp_in::connection(Arc::clone(&state), protocol, stream, peer));
     }
     // Who is idle is cut: a message that was answered is stored, one that was not is sent again.
     connections.abort_all();

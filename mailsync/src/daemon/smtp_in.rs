@@ -1,4 +1,4 @@
-//! Mail that comes in over SMTP, for local users.
+//! Mail that comes in over SMTP or LMTP, for local users.
 
 use super::serve::State;
 use crate::exchange::{MailIn, Way};
@@ -7,7 +7,9 @@ use bytes::Bytes;
 use mailsync_proto::mail::deliver::{Arrival, DeliverError, deliver};
 use mailsync_proto::sync::store::{StoreError, Write};
 use smsbridge::smtp::drive::{Clock, End, Host, serve};
-use smsbridge::smtp::{EnhancedCode, Envelope, ForwardPath, MailFrom, Recipient, Reply, ReversePath, server};
+use smsbridge::smtp::{
+    EnhancedCode, Envelope, ForwardPath, MailFrom, Protocol, Recipient, Reply, ReversePath, server,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,9 +17,10 @@ use syncml::session::auth;
 use tokio::net::TcpStream;
 
 /// Serves one connection until it ends.
-pub(super) async fn connection(state: Arc<State>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn connection(state: Arc<State>, protocol: Protocol, stream: TcpStream, peer: SocketAddr) {
     let clock = Clock::start();
     let mut config = server::Config::new(state.domain.clone());
+    config.protocol = protocol;
     if state.exchange.is_some() {
         // Users log in to send short messages, and want to hear what became of them.
         config.auth = server::AuthPolicy::Offered;
@@ -25,7 +28,7 @@ pub(super) async fn connection(state: Arc<State>, stream: TcpStream, peer: Socke
         config.dsn = true;
     }
     let mut session = server::Session::new(config, clock.now());
-    let mut host = Local { state, peer, user: None };
+    let mut host = Local { state, protocol, peer, user: None };
     match serve(stream, &mut session, clock, &mut host).await {
         Ok(End::Closed) => {}
         Ok(_) => tracing::error!(%peer, "smtp: STARTTLS was not offered"),
@@ -36,6 +39,7 @@ pub(super) async fn connection(state: Arc<State>, stream: TcpStream, peer: Socke
 /// Judges for one connection.
 struct Local {
     state: Arc<State>,
+    protocol: Protocol,
     peer: SocketAddr,
     /// Who logged in.
     user: Option<String>,
@@ -57,13 +61,24 @@ impl Host for Local {
 
     async fn message(&mut self, envelope: Envelope, body: Bytes) -> Vec<Reply> {
         let (state, peer, user) = (Arc::clone(&self.state), self.peer, self.user.clone());
-        let reply = match blocking(move || store(&state, peer, user.as_deref(), &envelope, &body)).await {
-            Ok(queue_id) => Reply::new(250, EnhancedCode(2, 0, 0), format!("Stored as {queue_id}")),
+        // LMTP has a reply for each recipient, SMTP one for all.
+        let protocol = self.protocol;
+        let replies = if protocol == Protocol::Lmtp { envelope.recipients.len() } else { 1 };
+        let done = blocking(move || store(&state, protocol, peer, user.as_deref(), &envelope, &body)).await;
+        let reply = match done {
+            Ok(Stored { queue_id, refused }) => {
+                let taken = Reply::new(250, EnhancedCode(2, 0, 0), format!("Stored as {queue_id}"));
+                let replies = refused.into_iter().map(|reply| reply.unwrap_or_else(|| taken.clone()));
+                return match protocol {
+                    Protocol::Lmtp => replies.collect(),
+                    Protocol::Smtp => vec![taken],
+                };
+            }
             Err(Refused::Loop(words)) => Reply::new(554, EnhancedCode(5, 4, 6), words),
             Err(Refused::Exchange(reply)) => reply,
             Err(Refused::Failure(failure)) => trouble(&failure),
         };
-        vec![reply]
+        vec![reply; replies]
     }
 
     async fn auth(&mut self, credentials: server::Credentials) -> Option<bool> {
@@ -113,31 +128,47 @@ struct Exchanged {
     local: Vec<Recipient>,
     /// What goes into the commit.
     writes: Vec<Write>,
+    /// For each recipient, why it does not get the mail.
+    refused: Vec<Option<Reply>>,
+}
+
+/// A mail that was stored.
+struct Stored {
+    queue_id: String,
+    /// For each recipient, why it was not stored for that one.
+    refused: Vec<Option<Reply>>,
 }
 
 /// Asks the exchange for each recipient; without one all are ordinary.
 fn exchange(
     state: &State,
+    protocol: Protocol,
     peer: SocketAddr,
     user: Option<&str>,
     envelope: &Envelope,
     body: &[u8],
 ) -> Result<Exchanged, Refused> {
-    let mut done = Exchanged { local: envelope.recipients.clone(), writes: Vec::new() };
+    let refused = vec![None; envelope.recipients.len()];
+    let mut done = Exchanged { local: envelope.recipients.clone(), writes: Vec::new(), refused };
     let Some(exchange) = &state.exchange else { return Ok(done) };
     let sender = envelope.from.address.mailbox();
     let envid = envelope.from.envid.as_deref();
     let mail = MailIn { sender, user, peer: Some(peer.ip()), body, envid };
     let mut refused = Vec::new();
-    for to in std::mem::take(&mut done.local) {
+    for (to, why) in std::mem::take(&mut done.local).into_iter().zip(&mut done.refused) {
         let local = state.user_of(&to.address).map_err(Failure::Store)?.is_some();
         match exchange.way(&mail, &to, local).map_err(Failure::Store)? {
             Way::Local => done.local.push(to),
             Way::Taken(writes) => done.writes.extend(writes),
-            Way::Refused(reply) => refused.push((to, reply)),
+            Way::Refused(reply) => {
+                *why = Some(reply.clone());
+                refused.push((to, reply));
+            }
         }
     }
     match refused.first() {
+        // In LMTP each hears its own.
+        _ if protocol == Protocol::Lmtp => {}
         // One reply is for all recipients: who is left out although others are not is told by mail.
         Some((_, reply)) if refused.len() == envelope.recipients.len() => {
             return Err(Refused::Exchange(reply.clone()));
@@ -151,13 +182,14 @@ fn exchange(
 /// Stores a message for all its recipients in one commit; says under which id.
 fn store(
     state: &State,
+    protocol: Protocol,
     peer: SocketAddr,
     user: Option<&str>,
     envelope: &Envelope,
     body: &[u8],
-) -> Result<String, Refused> {
+) -> Result<Stored, Refused> {
     let queue_id = queue_id()?;
-    let exchanged = exchange(state, peer, user, envelope, body)?;
+    let exchanged = exchange(state, protocol, peer, user, envelope, body)?;
     let sender =
         envelope.from.address.mailbox().map(|mailbox| mailbox.as_str().to_owned()).unwrap_or_default();
     let mut users: BTreeMap<String, String> = BTreeMap::new();
@@ -172,10 +204,13 @@ fn store(
         }
     }
     let peer_ip = peer.ip().to_string();
-    let protocol = match (envelope.extended, envelope.tls) {
-        (true, true) => "ESMTPS",
-        (true, false) => "ESMTP",
-        _ => "SMTP",
+    // spec: RFC 3848
+    let protocol = match (protocol, envelope.extended, envelope.tls) {
+        (Protocol::Lmtp, _, true) => "LMTPS",
+        (Protocol::Lmtp, _, false) => "LMTP",
+        (Protocol::Smtp, true, true) => "ESMTPS",
+        (Protocol::Smtp, true, false) => "ESMTP",
+        (Protocol::Smtp, false, _) => "SMTP",
     };
     let now = turns::unix_now();
     turns::effect(&state.store, |reader| {
@@ -204,7 +239,7 @@ fn store(
     }
     let null = matches!(envelope.from.address, ReversePath::Null);
     tracing::info!(%peer, queue_id, users = users.len(), octets = body.len(), report = null, "mail stored");
-    Ok(queue_id)
+    Ok(Stored { queue_id, refused: exchanged.refused })
 }
 
 /// 16 hexadecimal digits that were not given before.

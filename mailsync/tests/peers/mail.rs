@@ -49,10 +49,16 @@ impl MailServers {
     }
 
     /// With Postfix for submission.
-    pub(crate) fn with_postfix(mut self) -> MailServers {
+    pub(crate) fn with_postfix(self) -> MailServers {
+        let lmtp = self.address("lmtp");
+        self.with_postfix_before(&lmtp)
+    }
+
+    /// With Postfix for submission, which hands mail for `lab.test` to this LMTP server.
+    pub(crate) fn with_postfix_before(mut self, lmtp: &str) -> MailServers {
         let mut command = Command::new(script("postfix.sh"));
         command.arg(self.dir.path()).args(["smtp", "smtps"].map(|name| self.port(name).to_string()));
-        command.arg(self.address("lmtp")).arg(&self.sink.address);
+        command.arg(lmtp).arg(&self.sink.address);
         let postfix = Process::start(&mut command);
         postfix.wait_ready();
         self.postfix = Some(postfix);
