@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn capabilities_of_what_is_synced_go_last() {
         let mut devinf = DevInf::new(Version::V1_2, "1", "server");
-        for path in ["./mail", "./tasks", "cal?x=1"] {
+        for path in ["./notes", "./tasks", "cal?x=1"] {
             let mut store = DataStore::default();
             store.source_ref = path.into();
             store.ct_caps.push(CtCap::default());
