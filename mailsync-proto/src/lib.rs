@@ -9,6 +9,7 @@ pub mod pim;
 pub mod plain;
 pub mod probe;
 pub mod replay;
+mod stored;
 pub mod sync;
 #[cfg(feature = "testkit")]
 pub mod testkit;

@@ -1,6 +1,7 @@
 //! What a server keeps of a terminal: its clock, its operations, and the session that is open.
 
 use super::tree::Outcome;
+use crate::stored::{self, Unread};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use timesync::appoint::{AppointedZone, Appointment};
@@ -149,6 +150,15 @@ pub enum RecordRefusal {
     Damaged,
 }
 
+impl From<Unread> for RecordRefusal {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Newer(format) => RecordRefusal::NewerFormat(format),
+            Unread::Damaged => RecordRefusal::Damaged,
+        }
+    }
+}
+
 const FORMAT: u8 = 1;
 
 impl Record {
@@ -157,7 +167,7 @@ impl Record {
     /// # Errors
     /// [`RecordRefusal::Damaged`] never in practice.
     pub fn to_bytes(&self) -> Result<Bytes, RecordRefusal> {
-        postcard::to_extend(self, vec![FORMAT]).map(Bytes::from).map_err(|_| RecordRefusal::Damaged)
+        Ok(stored::to_bytes(FORMAT, self)?)
     }
 
     /// Reads a value.
@@ -165,11 +175,7 @@ impl Record {
     /// # Errors
     /// [`RecordRefusal::NewerFormat`], [`RecordRefusal::Damaged`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RecordRefusal> {
-        match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| RecordRefusal::Damaged),
-            Some((&newer, _)) if newer > FORMAT => Err(RecordRefusal::NewerFormat(newer)),
-            _ => Err(RecordRefusal::Damaged),
-        }
+        Ok(stored::from_bytes(FORMAT, bytes)?)
     }
 
     /// Its operations, oldest first.

@@ -3,6 +3,7 @@
 use super::core::{StoreConfig, plain_name};
 use super::device::DeviceQuirks;
 use super::send::Caps;
+use crate::stored;
 use bytes::Bytes;
 use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
 
@@ -70,14 +71,11 @@ fn flatten(devinf: &mut DevInf, caps: Vec<CtCap>) {
 const FORMAT: u8 = 1;
 
 pub(crate) fn to_bytes(devinf: &DevInf) -> Option<Bytes> {
-    postcard::to_extend(devinf, vec![FORMAT]).ok().map(Bytes::from)
+    stored::to_bytes(FORMAT, devinf).ok()
 }
 
 pub(crate) fn from_bytes(bytes: &Bytes) -> Option<DevInf> {
-    match bytes.split_first() {
-        Some((&FORMAT, rest)) => postcard::from_bytes(rest).ok(),
-        _ => None,
-    }
+    stored::from_bytes(FORMAT, bytes).ok()
 }
 
 /// Without what only those can read who say it themselves; single fields are taken all the same.

@@ -6,6 +6,7 @@ mod session;
 pub use session::Session;
 
 use super::tree::Outcome;
+use crate::stored::{self, Unread};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -174,6 +175,15 @@ pub enum SessionError {
     Damaged,
 }
 
+impl From<Unread> for SessionError {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::Newer(format) => SessionError::NewerFormat(format),
+            Unread::Damaged => SessionError::Damaged,
+        }
+    }
+}
+
 const FORMAT: u8 = 1;
 const MESSAGES: u32 = 200;
 /// Operations waiting, and started ones remembered.
@@ -199,7 +209,7 @@ impl Terminal {
     /// # Errors
     /// [`SessionError::Damaged`] never in practice.
     pub fn to_bytes(&self) -> Result<Bytes, SessionError> {
-        postcard::to_extend(self, vec![FORMAT]).map(Bytes::from).map_err(|_| SessionError::Damaged)
+        Ok(stored::to_bytes(FORMAT, self)?)
     }
 
     /// Reads a value.
@@ -207,11 +217,7 @@ impl Terminal {
     /// # Errors
     /// [`SessionError::NewerFormat`], [`SessionError::Damaged`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, SessionError> {
-        match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| SessionError::Damaged),
-            Some((&newer, _)) if newer > FORMAT => Err(SessionError::NewerFormat(newer)),
-            _ => Err(SessionError::Damaged),
-        }
+        Ok(stored::from_bytes(FORMAT, bytes)?)
     }
 
     /// How far the own clock is off, as the server last measured it: its clock minus true time.

@@ -17,6 +17,7 @@ use super::server::alert_command;
 use super::state::{StoreSync, Tag};
 use super::store::{Device, Direction, Found, Read, SessionRow, SessionWrite, Value, Write};
 use super::turn::{Missing, Moment, Step, Turn};
+use crate::stored;
 use bytes::Bytes;
 pub use config::{Answer, Config, NextHop, Plan, TurnError, decode};
 use serde::{Deserialize, Serialize};
@@ -43,19 +44,11 @@ const FORMAT: u8 = 3;
 
 impl State {
     fn to_bytes(&self) -> Result<Bytes, SessionError> {
-        let bytes = postcard::to_extend(self, vec![FORMAT]).map_err(|_| SessionError::Damaged)?;
-        if bytes.len() > syncml::session::MAX_SESSION_BYTES {
-            return Err(SessionError::TooLarge(bytes.len()));
-        }
-        Ok(bytes.into())
+        stored::session_to_bytes(FORMAT, self)
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, SessionError> {
-        match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| SessionError::Damaged),
-            Some((&newer, _)) if newer > FORMAT => Err(SessionError::NewerFormat(newer)),
-            _ => Err(SessionError::Damaged),
-        }
+        Ok(stored::from_bytes(FORMAT, bytes)?)
     }
 }
 
