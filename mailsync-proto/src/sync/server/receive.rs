@@ -4,7 +4,7 @@ use super::super::collection::{Absorbed, Context, Incoming, Stop};
 use super::super::core::Side;
 use super::super::event::{Event, Mode};
 use super::super::state::{Resume, StoreSync, Tag};
-use super::super::store::{Direction, Item, ItemValue, Seen, StoreKey, Write};
+use super::super::store::{Direction, Item, ItemValue, Read, Seen, StoreKey, Value, Write};
 use super::super::turn::Missing;
 use super::Run;
 use bytes::Bytes;
@@ -187,6 +187,9 @@ impl Run<'_, '_> {
             None => {}
         }
         if let Some((code, reason)) = absorbed.unless_matched {
+            if slow && let Some(item) = self.deleted_meanwhile(arrival)? {
+                return self.pair_with_deleted(arrival, &item);
+            }
             self.oddity(arrival.index, &arrival.luid, &reason);
             return Ok(code);
         }
@@ -275,6 +278,28 @@ impl Run<'_, '_> {
         let code = self.bind(arrival, &item.guid, Seen::AsRecorded, item.body_rev, StatusCode::ITEM_ADDED);
         if code != StatusCode::ALREADY_EXISTS {
             self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), item.value.clone(), None);
+            self.walk_again(arrival.index, true);
+        }
+        Ok(code)
+    }
+
+    /// What the client's item was when both last agreed, if that is deleted here and the client has not heard of it: a slow
+    /// sync forgets what is to be told.
+    fn deleted_meanwhile(&mut self, arrival: &Arrival<'_>) -> Result<Option<Item>, Missing> {
+        let places = (self.core.stores.get(arrival.index), self.core.lookups.get(arrival.index));
+        let (Some(store), Some(lookup)) = places else { return Ok(None) };
+        let before = Read::ByLuid(lookup.peer.clone(), store.base.generation, arrival.luid.clone());
+        let Value::Entry(Some(entry)) = self.core.reader.read(before)?.clone() else { return Ok(None) };
+        Ok(self.core.item(&arrival.key, &entry.guid)?.filter(|item| item.deleted))
+    }
+
+    /// The client is told that its item is deleted: deleted once more, as what was bound in this turn is in no walk of it.
+    fn pair_with_deleted(&mut self, arrival: &Arrival<'_>, item: &Item) -> Result<StatusCode, Missing> {
+        let Some(lookup) = self.core.lookups.get_mut(arrival.index) else { return Ok(StatusCode::NOT_FOUND) };
+        lookup.by_guid(&mut self.core.reader, &item.guid)?;
+        let code = self.bind(arrival, &item.guid, Seen::AsRecorded, 0, StatusCode::OK);
+        if code != StatusCode::ALREADY_EXISTS {
+            self.core.batch.delete(&arrival.key, &item.guid, item.rev);
             self.walk_again(arrival.index, true);
         }
         Ok(code)
