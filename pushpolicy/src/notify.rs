@@ -14,7 +14,7 @@ mod delivery;
 mod fold;
 
 pub use budget::SmsBudget;
-pub use delivery::{Delivery, Next, Pace, Waiting, fold};
+pub use delivery::{Delivery, Next, Pace, Waiting};
 pub use fold::{Folded, Folder, Gather};
 
 /// What happened.

@@ -5,7 +5,7 @@
 //! and many events are one notice. A host keeps the value as one row and commits it before it sends: a crash in between
 //! repeats the notice after a pause.
 
-use super::{Event, Folded, Folder, Gather, Verdict};
+use super::Verdict;
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
 
@@ -162,16 +162,6 @@ impl Delivery {
     }
 }
 
-/// One notice of these events.
-// threat: N2 (a mail flood gives one coalesced notice)
-#[must_use]
-pub fn fold(events: impl IntoIterator<Item = Event>, gather: &Gather) -> Vec<Folded> {
-    let mut folder = Folder::default();
-    let at = Gather { gather_ms: 0, ..*gather };
-    events.into_iter().for_each(|event| folder.add(Millis(0), event, &at));
-    folder.take(Millis(0)).unwrap_or_default()
-}
-
 fn indexes(events: &[(u64, Verdict)], wanted: impl Fn(&Verdict) -> bool) -> Vec<usize> {
     events.iter().enumerate().filter(|(_, (_, verdict))| wanted(verdict)).map(|(at, _)| at).collect()
 }
@@ -183,7 +173,6 @@ fn pause(tries: u32, pace: &Pace) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::notify::{EventKind, ItemId};
 
     const PACE: Pace = Pace {
         gather_ms: 300,
@@ -278,14 +267,6 @@ mod tests {
         assert_eq!(delivery.step(Millis(10), &waiting(&events), 1, &PACE), Next::At(Millis(20_010)));
         let more = [now(6)];
         assert_eq!(delivery.step(Millis(10), &waiting(&more), 2, &PACE), Next::At(Millis(310)));
-    }
-
-    #[test]
-    fn threat_n2_a_flood_is_one_notice() {
-        let event = |n: u32| Event::new(EventKind::Arrived, "Inbox", ItemId::Temporary(n.to_string()));
-        let folded = fold((0..10_000).map(event), &Gather::default());
-        assert_eq!((folded.len(), folded[0].count, folded[0].items.len()), (1, 10_000, 0));
-        assert_eq!(fold((0..2).map(event), &Gather::default())[0].items.len(), 2);
     }
 
     #[test]
