@@ -41,7 +41,18 @@ impl Bench {
         let mut bench = Bench { servers, dir, url: String::new(), server: None };
         assert_eq!(bench.daemon(&["user", "add", "ann"]).code, 0);
         let imap = bench.servers.address("imaps");
-        let args = ["account", "add", "ann", "a", "--address", "alice@lab.test", "--login", "alice", "--imap", &imap];
+        let args = [
+            "account",
+            "add",
+            "ann",
+            "a",
+            "--address",
+            "alice@lab.test",
+            "--login",
+            "alice",
+            "--imap",
+            &imap,
+        ];
         let added = bench.daemon(&args);
         assert_eq!(added.code, 0, "{}", added.stderr);
         bench.start();
@@ -74,7 +85,18 @@ impl Bench {
 
     fn client(&self, phone: &str, verb: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailsync"));
-        command.args(["--json", verb, "--server", &self.url, "--user", "ann", "--device", phone, "--server-name", "srv"]);
+        command.args([
+            "--json",
+            verb,
+            "--server",
+            &self.url,
+            "--user",
+            "ann",
+            "--device",
+            phone,
+            "--server-name",
+            "srv",
+        ]);
         command.arg("--dir").arg(self.path(phone)).args(more);
         command.env("MAILSYNC_PASSWORD", "secret").env("MAILSYNC_SERVER_PASSWORD", "server's own");
         command
@@ -189,8 +211,15 @@ fn all_of_it_by(bearer: &str) {
     let delivered = bench.deliver("new");
     let (happened, synced) = watch.notice();
     println!("{bearer}: from delivery to the Maildir: {} ms", synced.saturating_sub(delivered));
-    assert_eq!((&happened[0]["kind"], &happened[0]["folder"]), (&"arrived".into(), &"Inbox".into()), "{happened}");
-    assert_eq!((happened[0]["count"].clone(), happened[0]["luids"].clone()), (1.into(), Value::Array(vec![])));
+    assert_eq!(
+        (&happened[0]["kind"], &happened[0]["folder"]),
+        (&"arrived".into(), &"Inbox".into()),
+        "{happened}"
+    );
+    assert_eq!(
+        (happened[0]["count"].clone(), happened[0]["luids"].clone()),
+        (1.into(), Value::Array(vec![]))
+    );
     let mail = bench.mail("phone", "new").unwrap();
     assert_eq!(happened[0]["temps"][0], mail["luid"], "the id under which it was offered");
 
@@ -201,7 +230,11 @@ fn all_of_it_by(bearer: &str) {
     alice.imap(&format!("STORE {uid} +FLAGS (\\Flagged)"));
     let (happened, synced) = watch.notice();
     println!("{bearer}: from a flag to the Maildir: {} ms", synced.saturating_sub(at));
-    assert_eq!((&happened[0]["kind"], &happened[0]["luids"][0]), (&"changed".into(), &luid.clone().into()), "{happened}");
+    assert_eq!(
+        (&happened[0]["kind"], &happened[0]["luids"][0]),
+        (&"changed".into(), &luid.clone().into()),
+        "{happened}"
+    );
     assert_eq!(bench.mail("phone", "old").unwrap()["flagged"], true);
 
     let at = millis();
@@ -216,7 +249,8 @@ fn all_of_it_by(bearer: &str) {
     assert_eq!(happened[0]["luids"][0], Value::from(luid), "{happened}");
     assert!(bench.mail("phone", "old").is_none());
     wait_for("the hook", || std::fs::read_to_string(&hooked).is_ok_and(|text| text.lines().count() >= 3));
-    let first: Value = serde_json::from_str(std::fs::read_to_string(&hooked).unwrap().lines().next().unwrap()).unwrap();
+    let first: Value =
+        serde_json::from_str(std::fs::read_to_string(&hooked).unwrap().lines().next().unwrap()).unwrap();
     assert_eq!(first[0]["kind"], "arrived");
 }
 
@@ -272,7 +306,11 @@ fn of_two_devices_only_the_one_that_holds_a_mail_is_told_of_its_changes() {
     assert_eq!(happened[0]["kind"], "arrived");
     let luid = bench.luid("phone", "new");
     let first = heard();
-    assert_eq!((first.len(), first[0].kind.clone(), first[0].temps.len()), (1, Kind::Arrived, 1), "{first:?}");
+    assert_eq!(
+        (first.len(), first[0].kind.clone(), first[0].temps.len()),
+        (1, Kind::Arrived, 1),
+        "{first:?}"
+    );
 
     let mut alice = bench.servers.imap("alice");
     alice.imap("SELECT INBOX");
@@ -310,7 +348,8 @@ fn threat_n1_a_forged_or_replayed_notification_does_nothing() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let send = |octets: &[u8]| socket.send_to(octets, &*to).unwrap();
     let file = bench.path("package0");
-    let asked = bench.daemon(&["device", "ask", "ann", "phone", "mail", "--notification", file.to_str().unwrap()]);
+    let asked =
+        bench.daemon(&["device", "ask", "ann", "phone", "mail", "--notification", file.to_str().unwrap()]);
     assert_eq!(asked.code, 0, "{asked:?}");
     let good = std::fs::read(&file).unwrap();
     let dropped = |why: &str| {
@@ -402,7 +441,8 @@ fn what_was_recorded_is_told_although_the_server_was_killed_before_it_went() {
     // It is what it says to be: the session that it asks for begins, and brings the mail.
     let file = bench.path("package0");
     std::fs::write(&file, &body).unwrap();
-    let done = run(&mut bench.client("phone", "sync", &["--notification", file.to_str().unwrap()]), 60 * SECOND);
+    let done =
+        run(&mut bench.client("phone", "sync", &["--notification", file.to_str().unwrap()]), 60 * SECOND);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(bench.mail("phone", "new").is_some());
     // The session has taken it back: nothing goes again.

@@ -134,7 +134,8 @@ impl Device {
 /// The datastore: what a device says of itself is its own word.
 pub fn store() -> StoreConfig {
     let types = vec![CtType::new(MEDIA_TYPE, VERSION)];
-    let mut store = StoreConfig::new(DATASTORE, Arc::new(crate::plain::PlainCollection::new("Devices", types)));
+    let mut store =
+        StoreConfig::new(DATASTORE, Arc::new(crate::plain::PlainCollection::new("Devices", types)));
     store.conflict = ConflictRule::ClientWins;
     store
 }
@@ -151,7 +152,11 @@ fn notify(pull: &mut Pull<'_>, device: &mut Device) -> Result<(), ObjectError> {
                 let rules = pull.word()?;
                 if rules.len() > RULES {
                     let what = "octets of rules";
-                    return Err(pull.error(ObjectErrorKind::Limit { what, value: rules.len(), limit: RULES }));
+                    return Err(pull.error(ObjectErrorKind::Limit {
+                        what,
+                        value: rules.len(),
+                        limit: RULES,
+                    }));
                 }
                 device.rules = Some(rules);
             }
@@ -185,7 +190,8 @@ mod tests {
             device.listen.push(place.into());
             device.to_xml()
         };
-        let objects = [(3, object("a", "new")), (2, object("a", "old")), (1, object("b", "x")), (9, Bytes::new())];
+        let objects =
+            [(3, object("a", "new")), (2, object("a", "old")), (1, object("b", "x")), (9, Bytes::new())];
         let found = Device::registered(objects);
         assert_eq!(found.len(), 2);
         assert_eq!(&*found[0].listen[0], "new");
@@ -193,7 +199,8 @@ mod tests {
 
     #[test]
     fn threat_l6_broken_devices_are_refused() {
-        let many = format!("<DevID>a</DevID><Notify>{}</Notify>", "<Listen>udp:1</Listen>".repeat(PLACES + 1));
+        let many =
+            format!("<DevID>a</DevID><Notify>{}</Notify>", "<Listen>udp:1</Listen>".repeat(PLACES + 1));
         let long = format!("<DevID>a</DevID><Notify><Rules>{}</Rules></Notify>", "x".repeat(RULES + 1));
         for (inner, what) in [
             ("", "no DevID"),

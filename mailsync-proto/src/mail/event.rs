@@ -142,7 +142,9 @@ impl MailEvent {
             group.count = group.count.saturating_add(1);
             match &one.id {
                 Known::Luid(luid) if group.luids.len() < SHOWN => group.luids.push(luid.as_str().into()),
-                Known::Temp(temp) if group.temps.len() < SHOWN && max_id.is_none_or(|max| temp.len() <= max) => {
+                Known::Temp(temp)
+                    if group.temps.len() < SHOWN && max_id.is_none_or(|max| temp.len() <= max) =>
+                {
                     group.temps.push(temp.as_str().into());
                 }
                 _ => {}

@@ -4,10 +4,10 @@ use super::event::Kind;
 use super::folder::Folder;
 use super::mailbox::{DATASTORE, KIND_MAIL, Role};
 use super::summary::Summary;
+use crate::sync::devinf;
 use crate::sync::server::is_under_way;
 use crate::sync::store::{Changes, Cursor, Item, Login, Peer, PeerKey, Read, Row, StoreKey, Value};
 use crate::sync::turn::{Missing, Reader};
-use crate::sync::devinf;
 use idmap::Guid;
 use std::collections::HashMap;
 
@@ -84,8 +84,10 @@ pub fn news(
     let (Value::Login(login), Value::Peer(peer), Value::Rev(head)) = (login?, peer?, head?) else {
         return Ok(None);
     };
-    let (Some(Login { revoked: false, device: kept, .. }), Some(Peer { generation, committed: Some(point), .. })) =
-        (login, peer)
+    let (
+        Some(Login { revoked: false, device: kept, .. }),
+        Some(Peer { generation, committed: Some(point), .. }),
+    ) = (login, peer)
     else {
         return Ok(None);
     };
@@ -110,8 +112,10 @@ pub fn news(
     let mut cursor = Cursor { rank: super::mailbox::RANK_MAIL, rev: 0, guid: None };
     let mut missing = false;
     for page in 0..PAGES {
-        let Value::Rows(rows) = reader.read(Read::Rows(changes.clone(), cursor.clone(), PAGE))? else { break };
-        match of_rows(reader, &store, (changes.since, rows), headers) {
+        let Value::Rows(rows) = reader.read(Read::Rows(changes.clone(), cursor.clone(), PAGE))? else {
+            break;
+        };
+        match of_rows(reader, &store, (changes.since, rows.as_slice()), headers) {
             Ok(events) => news.events.extend(events),
             Err(Missing) => missing = true,
         }
@@ -172,7 +176,8 @@ fn one(
         Some(parent) => folders.path(reader, parent),
         None => Ok(String::new()),
     };
-    let summary = if headers && !item.deleted { summary(reader, folders.store, item) } else { Ok(Summary::default()) };
+    let summary =
+        if headers && !item.deleted { summary(reader, folders.store, item) } else { Ok(Summary::default()) };
     let (folder, Summary { from, subject, .. }) = (path?, summary?);
     Ok(Some(MailNews { rev: item.rev, kind, folder, id, from, subject, size: item.size }))
 }

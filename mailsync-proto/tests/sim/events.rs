@@ -62,7 +62,8 @@ fn only_who_holds_a_mail_is_told_of_its_changes() {
     // What is filed among sent mail is no arrival.
     let mut fields = mailsync_proto::mail::MailFields::default();
     fields.received = Some(5);
-    let value = mailsync_proto::mail::mailbox::mail_value(mailsync_proto::mail::Role::Sent.guid(), &fields, b"x");
+    let value =
+        mailsync_proto::mail::mailbox::mail_value(mailsync_proto::mail::Role::Sent.guid(), &fields, b"x");
     world.put("mail", "m5", value, Some(b"x"));
 
     let first = told(&world, "one", 0).unwrap();
@@ -134,7 +135,11 @@ fn in_a_session_the_alert_carries_the_event_to_who_offered_to_take_it() {
             })
             .collect();
         let asked = Event::ServerAlerted { store: "mail".into(), mode: Mode::TwoWay };
-        assert_eq!((noticed.len(), events.contains(&asked)), (usize::from(takes), takes || offers), "{events:?}");
+        assert_eq!(
+            (noticed.len(), events.contains(&asked)),
+            (usize::from(takes), takes || offers),
+            "{events:?}"
+        );
         for (store, event) in noticed {
             assert_eq!((store, event.happened.len()), ("mail", 2), "{event:?}");
             let arrived = event.happened.iter().find(|one| one.kind == Kind::Arrived).unwrap();

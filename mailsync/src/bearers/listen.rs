@@ -117,8 +117,10 @@ async fn take(request: Request<Incoming>, sender: &SyncSender<Bytes>) -> Respons
         StatusCode::METHOD_NOT_ALLOWED
     } else {
         match Limited::new(request.into_body(), OCTETS).collect().await {
-            Ok(body) if sender.try_send(body.to_bytes()).is_ok() => StatusCode::ACCEPTED,
-            Ok(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Ok(body) => match sender.try_send(body.to_bytes()) {
+                Ok(()) => StatusCode::ACCEPTED,
+                Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+            },
             Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
         }
     };

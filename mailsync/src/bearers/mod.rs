@@ -115,8 +115,15 @@ mod tests {
             assert_eq!(Place::parse(good).unwrap().to_string(), good);
         }
         assert_eq!(Place::parse("http://127.0.0.1:1/").unwrap(), Place::parse("http:127.0.0.1:1").unwrap());
-        for bad in ["", "udp:", "udp:host:1", "tcp:127.0.0.1:1", "http:127.0.0.1", "http:127.0.0.1:1/x", "udp:1.2.3.4:99999"]
-        {
+        for bad in [
+            "",
+            "udp:",
+            "udp:host:1",
+            "tcp:127.0.0.1:1",
+            "http:127.0.0.1",
+            "http:127.0.0.1:1/x",
+            "udp:1.2.3.4:99999",
+        ] {
             assert!(Place::parse(bad).is_err(), "{bad}");
         }
     }

@@ -335,7 +335,9 @@ impl Sync {
             None => None,
         };
         let notification = match &self.notification {
-            Some(path) => Some(std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?.into()),
+            Some(path) => {
+                Some(std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?.into())
+            }
             None => None,
         };
         Ok(Options {

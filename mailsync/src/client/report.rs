@@ -104,7 +104,15 @@ impl StoreReport {
 impl Report {
     /// A report on these datastores.
     pub fn new(stores: Vec<StoreReport>) -> Self {
-        Report { result: Outcome::Failed, stores, messages: 0, bytes_in: 0, bytes_out: 0, noticed: Vec::new(), login: None }
+        Report {
+            result: Outcome::Failed,
+            stores,
+            messages: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            noticed: Vec::new(),
+            login: None,
+        }
     }
 
     /// Counts a message and its answer.

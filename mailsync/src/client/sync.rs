@@ -92,7 +92,8 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         plan
     };
     let known: Vec<Plan> = options.stores.iter().map(plan).collect();
-    let mut notification = options.notification.as_ref().map(|octets| Notification::read(octets, None)).transpose()?;
+    let mut notification =
+        options.notification.as_ref().map(|octets| Notification::read(octets, None)).transpose()?;
     let plans = notification.as_ref().map_or_else(|| known.clone(), |asks| asks.plans(&known));
     let mut report = Report::new(plans.iter().map(|plan| StoreReport::new(&plan.name)).collect());
     let recorder = match &options.record {

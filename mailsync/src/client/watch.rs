@@ -67,7 +67,9 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
     let rules = rules.as_deref().map(read_rules).transpose()?;
     let mut options = sync.options()?;
     if options.server_login.is_none() {
-        return Err("watch: --server-name is missing: notices are taken only of a server that proves itself".into());
+        return Err(
+            "watch: --server-name is missing: notices are taken only of a server that proves itself".into()
+        );
     }
     if options.notification.is_some() || options.dry_run {
         return Err("watch: neither --notification nor --dry-run".into());
@@ -91,7 +93,8 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
     let mut watcher = Watcher::new(options, listener, hook, json)?;
     let mut ready = json!({"ready": true, "device": id});
     ready[if matches!(place, Place::Udp(_)) { "udp" } else { "http" }] = place.address().to_string().into();
-    watcher.line(&ready, &format!("ready: {id} listens at {place}"));
+    // As the servers say it: scripts wait for it.
+    watcher.line(&ready, &ready.to_string());
     watcher.synced(&first);
     loop {
         if watcher.turn() && once {
@@ -114,7 +117,12 @@ fn reachable(place: Place, server: &str) -> Result<Place, String> {
     if !at.ip().is_unspecified() {
         return Ok(place);
     }
-    let host = server.split_once("://").map_or(server, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
+    let host = server
+        .split_once("://")
+        .map_or(server, |(_, rest)| rest)
+        .split(['/', '?'])
+        .next()
+        .unwrap_or_default();
     let named = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
         host.to_owned()
     } else {
@@ -124,7 +132,8 @@ fn reachable(place: Place, server: &str) -> Result<Place, String> {
     let to = named.to_socket_addrs().map_err(failed)?.find(|to| to.is_ipv4() || at.is_ipv6());
     let to = to.ok_or_else(|| format!("{host}: no address; say --reached-at"))?;
     let from: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-    let socket = UdpSocket::bind(from).and_then(|socket| socket.connect(to).map(|()| socket)).map_err(failed)?;
+    let socket =
+        UdpSocket::bind(from).and_then(|socket| socket.connect(to).map(|()| socket)).map_err(failed)?;
     let own = socket.local_addr().map_err(failed)?;
     Ok(place.at((own.ip(), at.port()).into()))
 }
@@ -164,7 +173,9 @@ fn judge(report: &Report, options: &Options) -> Result<(), String> {
         return Err(format!("{}: login of {} refused: {}", options.server, options.user, StatusCode(code)));
     }
     match report.stores.iter().find(|store| store.status != StatusCode::OK.0) {
-        Some(store) => Err(format!("{}: {} is not synced: {}", options.server, store.store, StatusCode(store.status))),
+        Some(store) => {
+            Err(format!("{}: {} is not synced: {}", options.server, store.store, StatusCode(store.status)))
+        }
         None => Ok(()),
     }
 }
@@ -325,7 +336,8 @@ impl Watcher {
     fn line(&self, line: &Value, words: &str) {
         let mut out = std::io::stdout().lock();
         // A closed pipe ends nothing: mail comes all the same.
-        let _ = if self.json { writeln!(out, "{line}") } else { writeln!(out, "{words}") }.and_then(|()| out.flush());
+        let _ = if self.json { writeln!(out, "{line}") } else { writeln!(out, "{words}") }
+            .and_then(|()| out.flush());
     }
 }
 

@@ -48,7 +48,11 @@ pub struct Config {
 impl Config {
     fn reaches(&self, place: Place) -> bool {
         let ip = place.address().ip();
-        if self.reach.is_empty() { ip.to_canonical().is_loopback() } else { self.reach.iter().any(|net| net.contains(ip)) }
+        if self.reach.is_empty() {
+            ip.to_canonical().is_loopback()
+        } else {
+            self.reach.iter().any(|net| net.contains(ip))
+        }
     }
 }
 
@@ -117,7 +121,9 @@ impl Package {
             tokio::spawn(async move {
                 match bearers::send(place, octets).await {
                     Ok(()) => tracing::info!(user, ?device, %place, "notification sent"),
-                    Err(words) => tracing::info!(user, ?device, %place, words, "notification not sent: again later"),
+                    Err(words) => {
+                        tracing::info!(user, ?device, %place, words, "notification not sent: again later")
+                    }
                 }
             });
         }
@@ -178,7 +184,8 @@ fn step(state: &State, user: &str, device: &Device) -> Result<(Option<Millis>, O
             let (kept, row) = kept(reader, &key, &guid)?;
             let mut delivery = kept.clone();
             let now = (delivery.since(), turns::unix_now(), headers);
-            let Some(News { upto, events, in_session, max_id, .. }) = news(reader, user, &device.id, now)? else {
+            let Some(News { upto, events, in_session, max_id, .. }) = news(reader, user, &device.id, now)?
+            else {
                 return Ok(((None, None), Vec::new()));
             };
             let judged: Vec<_> = events.iter().map(|one| (one.rev, judge(&rules, one, local))).collect();
@@ -236,7 +243,9 @@ fn package(
     session: u16,
     event: &MailEvent,
 ) -> Result<Option<Bytes>, Missing> {
-    let Value::Device(Some(row)) = reader.read(Read::Device(user.into(), device.id.clone()))? else { return Ok(None) };
+    let Value::Device(Some(row)) = reader.read(Read::Device(user.into(), device.id.clone()))? else {
+        return Ok(None);
+    };
     let notice = match Notice::new(&state.engine, row, session, &[("mail", Mode::TwoWay)]) {
         Ok(notice) => notice,
         Err(error) => {

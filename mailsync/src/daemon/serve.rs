@@ -341,7 +341,8 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
         store.conflict = ConflictRule::KeepBoth;
         store
     });
-    let mut stores: Vec<StoreConfig> = [mail, accounts, mailsync_proto::mail::device::store(), notes].into_iter().chain(pim).collect();
+    let mut stores: Vec<StoreConfig> =
+        [mail, accounts, mailsync_proto::mail::device::store(), notes].into_iter().chain(pim).collect();
     for said in &config.store {
         stores.iter_mut().for_each(|store| said.apply(store));
     }

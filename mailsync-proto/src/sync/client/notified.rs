@@ -177,9 +177,8 @@ pub fn start(
     let window = at.now / u64::from(seconds.max(1));
     // One row for each session of the window.
     let place = |n: u8| format!("notified {} {seconds} {window} {n}", config.server_id);
-    let began: Vec<_> = (0..most)
-        .map(|n| core.reader.read(Read::Once(core.user.clone(), place(n).into())))
-        .collect();
+    let began: Vec<_> =
+        (0..most).map(|n| core.reader.read(Read::Once(core.user.clone(), place(n).into()))).collect();
     let (Ok(device), Ok(began)) = (device, began.into_iter().collect::<Result<Vec<_>, _>>()) else {
         return Ok(Step::Need(core.reader.missed()));
     };

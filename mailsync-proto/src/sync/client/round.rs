@@ -5,8 +5,8 @@ use super::super::turn::Missing;
 use super::alert::begin_store;
 use super::{Plan, Run};
 use serde::{Deserialize, Serialize};
-use syncml::{Item, StatusCode};
 use syncml::session::ClientExchange;
+use syncml::{Item, StatusCode};
 
 /// How often a session begins anew, at most.
 const ROUNDS: u8 = 4;
@@ -55,7 +55,8 @@ impl Run<'_, '_> {
         let data = item.data.as_ref().and_then(syncml::Data::as_bytes);
         let Some((config, data)) = config.zip(data) else { return };
         // Only what we offered to take.
-        let known = config.collection.notice_type().is_some_and(|known| known.eq_ignore_ascii_case(&media_type));
+        let known =
+            config.collection.notice_type().is_some_and(|known| known.eq_ignore_ascii_case(&media_type));
         if known {
             let (store, data) = (config.name.clone(), data.clone());
             self.core.events.push(Event::Noticed { store, media_type, data });

@@ -81,7 +81,8 @@ const SILENCE: u64 = 10;
 pub fn is_under_way(value: &[u8], now: u64) -> bool {
     let Ok(state) = State::from_bytes(value) else { return false };
     let Ok(session) = ServerSession::from_bytes(&state.session) else { return false };
-    let open = state.stores.iter().any(|store| store.is_active() && !store.completed) || state.offers.iter().any(offer::Offer::is_open);
+    let open = state.stores.iter().any(|store| store.is_active() && !store.completed)
+        || state.offers.iter().any(offer::Offer::is_open);
     open && !session.is_suspended()
         && session.package() != Package::Over
         && now.saturating_sub(session.heard()) < SILENCE

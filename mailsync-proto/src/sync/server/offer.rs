@@ -173,13 +173,20 @@ impl Run<'_, '_> {
                 continue;
             }
             let notice = self.has_news(&config.name).and_then(|changes| {
-                let (Some(changes), Some(told)) = (changes, told) else { return Ok((changes.is_some(), None)) };
-                let Value::Rows(rows) = self.core.reader.read(Read::Rows(changes.clone(), Cursor::default(), ROWS))?
+                let found = changes.is_some();
+                let (Some(changes), Some(told)) = (changes, told) else { return Ok((found, None)) };
+                let Value::Rows(rows) =
+                    self.core.reader.read(Read::Rows(changes.clone(), Cursor::default(), ROWS))?
                 else {
                     return Ok((true, None));
                 };
                 let key = &changes.peer.store;
-                let said = config.collection.notice(&mut self.core.reader, key, (changes.since, rows), caps.max_guid_size)?;
+                let said = config.collection.notice(
+                    &mut self.core.reader,
+                    key,
+                    (changes.since, rows.as_slice()),
+                    caps.max_guid_size,
+                )?;
                 Ok((true, said.map(|said| (told.into(), said))))
             });
             match notice {
@@ -238,7 +245,8 @@ fn alert(offer: &Offer) -> Command {
     item.source = Some(Source::new(&format!("./{}", offer.store)));
     if let Some((media_type, data)) = &offer.notice {
         // mission: M4b
-        let meta = Meta { format: None, type_: Some(media_type.clone()), ..Meta::default() };
+        let mut meta = Meta::default();
+        meta.type_ = Some(media_type.clone());
         item.meta = Some(Box::new(meta));
         item.data = Some(Data::Bytes(data.clone()));
     }
