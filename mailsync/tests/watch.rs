@@ -266,6 +266,24 @@ fn what_happens_at_dovecot_reaches_the_phone_by_http() {
     all_of_it_by("http");
 }
 
+// mission: M4b, M4e
+#[test]
+fn a_session_that_is_open_is_told_in_it() {
+    let bench = Bench::new("");
+    bench.settled("phone", &["old"]);
+    bench.deliver("new");
+    // Both mails are at the server; the phone asks only to send, and hears that there is more.
+    wait_for("the server to have it", || {
+        bench.server.as_ref().unwrap().stderr().matches("arrived: 1").count() >= 2
+    });
+    let more = ["--mode", "one-way-from-client", "-v"];
+    let done = run(&mut bench.client("phone", "sync", &more), 60 * SECOND);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert!(done.stderr.contains("mail: the server asks for a two-way sync"), "{done:?}");
+    assert!(done.stderr.contains("mail: arrived: 1 in Inbox"), "{done:?}");
+    assert!(bench.mail("phone", "new").is_some());
+}
+
 /// Registers a place of the test's own for a device, and syncs it.
 fn register(bench: &Bench, phone: &str, place: &str) {
     let folder = bench.path(phone).join("devices");

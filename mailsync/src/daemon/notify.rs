@@ -86,10 +86,10 @@ pub(super) async fn work(state: Arc<State>) {
     }
 }
 
-/// What was seen of each device: nothing is read again that did not change and is not due.
+/// What was seen of each user: nothing is read again that did not change and is not due.
 #[derive(Default)]
 struct Book {
-    devices: HashMap<(String, String), Seen>,
+    users: HashMap<String, Seen>,
 }
 
 struct Seen {
@@ -101,7 +101,7 @@ struct Seen {
 impl Book {
     fn pause(&self) -> Duration {
         let now = millis();
-        let due = self.devices.values().filter_map(|seen| seen.due).min();
+        let due = self.users.values().filter_map(|seen| seen.due).min();
         due.map_or(POLL, |due| Duration::from_millis(due.since(now)).min(POLL))
     }
 }
@@ -130,38 +130,39 @@ impl Package {
     }
 }
 
-/// Looks at every device for which something changed or is due.
+/// Looks at every user for whom something changed or is due.
 fn look(state: &State, known: &mut Book) -> Result<Vec<Package>, Failure> {
     if !state.lead.is_ours() {
         return Ok(Vec::new());
     }
     let mut packages = Vec::new();
-    let mut seen = HashMap::new();
-    for Registered { user, mail_rev, devices_rev, devices } in state.store.registered()? {
-        for device in Device::registered(devices) {
-            let key = (user.clone(), device.id.to_string());
-            if let Some(old) = known.devices.remove(&key)
-                && (old.mail, old.devices) == (mail_rev, devices_rev)
-                && old.due.is_none_or(|due| due > millis())
-            {
-                seen.insert(key, old);
-                continue;
-            }
+    let mut users = HashMap::new();
+    for Registered { user, mail_rev, devices_rev } in state.store.registered()? {
+        if let Some(old) = known.users.remove(&user)
+            && (old.mail, old.devices) == (mail_rev, devices_rev)
+            && old.due.is_none_or(|due| due > millis())
+        {
+            users.insert(user, old);
+            continue;
+        }
+        let mut due = None;
+        for device in Device::registered(state.store.registered_devices(&user)?) {
             let places = places(&state.notify, &device);
             if places.is_empty() {
                 continue;
             }
-            let (due, octets) = step(state, &user, &device).unwrap_or_else(|failure| {
+            let (next, octets) = step(state, &user, &device).unwrap_or_else(|failure| {
                 tracing::error!(user, device = ?device.id, %failure, "notices: later");
                 (Some(millis().plus(LATER)), None)
             });
+            due = [due, next].into_iter().flatten().min();
             if let Some(octets) = octets {
                 packages.push(Package { user: user.clone(), device: device.id.to_string(), places, octets });
             }
-            seen.insert(key, Seen { mail: mail_rev, devices: devices_rev, due });
         }
+        users.insert(user, Seen { mail: mail_rev, devices: devices_rev, due });
     }
-    known.devices = seen;
+    known.users = users;
     Ok(packages)
 }
 

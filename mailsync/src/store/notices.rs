@@ -9,7 +9,7 @@ use mailsync_proto::sync::store::StoreError;
 /// The datastore, of no session, that keeps what is under way to each device.
 pub const NOTICES: &str = "notices";
 
-/// A user with registered devices.
+/// A user with devices that are registered, and how far that and the user's mail have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
     /// Who.
@@ -18,8 +18,6 @@ pub struct Registered {
     pub mail_rev: u64,
     /// The revision of the user's devices.
     pub devices_rev: u64,
-    /// The objects of the devices, each with its revision.
-    pub devices: Vec<(u64, Bytes)>,
 }
 
 impl SqliteStore {
@@ -27,29 +25,33 @@ impl SqliteStore {
     pub fn registered(&self) -> Result<Vec<Registered>, StoreError> {
         self.query(|conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT store.user, store.rev, coalesce(mail.rev, 0), item.rev, body.data
-                 FROM datastore AS store
+                "SELECT store.user, coalesce(mail.rev, 0), store.rev FROM datastore AS store
+                 LEFT JOIN datastore AS mail ON mail.user = store.user AND mail.name = ?2 WHERE store.name = ?1",
+            )?;
+            let rows = statement.query_map([DEVICES, MAIL], |row| {
+                Ok(Registered {
+                    user: row.get(0)?,
+                    mail_rev: uint(row.get(1)?),
+                    devices_rev: uint(row.get(2)?),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// The objects of a user's registered devices, each with its revision.
+    pub fn registered_devices(&self, user: &str) -> Result<Vec<(u64, Bytes)>, StoreError> {
+        self.query(|conn| {
+            let mut statement = conn.prepare_cached(
+                "SELECT item.rev, body.data FROM datastore AS store
                  JOIN item ON item.store = store.id AND item.deleted = 0
                  JOIN body ON body.store = item.store AND body.guid = item.guid
-                 LEFT JOIN datastore AS mail ON mail.user = store.user AND mail.name = ?2
-                 WHERE store.name = ?1 ORDER BY store.user, item.rev",
+                 WHERE store.user = ?1 AND store.name = ?2 ORDER BY item.rev",
             )?;
-            let mut found: Vec<Registered> = Vec::new();
-            let mut rows = statement.query([DEVICES, MAIL])?;
-            while let Some(row) = rows.next()? {
-                let user: String = row.get(0)?;
-                let object = (uint(row.get(3)?), Bytes::from(row.get::<_, Vec<u8>>(4)?));
-                match found.last_mut().filter(|last| last.user == user) {
-                    Some(last) => last.devices.push(object),
-                    None => found.push(Registered {
-                        user,
-                        devices_rev: uint(row.get(1)?),
-                        mail_rev: uint(row.get(2)?),
-                        devices: vec![object],
-                    }),
-                }
-            }
-            Ok(found)
+            let rows = statement.query_map([user, DEVICES], |row| {
+                Ok((uint(row.get(0)?), Bytes::from(row.get::<_, Vec<u8>>(1)?)))
+            })?;
+            rows.collect()
         })
     }
 }
