@@ -4,10 +4,11 @@ use super::mail::{folders, message, server_flag, server_mail};
 use super::world::*;
 use mailsync_proto::mail::MailCollection;
 use mailsync_proto::mail::event::{Kind, MailEvent};
+use mailsync_proto::mail::mailbox::provision;
 use mailsync_proto::mail::news::{Known, MailNews, News, news};
 use mailsync_proto::sync::Mode;
 use mailsync_proto::sync::event::Event;
-use mailsync_proto::sync::store::{Found, Store};
+use mailsync_proto::sync::store::{Commit, Found, Store};
 use mailsync_proto::sync::turn::Reader;
 use mailsync_proto::testkit::conformance::Fixture;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ fn only_who_holds_a_mail_is_told_of_its_changes() {
     let world = World::new();
     let (one, two) = (phone("one", Encoding::Wbxml, true), phone("two", Encoding::Wbxml, true));
     folders(&world, &one);
-    folders(&world, &two);
+    two.store.commit(&Commit { session: None, writes: provision(&Client::key("mail")) }).unwrap();
     assert_eq!(told(&world, "one", 0), None, "it has never synced mail");
     for n in 0..3 {
         server_mail(&world, &format!("m{n}"), &message(n, 50));
