@@ -83,6 +83,7 @@ impl Pair {
             quirks: Quirks::default(),
             server_login: None,
             alerts: true,
+            notified: (1, 60),
         };
         let store = MemoryStore::default();
         store.add_user("ann", &auth::verifier("ann", "secret"));

@@ -233,6 +233,7 @@ impl Device {
             quirks: Quirks::default(),
             server_login: None,
             alerts: true,
+            notified: (1, 60),
         };
         let plan = |name: &str| Plan::new(name, &format!("./{name}"), Mode::TwoWay);
         let plans = vec![plan("mail"), plan("notes")];

@@ -2,6 +2,7 @@
 
 #![warn(clippy::expect_used, clippy::panic)]
 
+pub(crate) mod bearers;
 pub mod client;
 pub mod daemon;
 pub mod demo;

@@ -10,9 +10,11 @@ use crate::time::LocalTime;
 use serde::{Deserialize, Serialize};
 
 mod budget;
+mod delivery;
 mod fold;
 
 pub use budget::SmsBudget;
+pub use delivery::{Delivery, Next, Pace, Waiting};
 pub use fold::{Folded, Folder, Gather};
 
 /// What happened.

@@ -3,15 +3,17 @@
 use super::cut::{self, Left, Wanted};
 use super::email::{self, Email};
 use super::error::ObjectError;
+use super::event::{self, MailEvent};
 use super::flags::{MailFields, SendOutcome, SendState};
 use super::folder::{self, Folder};
 use super::headers::Headers;
 use super::mailbox::{KIND_FOLDER, KIND_MAIL, RANK_MAIL, Role, folder_value, mail_keys, moved_keys};
 use super::outbox::{QUEUE, SendJob, date};
-use super::{rfc822, search};
+use super::{news, rfc822, search};
 use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
 use crate::sync::filter::legacy::Options;
-use crate::sync::store::{Item, ItemValue, Write};
+use crate::sync::store::{Item, ItemValue, Row, StoreKey, Write};
+use crate::sync::turn::{Missing, Reader};
 use bytes::Bytes;
 use idmap::Guid;
 use syncml::{CtCap, CtType, DataStore, PropParam, Property, StatusCode, SyncCap, Version};
@@ -31,6 +33,7 @@ use syncml::{CtCap, CtType, DataStore, PropParam, Property, StatusCode, SyncCap,
 #[derive(Clone, Debug)]
 pub struct MailCollection {
     domain: Box<str>,
+    takes_events: bool,
 }
 
 /// How an item is spelled for a peer.
@@ -43,7 +46,13 @@ enum Spelling {
 impl MailCollection {
     /// `domain` stands behind the `@` of every Message-ID that has to be made.
     pub fn new(domain: &str) -> Self {
-        MailCollection { domain: domain.into() }
+        MailCollection { domain: domain.into(), takes_events: false }
+    }
+
+    /// Offers to be told what happened ([`event`](super::event)): for clients.
+    #[must_use]
+    pub fn with_events(self) -> Self {
+        MailCollection { takes_events: true, ..self }
     }
 
     fn mail(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>, came: Came) -> Result<Absorbed, Stop> {
@@ -262,6 +271,9 @@ impl Collection for MailCollection {
         store.max_guid_size = Some(u32::try_from(Guid::MAX_LEN).unwrap_or(64));
         store.rx_pref = Some(mail.clone());
         store.rx = others.clone();
+        if self.takes_events {
+            store.rx.push(CtType::new(event::MEDIA_TYPE, event::VERSION));
+        }
         store.tx_pref = Some(mail.clone());
         store.tx = others;
         store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
@@ -277,6 +289,22 @@ impl Collection for MailCollection {
             ];
         }
         store
+    }
+
+    fn notice_type(&self) -> Option<&str> {
+        Some(event::MEDIA_TYPE)
+    }
+
+    fn notice(
+        &self,
+        reader: &mut Reader<'_>,
+        store: &StoreKey,
+        rows: (u64, &[Row]),
+        max_id: Option<u32>,
+    ) -> Result<Option<Bytes>, Missing> {
+        let told = news::of_rows(reader, store, rows, false)?;
+        let max_id = max_id.and_then(|size| usize::try_from(size).ok());
+        Ok((!told.is_empty()).then(|| MailEvent::fold(&told, max_id).to_xml()))
     }
 
     fn needs_body(&self, projection: &Projection<'_>) -> bool {

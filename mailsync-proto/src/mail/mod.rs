@@ -10,6 +10,7 @@
 //! | [`collection`] | [`MailCollection`]: all of it as a [`Collection`](crate::sync::collection::Collection) |
 //! | [`account`], [`accounts`] | accounts at mail servers: the object, and the datastore that has them checked |
 //! | [`cut`] | a mail in part, and what is said of the rest |
+//! | [`news`], [`event`], [`device`] | what happened that a device does not know yet; how it is told; where devices listen |
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
 //! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
@@ -22,12 +23,15 @@ pub mod collection;
 pub mod compose;
 pub mod cut;
 pub mod deliver;
+pub mod device;
 pub mod email;
 pub mod error;
+pub mod event;
 pub mod flags;
 pub mod folder;
 pub mod headers;
 pub mod mailbox;
+pub mod news;
 pub mod outbox;
 pub mod rfc822;
 mod search;

@@ -1,6 +1,6 @@
 //! What the items of a datastore are: all that the sync engine does not know.
 
-use super::store::{Item, ItemValue, MatchKey, Read, StoreKey, Value, Write};
+use super::store::{Item, ItemValue, MatchKey, Read, Row, StoreKey, Value, Write};
 use super::turn::{Missing, Reader};
 use bytes::Bytes;
 use idmap::Guid;
@@ -102,6 +102,26 @@ pub trait Collection: Send + core::marker::Sync {
 
     /// Reads an item that a peer sent.
     fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop>;
+
+    /// The media type of the notices by which it tells peers that offer to take it what happened; none: there are none.
+    fn notice_type(&self) -> Option<&str> {
+        None
+    }
+
+    /// The notice of changes that a peer has not seen, all of them after revision `since`; `max_id`: octets of the longest id that the peer takes.
+    ///
+    /// # Errors
+    /// [`Missing`]: rows were asked for.
+    fn notice(
+        &self,
+        reader: &mut Reader<'_>,
+        store: &StoreKey,
+        (since, rows): (u64, &[Row]),
+        max_id: Option<u32>,
+    ) -> Result<Option<Bytes>, Missing> {
+        let _ = (reader, store, since, rows, max_id);
+        Ok(None)
+    }
 
     /// A peer deletes an item: the effects beside that, for instance the end of a job, or a refusal.
     fn removed(&self, cx: &mut Context<'_, '_>, item: &Item, server: bool) -> Result<Vec<Write>, Stop> {

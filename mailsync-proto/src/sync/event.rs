@@ -148,6 +148,15 @@ pub enum Event {
         /// How.
         mode: Mode,
     },
+    /// The server says what happened in a datastore.
+    Noticed {
+        /// Which.
+        store: Box<str>,
+        /// The media type of what it says.
+        media_type: Box<str>,
+        /// What it says.
+        data: bytes::Bytes,
+    },
     /// A datastore is not synced in this session.
     StoreRefused {
         /// Which.

@@ -332,7 +332,7 @@ fn threat_n1_a_notification_that_is_not_of_our_server_or_came_before_begins_noth
     assert!(begin(&world, &client, &good).is_ok());
     assert_eq!(begin(&world, &client, &good).unwrap_err(), NotifiedError::Replayed("7".into()));
     let another = notice(&world, 8, &[]).binary().unwrap();
-    assert_eq!(begin(&world, &client, &another).unwrap_err(), NotifiedError::TooSoon);
+    assert_eq!(begin(&world, &client, &another).unwrap_err(), NotifiedError::TooSoon(1, 60));
     world.clock.set(world.clock.get() + 60);
     assert!(begin(&world, &client, &another).is_ok());
     // After the next login all of them are worth nothing.

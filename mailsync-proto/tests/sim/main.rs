@@ -5,6 +5,7 @@ mod alerted;
 mod commands;
 mod conflicts;
 mod crash;
+mod events;
 mod filters;
 mod foreign;
 mod golden;

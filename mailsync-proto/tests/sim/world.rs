@@ -419,6 +419,7 @@ impl Client {
             quirks: Quirks::default(),
             server_login: None,
             alerts: true,
+            notified: (1, 60),
         };
         let plans = stores_.iter().map(|name| Plan::new(name, &format!("./{name}"), Mode::TwoWay)).collect();
         Client { config, store: MemoryStore::default(), plans }

@@ -140,6 +140,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME")]
         user: String,
     },
+    /// Wait for notices of the server, show them, and sync by itself
+    Watch(Box<super::watch::Watch>),
     /// Device management: operations that start at an appointed time
     #[command(subcommand)]
     Dm(Dm),
@@ -202,7 +204,7 @@ pub(super) struct Sync {
     #[arg(long, value_name = "NAME")]
     pub(super) user: String,
     #[command(flatten)]
-    dir: Dir,
+    pub(super) dir: Dir,
     /// A datastore: ours, the server's name for it, the type of its items
     #[arg(long = "store", value_name = "LOCAL[=REMOTE][:TYPE]", default_value = "mail", value_parser = StoreOption::parse)]
     stores: Vec<StoreOption>,
@@ -332,9 +334,16 @@ impl Sync {
             }
             None => None,
         };
+        let notification = match &self.notification {
+            Some(path) => {
+                Some(std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?.into())
+            }
+            None => None,
+        };
         Ok(Options {
             server_login,
-            notification: self.notification,
+            notification,
+            notified: super::options::NOTIFIED,
             password: password(&self.user)?,
             server: self.server,
             user: self.user,

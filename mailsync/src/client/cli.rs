@@ -103,6 +103,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             replayed.print(json);
             Ok(if replayed.is_same() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Watch(command) => super::watch::run(*command, json),
         Command::Dm(command) => terminal_cli::dm(command, json),
         Command::Time(command) => terminal_cli::time(command, json),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),

@@ -19,6 +19,7 @@ pub mod sync;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod watch;
 
 pub(crate) use args::password;
 pub use cli::main;

@@ -1,6 +1,7 @@
 //! What to sync, with whom, how: the options of a sync, and the engine's configuration that they make.
 
 use super::dirstore::{Kind, Layout};
+use bytes::Bytes;
 use mailsync_proto::mail::MailCollection;
 use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
@@ -14,6 +15,10 @@ use std::sync::Arc;
 use syncml::session::auth::Scheme;
 use syncml::session::{ClientConfig, OwnLogin};
 use syncml::{CtType, Encoding, Limits, Quirks, Version};
+
+/// One session in a minute.
+// threat: N1
+pub(super) const NOTIFIED: (u8, u32) = (1, 60);
 
 /// What to sync, with whom, how.
 #[derive(Clone, Debug)]
@@ -55,7 +60,9 @@ pub struct Options {
     /// What of the mail is wanted; none: everything.
     pub mail: Option<Box<syncml::Filter>>,
     /// The notification (Package #0) that asks for the sync.
-    pub notification: Option<PathBuf>,
+    pub notification: Option<Bytes>,
+    /// How many sessions notifications may begin, in how many seconds.
+    pub notified: (u8, u32),
 }
 
 /// One `--store LOCAL[=REMOTE][:TYPE]`.
@@ -110,6 +117,7 @@ pub(super) fn config(options: &Options, device: String) -> Config {
         quirks: Quirks::default(),
         server_login: options.server_login.clone(),
         alerts: true,
+        notified: options.notified,
     }
 }
 
@@ -161,7 +169,7 @@ impl StoreOption {
     fn config(&self) -> StoreConfig {
         let collection: Arc<dyn Collection> = match &self.items {
             // The domain is of use only where mail is sent from.
-            Items::Mail => Arc::new(MailCollection::new("invalid")),
+            Items::Mail => Arc::new(MailCollection::new("invalid").with_events()),
             Items::Pim(profile, None) => Arc::new(PimCollection::new(*profile)),
             Items::Pim(profile, Some(only)) => Arc::new(PimCollection::new(*profile).only(only)),
             Items::Plain(media_type) => {

@@ -124,6 +124,7 @@ impl There {
             verbose: false,
             server_login: None,
             notification: None,
+            notified: super::options::NOTIFIED,
             mail: None,
         })
     }

@@ -2,6 +2,7 @@
 
 use super::maildir_scan::ScanReport;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mailsync_proto::mail::event::MailEvent;
 use mailsync_proto::sync::event::Event;
 use std::io::IsTerminal;
 use syncml::StatusCode;
@@ -84,6 +85,10 @@ impl Progress {
             }
             Event::ServerAlerted { store, mode } => {
                 self.say(&format!("{store}: the server asks for a {} sync", mode.name()));
+            }
+            Event::Noticed { store, data, .. } => {
+                let event = MailEvent::parse(data).unwrap_or_default();
+                event.happened.iter().for_each(|one| self.say(&format!("{store}: {one}")));
             }
             Event::Busy => self.say("the server is busy: waiting"),
             Event::Display(text) => self.always(&format!("the server says: {}", text.escape_debug())),

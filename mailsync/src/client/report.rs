@@ -18,6 +18,9 @@ pub struct Report {
     pub bytes_in: u64,
     /// Octets of all requests.
     pub bytes_out: u64,
+    /// What the server said, in the session, that happened: event objects.
+    #[serde(skip)]
+    pub noticed: Vec<bytes::Bytes>,
     /// The login was refused with this status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<u16>,
@@ -101,7 +104,15 @@ impl StoreReport {
 impl Report {
     /// A report on these datastores.
     pub fn new(stores: Vec<StoreReport>) -> Self {
-        Report { result: Outcome::Failed, stores, messages: 0, bytes_in: 0, bytes_out: 0, login: None }
+        Report {
+            result: Outcome::Failed,
+            stores,
+            messages: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            noticed: Vec::new(),
+            login: None,
+        }
     }
 
     /// Counts a message and its answer.
@@ -122,6 +133,9 @@ impl Report {
 
     /// Takes an event of the session.
     pub fn take(&mut self, event: &Event) {
+        if let Event::Noticed { data, .. } = event {
+            self.noticed.push(data.clone());
+        }
         if let Event::LoginRefused { code, .. } = event {
             self.login = Some(*code);
             self.stores.iter_mut().for_each(|store| store.status = *code);

@@ -1,11 +1,12 @@
 //! `mailsync sync`: one session with a server, from the scan of the folder to its report.
 
-use super::dirstore::{DirStore, DirStoreError, Layout};
+use super::dirstore::{DirStore, DirStoreError, Layout, database};
 use super::http::{Http, HttpError};
 use super::options::{Items, Options, StoreOption, config};
 use super::progress::Progress;
 use super::report::{Report, StoreReport};
 use crate::record::Recorder;
+use crate::store::{Bodies, SqliteStore};
 use crate::turns;
 use bytes::Bytes;
 use mailsync_proto::probe::announced;
@@ -16,6 +17,7 @@ use mailsync_proto::sync::store::{Commit, Found, Read, SessionRow, Store, StoreE
 use mailsync_proto::sync::turn::{Moment, Step, Turn};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use syncml::san::AlertKey;
 use syncml::session::{FirstFailure, SessionError, fallback};
 use syncml::{StatusCode, Version};
 
@@ -90,7 +92,8 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
         plan
     };
     let known: Vec<Plan> = options.stores.iter().map(plan).collect();
-    let mut notification = options.notification.as_deref().map(notification).transpose()?;
+    let mut notification =
+        options.notification.as_ref().map(|octets| Notification::read(octets, None)).transpose()?;
     let plans = notification.as_ref().map_or_else(|| known.clone(), |asks| asks.plans(&known));
     let mut report = Report::new(plans.iter().map(|plan| StoreReport::new(&plan.name)).collect());
     let recorder = match &options.record {
@@ -117,9 +120,13 @@ pub fn run(options: &Options) -> Result<Report, SyncError> {
     Ok(report)
 }
 
-fn notification(path: &Path) -> Result<Notification, SyncError> {
-    let octets = std::fs::read(path).map_err(|source| SyncError::Io { path: path.to_owned(), source })?;
-    Ok(Notification::read(&octets.into(), None)?)
+/// By what a notification of our server is known now: it changes with every session.
+pub(super) fn alert_key(options: &Options) -> Result<AlertKey, SyncError> {
+    let config = config(options, device_id(&options.dir, options.device.as_deref())?);
+    let store = SqliteStore::open(database(&options.dir), Bodies::Inside).map_err(DirStoreError::from)?;
+    let read = notified::key_row(&config);
+    let found = store.read(std::slice::from_ref(&read))?;
+    Ok(notified::key(&config, &found)?)
 }
 
 /// How long to wait for a server that is busy and does not say.

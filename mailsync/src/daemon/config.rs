@@ -1,5 +1,6 @@
 //! The server's configuration file.
 
+use super::notify::Config as Notify;
 use crate::exchange::config::Sms;
 use crate::mailbox::Config as Mail;
 use crate::time::Config as Time;
@@ -31,6 +32,8 @@ pub struct Config {
     pub session: Session,
     /// The exchange of short messages and mail; without it there is none.
     pub sms: Option<Sms>,
+    /// Notices to devices that hold no session.
+    pub notify: Notify,
     /// Where the reference time comes from.
     pub time: Time,
     /// Devices that need other than what they say of themselves.
@@ -204,6 +207,7 @@ impl Default for Config {
             mail: Mail::default(),
             session: Session::default(),
             sms: None,
+            notify: Notify::default(),
             time: Time::default(),
             device: Vec::new(),
             store: Vec::new(),

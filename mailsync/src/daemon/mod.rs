@@ -10,6 +10,7 @@ mod http;
 mod kept_cli;
 mod load;
 pub mod logging;
+pub mod notify;
 mod outbox;
 pub mod serve;
 mod session_log;

@@ -3,7 +3,8 @@
 use super::config::{Config, ConfigError, Device, Network};
 use super::delays::Delays;
 use super::load::Gauge;
-use super::{http, outbox, smtp_in};
+use super::notify::Config as NotifyConfig;
+use super::{http, notify, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
 use crate::mailbox::Watcher;
 use crate::record::Recorder;
@@ -139,6 +140,8 @@ pub(super) struct State {
     pub(super) mailboxes: Arc<Watcher>,
     /// Clocks and operations of terminals.
     pub(super) manager: Manager,
+    /// Notices to devices that hold no session.
+    pub(super) notify: NotifyConfig,
     /// Who works the queues.
     pub(super) lead: Lead,
     postmaster: Option<String>,
@@ -222,6 +225,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         mailboxes: Arc::new(mailboxes),
         time: Reference::new(&config.time),
         manager,
+        notify: config.notify.clone(),
         lead: Lead::new(&options.data),
         postmaster: config.smtp.postmaster.clone(),
         plain_basic: config.session.allow_plain_basic.clone(),
@@ -261,6 +265,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         let mailboxes = Arc::clone(&state.mailboxes);
         tokio::spawn(mailboxes.run(move || state.lead.is_ours()))
     };
+    let notifier = tokio::spawn(notify::work(Arc::clone(&state)));
     announce(&open).map_err(io("stdout"))?;
     tracing::info!(?open, data = %options.data.display(), "ready");
 
@@ -270,6 +275,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     sweeper.abort();
     follower.abort();
     watcher.abort();
+    notifier.abort();
     drop(stop);
     while tasks.join_next().await.is_some() {}
     tracing::info!("stopped");
@@ -342,7 +348,8 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
         store.conflict = ConflictRule::KeepBoth;
         store
     });
-    let mut stores: Vec<StoreConfig> = [mail, accounts, notes].into_iter().chain(pim).collect();
+    let mut stores: Vec<StoreConfig> =
+        [mail, accounts, mailsync_proto::mail::device::store(), notes].into_iter().chain(pim).collect();
     for said in &config.store {
         stores.iter_mut().for_each(|store| said.apply(store));
     }

@@ -237,6 +237,7 @@ fn store(
     if let Some(exchange) = state.exchange.as_ref().filter(|_| !exchanged.writes.is_empty()) {
         exchange.work_stored();
     }
+    state.mailboxes.stir();
     let null = matches!(envelope.from.address, ReversePath::Null);
     tracing::info!(%peer, queue_id, users = users.len(), octets = body.len(), report = null, "mail stored");
     Ok(Stored { queue_id, refused: exchanged.refused })

@@ -78,6 +78,11 @@ impl Watcher {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Tells when rows may have changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
     /// What is stored of an account, its secret opened.
     ///
     /// # Errors
@@ -164,6 +169,8 @@ impl Watcher {
             let tally = mirror.look(&mut mailbox).await?;
             if tally != super::reconcile::Tally::default() {
                 tracing::info!(account = row.id, user = row.user, ?tally, "mailbox: looked");
+                self.stir();
+                changed.mark_unchanged();
             }
             *pause = PAUSE.0;
             let (store, id) = (Arc::clone(&self.store), row.id);

@@ -4,6 +4,7 @@ mod admin;
 mod dir;
 mod kept;
 mod mailbox;
+mod notices;
 mod read;
 mod schema;
 pub mod sms;
@@ -14,6 +15,7 @@ pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use kept::Kept;
 pub use mailbox::{AccountRow, Note, queue_name};
+pub use notices::{NOTICES, Registered};
 pub use schema::SCHEMA;
 pub use time::{TimeKey, TimeRow, TimeWrite};
 

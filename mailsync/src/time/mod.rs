@@ -13,3 +13,4 @@ pub(crate) mod terminal_cli;
 pub use config::Config;
 pub use manage::Manager;
 pub use reference::Reference;
+pub(crate) use terminal::zone_name;

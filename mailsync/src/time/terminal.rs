@@ -110,6 +110,14 @@ impl Clock {
     }
 }
 
+/// A time zone by its name, else the system's.
+///
+/// # Errors
+/// In words, when there is none of that name.
+pub(crate) fn zone_name(named: Option<&str>) -> Result<String, String> {
+    Clock::new(named, 0).map(|clock| clock.zone.as_str().to_owned())
+}
+
 fn system_time() -> UnixTime {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => UnixTime::EPOCH.after(since),

@@ -111,6 +111,11 @@ impl ServerSession {
         self.link.more.suspended
     }
 
+    /// When the peer spoke last, in the host's seconds ([`Arrival::now`](super::Arrival)).
+    pub fn heard(&self) -> u64 {
+        self.link.more.heard
+    }
+
     /// What the session leaves to the one that goes on with it; see [`suspend`](super::suspend).
     pub fn leftover(&self) -> Leftover {
         Leftover::of(&self.link)

@@ -24,6 +24,9 @@ pub struct Config {
     pub quirks: Quirks,
     /// What the server must prove to be; none: it is believed (TLS tells as much).
     pub server_login: Option<OwnLogin>,
+    /// How many sessions notifications may begin, in how many seconds: a fixed window. The rest is dropped.
+    // threat: N1
+    pub notified: (u8, u32),
     /// What the server asks for inside a session (206 to 210) is done in it; otherwise it is refused with 406.
     pub alerts: bool,
 }

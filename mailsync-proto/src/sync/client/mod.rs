@@ -11,7 +11,7 @@ mod round;
 
 use super::core::{Core, Side};
 use super::devinf;
-use super::event::Event;
+use super::event::{Event, Mode};
 use super::send::{Caps, Sender};
 use super::server::alert_command;
 use super::state::{StoreSync, Tag};
@@ -304,8 +304,11 @@ impl<'a, 'f> Run<'a, 'f> {
 
     fn ask(&mut self, ex: &mut ClientExchange<'_>, ask: Ask<'_>) -> Result<(), Missing> {
         match ask {
-            Ask::Alert { slot, code, target, source, anchor, .. } => {
+            Ask::Alert { slot, code, target, source, anchor, item } => {
                 let status = self.alert(code, target, source, anchor);
+                if Mode::of_server_code(code).is_some() && !status.is_error() {
+                    self.noticed(target, source, item);
+                }
                 ex.answer_alert(&slot, status, anchor);
                 Ok(())
             }

@@ -50,9 +50,9 @@ pub enum NotifiedError {
     /// It came before.
     #[error("session {0} was begun already")]
     Replayed(Box<str>),
-    /// Another one began a session in this minute.
-    #[error("another notification began a session less than a minute ago")]
-    TooSoon,
+    /// Others began as many sessions as may begin in [`Config::notified`].
+    #[error("others began {0} in less than {1} seconds")]
+    TooSoon(u8, u32),
     /// It asks for none of our datastores.
     #[error("it asks for none of our datastores")]
     NothingOfOurs,
@@ -95,6 +95,11 @@ impl Notification {
         &self.alert.server_id
     }
 
+    /// What the server added of its own, in the form of 1.2.
+    pub fn vendor(&self) -> &Bytes {
+        &self.alert.vendor
+    }
+
     /// The id of the session that it asks for.
     pub fn session_id(&self) -> &str {
         &self.session_id
@@ -114,7 +119,8 @@ impl Notification {
         self.alert.syncs.iter().filter_map(|sync| plan(&sync.server_uri, sync.code)).collect()
     }
 
-    fn digest(&self, key: &AlertKey) -> Digest {
+    /// What its digest says of a key.
+    pub fn digest(&self, key: &AlertKey) -> Digest {
         match &self.form {
             Form::Binary(octets) => san::check(octets, key),
             Form::Message(message) => san::check_message(message, key),
@@ -122,11 +128,29 @@ impl Notification {
     }
 }
 
+/// The row that [`key`] needs.
+pub fn key_row(config: &Config) -> Read {
+    Read::Device("".into(), config.server_id.clone())
+}
+
+/// By what notifications of our server are known until its next login at us, so that a host can drop others at once.
+///
+/// # Errors
+/// [`NotifiedError::NoLogin`].
+pub fn key(config: &Config, found: &Found) -> Result<AlertKey, NotifiedError> {
+    let server = config.server_login.as_ref().ok_or(NotifiedError::NoLogin)?;
+    let kept = match found.get(&key_row(config)) {
+        Some(Value::Device(Some(kept))) => kept.clone(),
+        _ => Device::default(),
+    };
+    Ok(AlertKey::new(&server.name, &server.password, &login::nonce_for_server(config, &kept)))
+}
+
 /// Makes the first message of the session that a notification asks for, with the session id that it names. `known` are
 /// our datastores with their paths at the server.
 ///
 /// The notification must be of the server of [`Config::server_login`], made with the nonce of its last login at us; each
-/// session id begins one session, and one session begins in a minute.
+/// session id begins one session, and so many begin in a while as [`Config::notified`] says.
 ///
 /// # Errors
 /// [`NotifiedError`]: there is nothing to commit.
@@ -149,9 +173,15 @@ pub fn start(
     }
     let mut core = super::new_core(config, at, found);
     let device = core.reader.read(Read::Device(core.user.clone(), core.device.clone()));
-    let minute = format!("notified {} {}", core.device, at.now / 60);
-    let began = core.reader.read(Read::Once(core.user.clone(), minute.clone().into()));
-    let (Ok(device), Ok(began)) = (device, began) else { return Ok(Step::Need(core.reader.missed())) };
+    let (most, seconds) = config.notified;
+    let window = at.now / u64::from(seconds.max(1));
+    // One row for each session of the window.
+    let place = |n: u8| format!("notified {} {seconds} {window} {n}", config.server_id);
+    let began: Vec<_> =
+        (0..most).map(|n| core.reader.read(Read::Once(core.user.clone(), place(n).into()))).collect();
+    let (Ok(device), Ok(began)) = (device, began.into_iter().collect::<Result<Vec<_>, _>>()) else {
+        return Ok(Step::Need(core.reader.missed()));
+    };
     let kept = if let Value::Device(Some(kept)) = device { kept.clone() } else { Device::default() };
     let nonce = login::nonce_for_server(config, &kept);
     match notification.digest(&AlertKey::new(&server.name, &server.password, &nonce)) {
@@ -169,10 +199,9 @@ pub fn start(
     if matches!(seen, Value::Once(Some(_))) {
         return Err(NotifiedError::Replayed(notification.session_id.clone()));
     }
-    if matches!(began, Value::Once(Some(_))) {
-        return Err(NotifiedError::TooSoon);
-    }
-    for key in [session, minute] {
+    let free = (0..most).zip(began).find(|(_, began)| !matches!(began, Value::Once(Some(_))));
+    let Some((free, _)) = free else { return Err(NotifiedError::TooSoon(most, seconds)) };
+    for key in [session, place(free)] {
         core.batch.push(Write::Once(core.user.clone(), key.into(), Guid::unvalidated("session")));
     }
     Ok(open(core, config, &plans, Some(&notification.session_id))?)

@@ -5,8 +5,8 @@ use super::super::turn::Missing;
 use super::alert::begin_store;
 use super::{Plan, Run};
 use serde::{Deserialize, Serialize};
-use syncml::StatusCode;
 use syncml::session::ClientExchange;
+use syncml::{Item, StatusCode};
 
 /// How often a session begins anew, at most.
 const ROUNDS: u8 = 4;
@@ -45,6 +45,22 @@ impl Run<'_, '_> {
             self.state.wishes.push(Wish { name, remote, mode });
         }
         StatusCode::OK
+    }
+
+    /// What happened, where the server's wish says so.
+    // mission: M4b
+    pub(super) fn noticed(&mut self, target: &str, source: &str, item: &Item) {
+        let media_type = item.meta.as_ref().and_then(|meta| meta.type_.clone()).unwrap_or_default();
+        let config = self.config.stores.iter().find(|store| store.is_named(target) || store.is_named(source));
+        let data = item.data.as_ref().and_then(syncml::Data::as_bytes);
+        let Some((config, data)) = config.zip(data) else { return };
+        // Only what we offered to take.
+        let known =
+            config.collection.notice_type().is_some_and(|known| known.eq_ignore_ascii_case(&media_type));
+        if known {
+            let (store, data) = (config.name.clone(), data.clone());
+            self.core.events.push(Event::Noticed { store, media_type, data });
+        }
     }
 
     /// Begins what the server has asked for; none when it has asked for nothing. Otherwise, whether all Alerts went.

@@ -67,6 +67,20 @@ pub fn mac(config: &Config, value: &[u8], answer: &[u8]) -> Option<String> {
     ServerSession::from_bytes(&state.session).ok()?.mac(&config.session, answer)
 }
 
+/// Seconds after which a device that says nothing is taken for gone, although its session is not at its end.
+const SILENCE: u64 = 10;
+
+/// Whether a stored session is being held now: something in it is not done, and the device spoke a moment ago.
+pub fn is_under_way(value: &[u8], now: u64) -> bool {
+    let Ok(state) = State::from_bytes(value) else { return false };
+    let Ok(session) = ServerSession::from_bytes(&state.session) else { return false };
+    let open = state.stores.iter().any(|store| store.is_active() && !store.completed)
+        || state.offers.iter().any(offer::Offer::is_open);
+    open && !session.is_suspended()
+        && session.package() != Package::Over
+        && now.saturating_sub(session.heard()) < SILENCE
+}
+
 /// Answers one message. Run again with more rows until it is done.
 ///
 /// # Errors

@@ -66,6 +66,14 @@ impl Notice {
         Ok(Notice { alert, key })
     }
 
+    /// With octets of ours after what is standard: covered by the digest, and skipped by who does not know them. Only the
+    /// form of 1.2 has a place for them.
+    #[must_use]
+    pub fn with_vendor(mut self, octets: Bytes) -> Self {
+        self.alert.vendor = octets;
+        self
+    }
+
     /// The form of 1.2, `application/vnd.syncml.ds.notification`.
     ///
     /// # Errors

@@ -34,6 +34,8 @@ pub(super) struct Connection {
     buffer: Vec<u8>,
     tag: u32,
     can: HashSet<Box<str>>,
+    /// The server has said, unasked, that a folder changed.
+    stirred: bool,
 }
 
 /// What a command came to.
@@ -55,6 +57,7 @@ impl Connection {
             buffer: vec![0; 16 << 10],
             tag: 0,
             can: HashSet::new(),
+            stirred: false,
         };
         match link.response().await? {
             Some(Response::State(state)) if state.kind == Kind::Ok => link.learn(state.capabilities()),
@@ -267,9 +270,17 @@ impl Connection {
                 Some(Response::State(state)) if state.kind == Kind::Bye => {
                     return Err(Error::Link(format!("the server ends the session: {}", state.words)));
                 }
-                Some(response) => untagged.push(response),
+                Some(response) => {
+                    self.stirred |= matches!(response, Response::Status(..));
+                    untagged.push(response);
+                }
             }
         }
+    }
+
+    /// Whether the server has said that a folder changed, since this was asked last.
+    pub(super) fn take_stirred(&mut self) -> bool {
+        std::mem::take(&mut self.stirred)
     }
 
     /// The next response within the time; none if it could not be read.
@@ -308,6 +319,7 @@ fn is_news(response: &Response) -> bool {
             | Response::Vanished(_)
             | Response::Fetch(_)
             | Response::Status(..)
+            | Response::List(_)
     )
 }
 

@@ -1,9 +1,9 @@
-//! The IMAP driver: CONDSTORE, QRESYNC, MOVE, UIDPLUS, SPECIAL-USE, LIST-STATUS, IDLE where the server has them, and
+//! The IMAP driver: CONDSTORE, QRESYNC, MOVE, UIDPLUS, SPECIAL-USE, LIST-STATUS, IDLE, NOTIFY where the server has them, and
 //! a plain IMAP4rev1 server with none.
 //!
 //! Responses are cut by [`frame`], which refuses by size, and then read one by one by [`response`]: one that cannot be
 //! read costs itself. Both are ours; ARCHITECTURE.md says why.
-// spec: RFC 3501, RFC 7162, RFC 6851, RFC 4315, RFC 6154, RFC 5819, RFC 2177
+// spec: RFC 3501, RFC 7162, RFC 6851, RFC 4315, RFC 6154, RFC 5819, RFC 2177, RFC 5465
 
 mod connection;
 pub mod date;
@@ -37,6 +37,10 @@ const HEADER_OCTETS: usize = 256 << 10;
 const DESCRIBE: usize = 200;
 /// How long one IDLE lasts at most: servers end it after 30 minutes.
 const IDLE: Duration = Duration::from_secs(20 * 60);
+/// Changes of any folder are said, those of the open one when nothing else is (IDLE).
+// spec: RFC 5465 §5
+const NOTIFY: &str = "NOTIFY SET (selected-delayed (MessageNew MessageExpunge FlagChange)) \
+    (personal (MessageNew MessageExpunge FlagChange MailboxName))";
 const DESCRIPTION: &str =
     "UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID FROM DATE SUBJECT)]";
 
@@ -54,6 +58,10 @@ impl Imap {
     pub async fn open(trust: &Trust, place: &Server, login: &Credentials) -> Result<Self, Error> {
         let mut link = Connection::open(trust, place, login).await?;
         let qresync = link.can("QRESYNC") && link.can("ENABLE") && link.ok("ENABLE QRESYNC").await.is_ok();
+        if link.can("NOTIFY") && link.can("IDLE") && link.ok(NOTIFY).await.is_err() {
+            // Folders other than the inbox are polled then, as on a server without it.
+            tracing::info!("imap: the server takes no NOTIFY");
+        }
         Ok(Imap { link, selected: None, qresync, separator: "/".into() })
     }
 
@@ -230,6 +238,8 @@ impl Mailbox for Imap {
             }
             folders.push(seen);
         }
+        // What was said until now is in the listing.
+        self.link.take_stirred();
         Ok(Folders { seen: folders, torn })
     }
 
@@ -336,6 +346,9 @@ impl Mailbox for Imap {
             return Ok(Woken::Here);
         }
         self.select("INBOX").await?;
+        if self.link.take_stirred() {
+            return Ok(Woken::There);
+        }
         let there = self.link.idle(limit.min(IDLE), wake).await?;
         Ok(if there { Woken::There } else { Woken::Here })
     }

@@ -1,0 +1,357 @@
+//! `mailsync watch`: says where it listens, waits for notifications, shows them, and syncs by itself.
+//!
+//! Whether a notification counts the engine decides ([`notified`](mailsync_proto::sync::client::notified)). Here octets are
+//! only sorted out early, because looking closer costs a scan of the folder.
+
+use super::args::Sync;
+use super::options::{Options, StoreOption};
+use super::report::{Outcome, Report};
+use super::sync::{self, SyncError};
+use crate::bearers::{self, Listener, Place};
+use crate::time::zone_name;
+use bytes::Bytes;
+use mailsync_proto::mail::device::{self, Device};
+use mailsync_proto::mail::event::{Happened, MailEvent};
+use mailsync_proto::sync::client::notified::{Notification, NotifiedError};
+use pushpolicy::notify::NotifyRules;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::fs;
+use std::io::Write as _;
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use syncml::StatusCode;
+use syncml::san::{AlertKey, Digest};
+
+/// Sessions that notifications begin, and in how many seconds: one in a minute on the average, so that several mails in a
+/// row are all told at once, and no flood keeps us busy.
+// threat: N1
+const NOTIFIED: (u8, u32) = (10, 600);
+/// The first and the longest pause until a sync that failed is tried again.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// How often what was dropped is looked at again for a key that another process has changed.
+const REFRESH: Duration = Duration::from_secs(1);
+/// How long to wait at most before looking at what waits.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Wait for notices of the server, and sync by itself.
+#[derive(Debug, clap::Args)]
+pub(super) struct Watch {
+    #[command(flatten)]
+    sync: Sync,
+    /// Where to listen: udp:ADDRESS:PORT or http:ADDRESS:PORT; port 0 is any free one
+    #[arg(long, value_name = "PLACE", default_value = "udp:127.0.0.1:0", value_parser = Place::parse)]
+    listen: Place,
+    /// The place that the server is told, where it reaches us at another one
+    #[arg(long, value_name = "PLACE", value_parser = Place::parse)]
+    reached_at: Option<Place>,
+    /// What to be told of: a file of rules (JSON)
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Our time zone, in which quiet hours are meant [default: the system's]
+    #[arg(long, value_name = "ZONE")]
+    zone: Option<String>,
+    /// Command to run (by sh -c) after each notice is synced, with MAILSYNC_EVENT
+    #[arg(long, value_name = "CMD")]
+    hook: Option<String>,
+    /// End after the first notice is synced
+    #[arg(long)]
+    once: bool,
+}
+
+/// Runs `mailsync watch`.
+pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
+    let Watch { sync, listen, reached_at, rules, zone, hook, once } = watch;
+    let rules = rules.as_deref().map(read_rules).transpose()?;
+    let mut options = sync.options()?;
+    if options.server_login.is_none() {
+        return Err(
+            "watch: --server-name is missing: notices are taken only of a server that proves itself".into()
+        );
+    }
+    if options.notification.is_some() || options.dry_run {
+        return Err("watch: neither --notification nor --dry-run".into());
+    }
+    options.notified = NOTIFIED;
+    let listener = bearers::open(listen)?;
+    let place = match reached_at {
+        Some(place) => place,
+        None => reachable(listener.place, &options.server)?,
+    };
+    fs::create_dir_all(options.dir.join(".mailsync"))
+        .map_err(|error| format!("{}: {error}", options.dir.display()))?;
+    let id = sync::device_id(&options.dir, options.device.as_deref()).map_err(text)?;
+    let mut told = Device::new(&id);
+    told.zone = Some(zone_name(zone.as_deref())?.into());
+    told.listen = vec![place.to_string().into()];
+    told.rules = rules.map(Into::into);
+    register(&mut options, &told)?;
+    let first = sync::run(&options).map_err(text)?;
+    judge(&first, &options)?;
+    let mut watcher = Watcher::new(options, listener, hook, json)?;
+    let mut ready = json!({"ready": true, "device": id});
+    ready[if matches!(place, Place::Udp(_)) { "udp" } else { "http" }] = place.address().to_string().into();
+    // As the servers say it: scripts wait for it.
+    watcher.line(&ready, &ready.to_string());
+    watcher.synced(&first);
+    loop {
+        if watcher.turn() && once {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+fn read_rules(path: &Path) -> Result<String, String> {
+    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = fs::read_to_string(path).map_err(|error| at(&error))?;
+    let rules: NotifyRules = serde_json::from_str(&text).map_err(|error| at(&error))?;
+    rules.check().map_err(|error| at(&error))?;
+    serde_json::to_string(&rules).map_err(|error| at(&error))
+}
+
+/// Where the server reaches us: where we listen, or, if that is everywhere, the address by which we reach it.
+fn reachable(place: Place, server: &str) -> Result<Place, String> {
+    let at = place.address();
+    if !at.ip().is_unspecified() {
+        return Ok(place);
+    }
+    let host = server
+        .split_once("://")
+        .map_or(server, |(_, rest)| rest)
+        .split(['/', '?'])
+        .next()
+        .unwrap_or_default();
+    let named = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+        host.to_owned()
+    } else {
+        format!("{host}:80")
+    };
+    let failed = |error: std::io::Error| format!("{host}: {error}; say --reached-at");
+    let to = named.to_socket_addrs().map_err(failed)?.find(|to| to.is_ipv4() || at.is_ipv6());
+    let to = to.ok_or_else(|| format!("{host}: no address; say --reached-at"))?;
+    let from: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let socket =
+        UdpSocket::bind(from).and_then(|socket| socket.connect(to).map(|()| socket)).map_err(failed)?;
+    let own = socket.local_addr().map_err(failed)?;
+    Ok(place.at((own.ip(), at.port()).into()))
+}
+
+/// Writes down what the server is to know of us; the sync takes it along.
+fn register(options: &mut Options, told: &Device) -> Result<(), String> {
+    if options.stores.iter().all(|store| store.local != device::DATASTORE) {
+        options.stores.push(StoreOption::parse(&format!("{}:{}", device::DATASTORE, device::MEDIA_TYPE))?);
+    }
+    let folder = options.dir.join(device::DATASTORE);
+    let at = |error: std::io::Error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(&folder).map_err(at)?;
+    let mut own = folder.join("this-device");
+    for entry in fs::read_dir(&folder).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        let Ok(octets) = fs::read(&path) else { continue };
+        // What the server gave back after a new start has another name; what others say of us stays theirs.
+        if Device::parse(&octets.into()).is_ok_and(|known| known.id == told.id) {
+            own = path;
+            break;
+        }
+    }
+    let mut whole = told.clone();
+    if let Ok(before) = fs::read(&own).map(Bytes::from).map(|octets| Device::parse(&octets)) {
+        whole.unknown = before.map(|before| before.unknown).unwrap_or_default();
+    }
+    let octets = whole.to_xml();
+    if fs::read(&own).is_ok_and(|before| before == octets) {
+        return Ok(());
+    }
+    fs::write(&own, &octets).map_err(at)
+}
+
+/// A first sync must do all of it: without mail nothing is told, without a registration nobody tells.
+fn judge(report: &Report, options: &Options) -> Result<(), String> {
+    if let Some(code) = report.login {
+        return Err(format!("{}: login of {} refused: {}", options.server, options.user, StatusCode(code)));
+    }
+    match report.stores.iter().find(|store| store.status != StatusCode::OK.0) {
+        Some(store) => {
+            Err(format!("{}: {} is not synced: {}", options.server, store.store, StatusCode(store.status)))
+        }
+        None => Ok(()),
+    }
+}
+
+struct Watcher {
+    options: Options,
+    listener: Listener,
+    hook: Option<String>,
+    json: bool,
+    key: AlertKey,
+    /// When the key was read last.
+    read: Instant,
+    /// Sessions that were begun with this key.
+    begun: HashSet<Box<str>>,
+    /// A sync is owed: of what happened, and when to try again.
+    owed: Option<(MailEvent, Instant, Duration)>,
+}
+
+impl Watcher {
+    fn new(options: Options, listener: Listener, hook: Option<String>, json: bool) -> Result<Self, String> {
+        let key = sync::alert_key(&options).map_err(text)?;
+        let begun = HashSet::new();
+        Ok(Watcher { options, listener, hook, json, key, read: Instant::now(), begun, owed: None })
+    }
+
+    /// Waits a while; true when a notice was heard and synced.
+    fn turn(&mut self) -> bool {
+        if let Some((event, at, pause)) = self.owed.take() {
+            if Instant::now() < at {
+                self.owed = Some((event, at, pause));
+            } else {
+                return self.follow(event, None, pause);
+            }
+        }
+        let Some(octets) = self.listener.next(LOOK) else { return false };
+        match self.sort(&octets) {
+            Ok(event) => {
+                self.tell(&event);
+                self.follow(event, Some(octets), AGAIN.0)
+            }
+            Err(error) => {
+                self.dropped(&error);
+                false
+            }
+        }
+    }
+
+    /// Whether octets are a notification of our server that has begun no session yet.
+    // threat: N1
+    fn sort(&mut self, octets: &Bytes) -> Result<MailEvent, NotifiedError> {
+        let notification = Notification::read(octets, None)?;
+        let mut digest = notification.digest(&self.key);
+        if digest == Digest::Wrong && self.read.elapsed() >= REFRESH {
+            // Another process may have held a session.
+            self.refresh();
+            digest = notification.digest(&self.key);
+        }
+        match digest {
+            Digest::Right => {}
+            Digest::Wrong => return Err(NotifiedError::WrongDigest),
+            Digest::Absent => return Err(NotifiedError::NoDigest),
+        }
+        if self.begun.contains(notification.session_id()) {
+            return Err(NotifiedError::Replayed(notification.session_id().into()));
+        }
+        // What a server of another make adds is not ours to read.
+        Ok(MailEvent::parse(notification.vendor()).unwrap_or_default())
+    }
+
+    /// Syncs; what fails is tried again.
+    fn follow(&mut self, event: MailEvent, octets: Option<Bytes>, pause: Duration) -> bool {
+        let session = octets.as_ref().and_then(|octets| Notification::read(octets, None).ok());
+        self.options.notification = octets;
+        let outcome = sync::run(&self.options);
+        self.options.notification = None;
+        let again = match outcome {
+            Ok(report) if report.result == Outcome::Ok => {
+                self.refresh();
+                let mut all = event;
+                for said in &report.noticed {
+                    // mission: M4b
+                    let said = MailEvent::parse(said).unwrap_or_default();
+                    self.tell(&said);
+                    all.happened.extend(said.happened);
+                }
+                self.synced(&report);
+                self.run_hook(&all);
+                return true;
+            }
+            Ok(report) => report.text(),
+            Err(SyncError::Notified(error @ NotifiedError::TooSoon(..))) => {
+                // It comes again.
+                self.dropped(&error);
+                return false;
+            }
+            Err(SyncError::Notified(error)) => {
+                self.refresh();
+                self.begun.extend(session.map(|session| session.session_id().into()));
+                self.dropped(&error);
+                return false;
+            }
+            Err(error) => error.to_string(),
+        };
+        self.refresh();
+        self.begun.extend(session.map(|session| session.session_id().into()));
+        eprintln!("mailsync: {again}; again in {} s", pause.as_secs());
+        self.owed = Some((event, Instant::now() + pause, (pause * 2).min(AGAIN.1)));
+        false
+    }
+
+    fn refresh(&mut self) {
+        self.read = Instant::now();
+        match sync::alert_key(&self.options) {
+            Ok(key) => self.key = key,
+            Err(error) => eprintln!("mailsync: {error}"),
+        }
+        self.begun.clear();
+    }
+
+    // mission: M4d
+    fn tell(&self, event: &MailEvent) {
+        let happened: Vec<Value> = event.happened.iter().map(as_json).collect();
+        let mut words: Vec<String> = event.happened.iter().map(ToString::to_string).collect();
+        if words.is_empty() {
+            words.push("the server asks for a sync".into());
+        }
+        let words = words.join("; ");
+        self.line(&json!({"event": "notice", "happened": happened, "at_ms": millis()}), &words);
+    }
+
+    fn synced(&self, report: &Report) {
+        let mut line = json!(report);
+        line["event"] = "synced".into();
+        line["at_ms"] = millis().into();
+        self.line(&line, &report.text());
+    }
+
+    fn dropped(&self, error: &NotifiedError) {
+        let why = error.to_string();
+        self.line(&json!({"event": "dropped", "why": why}), &format!("dropped: {}", why.escape_debug()));
+    }
+
+    fn run_hook(&self, event: &MailEvent) {
+        let Some(hook) = &self.hook else { return };
+        let happened: Vec<Value> = event.happened.iter().map(as_json).collect();
+        let status = Command::new("/bin/sh")
+            .args(["-c", hook])
+            .env("MAILSYNC_EVENT", json!(happened).to_string())
+            .env("MAILSYNC_DIR", &self.options.dir)
+            .env_remove("MAILSYNC_PASSWORD")
+            .env_remove("MAILSYNC_SERVER_PASSWORD")
+            .stdin(std::process::Stdio::null())
+            .status();
+        let code = status.ok().and_then(|status| status.code());
+        self.line(&json!({"event": "hook", "code": code}), &format!("hook: {code:?}"));
+    }
+
+    fn line(&self, line: &Value, words: &str) {
+        let mut out = std::io::stdout().lock();
+        // A closed pipe ends nothing: mail comes all the same.
+        let _ = if self.json { writeln!(out, "{line}") } else { writeln!(out, "{words}") }
+            .and_then(|()| out.flush());
+    }
+}
+
+fn as_json(one: &Happened) -> Value {
+    json!({
+        "kind": one.kind.as_str(), "folder": one.folder, "count": one.count, "luids": one.luids, "temps": one.temps,
+    })
+}
+
+fn millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
