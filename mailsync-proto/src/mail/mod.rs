@@ -13,6 +13,7 @@
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
 //! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
+//! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
 //! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
 
 pub mod account;
@@ -26,11 +27,13 @@ pub mod email;
 pub mod error;
 pub mod flags;
 pub mod folder;
+pub mod forward;
 pub mod headers;
 pub mod mailbox;
 pub mod outbox;
 pub mod rfc822;
 mod search;
+pub mod splice;
 pub mod summary;
 pub mod time;
 pub mod transfer;
