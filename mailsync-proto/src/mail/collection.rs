@@ -11,9 +11,12 @@ use super::mailbox::{
     KIND_FOLDER, KIND_MAIL, RANK_MAIL, Role, both_keys, folder_value, mail_keys, moved_keys,
 };
 use super::outbox::{QUEUE, SendJob, date};
+use super::params::{self, Parameters, Rule};
 use super::splice::splice;
-use super::{rfc822, search};
+use super::{rfc822, search, settings, time};
 use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
+use crate::sync::filter::Filter;
+use crate::sync::filter::cgi::Expr;
 use crate::sync::filter::legacy::Options;
 use crate::sync::store::{Item, ItemValue, Write};
 use crate::sync::turn::Missing;
@@ -443,6 +446,52 @@ impl Collection for MailCollection {
         }
     }
 
+    // mission: M9
+    fn agreed(
+        &self,
+        cx: &mut Context<'_, '_>,
+        device: &str,
+        asked: Option<Filter>,
+    ) -> Result<(Option<Filter>, Option<String>), Missing> {
+        // What is fetched now is meant as it was said.
+        if asked.as_ref().is_some_and(|asked| asked.inclusive) {
+            return Ok((asked, None));
+        }
+        let (stored, rule) = settings::stored(cx, device)?;
+        if stored == Parameters::default() {
+            return Ok((asked, None));
+        }
+        let fields = asked.as_ref().and_then(|asked| asked.fields.as_deref());
+        let merged = params::merge(&Parameters::of_filter(fields), &stored, rule);
+        let wanted = merged.wanted();
+        let fields = match (fields, wanted == Wanted::WHOLE) {
+            (None, true) => None,
+            (others, _) => {
+                let is_item = |field: &&Property| !field.prop_name.trim().eq_ignore_ascii_case(cut::PROPERTY);
+                let others = others.unwrap_or_default().iter().filter(is_item).cloned();
+                Some(others.chain([wanted.to_property()]).collect())
+            }
+        };
+        // The device's window is its own expression: it stays, or the stored one takes its place.
+        let own = asked.and_then(|asked| asked.record);
+        let days = merged.days.value.filter(|_| own.is_none() || rule == Rule::ServerWins);
+        let record = match days.and_then(|days| window(cx.now, days)) {
+            Some(window) => Some(window),
+            None => own,
+        };
+        let overruled: Vec<String> = merged
+            .told()
+            .into_iter()
+            .filter(|(_, _, _, overruled)| *overruled)
+            .map(|(name, value, side, _)| format!("{name} is {value}, the {side} wins"))
+            .collect();
+        let overruled = (!overruled.is_empty()).then(|| overruled.join("; "));
+        if fields.is_none() && record.is_none() {
+            return Ok((None, overruled));
+        }
+        Ok((Some(Filter { record, fields, inclusive: false }), overruled))
+    }
+
     // mission: M6
     fn command(
         &self,
@@ -504,6 +553,13 @@ impl From<ObjectError> for Stop {
     fn from(error: ObjectError) -> Self {
         Stop::Refuse(error.status(), error.to_string())
     }
+}
+
+/// Mail of so many days, whole days: the same expression all day long.
+fn window(now: u64, days: u32) -> Option<Expr> {
+    let today = now / 86_400;
+    let from = today.saturating_sub(u64::from(days)).saturating_mul(86_400);
+    Expr::parse(&format!("received&GE;{}", time::to_basic(from))).ok()
 }
 
 impl From<NotForwarded> for Stop {

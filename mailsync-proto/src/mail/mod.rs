@@ -14,6 +14,7 @@
 //! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
+//! | [`params`], [`settings`] | what a device asks for and what is stored for it: which counts; the datastore of the latter |
 //! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
 
 pub mod account;
@@ -31,8 +32,10 @@ pub mod forward;
 pub mod headers;
 pub mod mailbox;
 pub mod outbox;
+pub mod params;
 pub mod rfc822;
 mod search;
+pub mod settings;
 pub mod splice;
 pub mod summary;
 pub mod time;
@@ -48,3 +51,4 @@ pub use error::{ObjectError, ObjectErrorKind};
 pub use flags::{MailFields, SendOutcome, SendState};
 pub use folder::Folder;
 pub use mailbox::Role;
+pub use settings::SettingsCollection;

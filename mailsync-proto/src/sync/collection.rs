@@ -1,5 +1,6 @@
 //! What the items of a datastore are: all that the sync engine does not know.
 
+use super::filter::Filter;
 use super::store::{Item, ItemValue, MatchKey, PeerKey, Read, StoreKey, Value, Write};
 use super::turn::{Missing, Reader};
 use bytes::Bytes;
@@ -103,6 +104,17 @@ pub trait Collection: Send + core::marker::Sync {
 
     /// Reads an item that a peer sent.
     fn absorb(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop>;
+
+    /// What a device is to get, where something is stored of it beside what it asks for; in words, what was overruled.
+    fn agreed(
+        &self,
+        cx: &mut Context<'_, '_>,
+        device: &str,
+        asked: Option<Filter>,
+    ) -> Result<(Option<Filter>, Option<String>), Missing> {
+        let _ = (cx, device);
+        Ok((asked, None))
+    }
 
     /// A command of its own (`Exec` of `./NAME/command/COMMAND`): the new item that it makes, in no device yet; none where
     /// there is no such command.

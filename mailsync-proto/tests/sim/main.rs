@@ -7,6 +7,7 @@ mod conflicts;
 mod crash;
 mod filters;
 mod foreign;
+mod forward;
 mod golden;
 mod hierarchy;
 mod load;

@@ -134,6 +134,9 @@ pub(super) enum Command {
     /// Accounts at mail servers, which the server is to use
     #[command(subcommand)]
     Account(super::account::Command),
+    /// Mail parameters that the server keeps for this user's devices
+    #[command(subcommand)]
+    Settings(super::settings::Command),
     /// Ask a server what it offers: versions, spellings, login, datastores and their types
     Probe {
         #[command(flatten)]

@@ -249,7 +249,7 @@ impl Maildir {
         request.parts.clone_from(&about.parts);
         let message = draft.to_message(unique, now)?;
         let message = if about.way == Way::Upload {
-            if self.way(luid) != Way::Upload {
+            if self.is_in_part(luid) {
                 return Err(VerbError::InPart(luid.to_owned()));
             }
             let whole = splice(&request, &message, &here)?;
@@ -260,10 +260,14 @@ impl Maildir {
         self.send(&message, unique)
     }
 
-    /// Who puts in the original, where nobody says: the server, unless all of the mail is here.
+    /// Who puts in the original, where nobody says: whom the settings name; else the server, unless all of the mail is here.
     pub fn way(&self, luid: &str) -> Way {
-        let in_part = self.states.get(luid).is_some_and(|state| Left::of(&state.ext).is_some());
-        if in_part { Way::ByNumber } else { Way::Upload }
+        let agreed = super::settings::of_folder(&self.root).forward.unwrap_or(Way::Upload);
+        if self.is_in_part(luid) || agreed != Way::Upload { Way::ByNumber } else { Way::Upload }
+    }
+
+    fn is_in_part(&self, luid: &str) -> bool {
+        self.states.get(luid).is_some_and(|state| Left::of(&state.ext).is_some())
     }
 
     fn listed(&self, place: &Place) -> Result<Option<Listed>, VerbError> {
