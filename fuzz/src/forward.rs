@@ -4,7 +4,7 @@ use crate::{Broken, Property, Target, ensure};
 use bytes::Bytes;
 use mailsync_proto::mail::cut::parts;
 use mailsync_proto::mail::email::Email;
-use mailsync_proto::mail::forward::{Kind, Request, ext_of};
+use mailsync_proto::mail::forward::{Kind, Refusal, Request, ext_of};
 use mailsync_proto::mail::headers::Headers;
 use mailsync_proto::mail::splice::splice;
 use mailsync_proto::mail::transfer::from_base64;
@@ -81,7 +81,11 @@ fn whole(data: &[u8]) -> Result<(), Broken> {
     let (draft, original) = split(data);
     let mut request = Request::new(Kind::Forward, "1");
     request.whole = true;
-    let mail = splice(&request, &draft, &original).map_err(|refusal| Broken(refusal.to_string()))?;
+    let mail = match splice(&request, &draft, &original) {
+        // A draft of more header fields than are looked at.
+        Err(Refusal::Limit { .. }) => return Ok(()),
+        spliced => spliced.map_err(|refusal| Broken(refusal.to_string()))?,
+    };
     let came = content(&last(&mail)?);
     ensure!(came == original, "{original:?} came as {:?}", came.escape_ascii().to_string());
     Ok(())

@@ -108,7 +108,7 @@ fn forwarded_without_download_whole_and_in_part_octet_for_octet() {
     assert_eq!(body(&all[1]), original("worded").as_bytes());
 
     // One attachment, then two parts and a word.
-    let shown = bench.verb("other", &["--json", "show", &bench.luid("other", "part")]).stdout;
+    let shown = bench.verb("other", &["show", "--json", &bench.luid("other", "part")]).stdout;
     let shown: Value = serde_json::from_str(&shown).unwrap();
     let number = |name: &str| {
         let part = shown["parts"].as_array().unwrap().iter().find(|part| part["name"] == name);

@@ -318,10 +318,19 @@ fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
+/// A mail as its parts; none where it cannot be read, or holds more messages in each other than we look at: the parser's
+/// value of those is as deep as they are.
+// threats: L1, M4
+pub(super) fn parsed(message: &[u8]) -> Option<Message<'_>> {
+    const NESTS: &[u8] = b"message/";
+    let nests = message.windows(NESTS.len()).filter(|window| window.eq_ignore_ascii_case(NESTS)).count();
+    if nests > PARTS { None } else { MessageParser::default().parse(message) }
+}
+
 /// The parts of a mail by which some of them can be forwarded, those that hold others aside, at most 1,000; the sizes are
 /// those of their content as the mail has it.
 pub fn parts(message: &[u8]) -> Vec<LeftPart> {
-    let parsed = MessageParser::default().parse(message);
+    let parsed = parsed(message);
     let parts = parsed.as_ref().map(|parsed| &parsed.parts[..]).unwrap_or_default();
     let numbers = 0u32..;
     let leaf = |part: &mail_parser::MessagePart<'_>| !matches!(part.body, PartType::Multipart(_));
@@ -350,7 +359,7 @@ fn media_type(part: &mail_parser::MessagePart<'_>) -> Box<str> {
 
 /// The contents of a mail's attachments, in order and apart; none where there are more parts than we look at.
 fn attachments(message: &Bytes) -> Option<Vec<(Range<usize>, LeftPart)>> {
-    let Some(parsed) = MessageParser::default().parse(&message[..]) else { return Some(Vec::new()) };
+    let Some(parsed) = parsed(message) else { return Some(Vec::new()) };
     if parsed.parts.len() > PARTS {
         return None;
     }

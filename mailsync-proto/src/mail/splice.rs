@@ -7,12 +7,13 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::compose::{answer_subject, answer_to, encoded, quoted, thread};
+use super::cut::parsed;
 use super::forward::{Kind, OCTETS, Refusal, Request};
 use super::headers::Headers;
 use super::outbox::push_field;
 use super::{summary, transfer};
 use bytes::Bytes;
-use mail_parser::{Encoding, MessageParser, MessagePart, PartType};
+use mail_parser::{Encoding, MessagePart, PartType};
 use sha2::Digest;
 
 /// Octets of quoted text, about.
@@ -23,6 +24,10 @@ const PARTS: usize = 1_000;
 /// Octets of a line.
 // spec: RFC 5322 §2.1.1
 const LINE: usize = 998;
+
+/// Header fields of a draft, and their octets.
+const FIELDS: usize = 900;
+const HEADER: usize = 200 * 1024;
 
 /// One part of the new mail.
 struct Piece<'a> {
@@ -62,6 +67,11 @@ impl Piece<'_> {
 /// ```
 pub fn splice(request: &Request, draft: &Bytes, original: &Bytes) -> Result<Bytes, Refusal> {
     let headers = Headers::parse(draft);
+    // What comes after is seen by those only who look at as many fields.
+    if headers.fields.len() > FIELDS || headers.end > HEADER {
+        let value = headers.fields.len() as u64;
+        return Err(Refusal::Limit { what: "header fields of the draft", value, limit: FIELDS as u64 });
+    }
     let body = draft.get(headers.body..).unwrap_or_default();
     let takes_any = request.takes_any();
     let mut out = Vec::with_capacity(draft.len().saturating_add(1024));
@@ -222,7 +232,7 @@ fn chosen<'a>(numbers: &[u32], original: &'a [u8]) -> Result<Vec<Piece<'a>>, Ref
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
-    let parsed = MessageParser::default().parse(original);
+    let parsed = parsed(original);
     let parts = parsed.as_ref().map(|message| &message.parts[..]).unwrap_or_default();
     if parts.len() > PARTS {
         let (value, limit) = (parts.len() as u64, PARTS as u64);
