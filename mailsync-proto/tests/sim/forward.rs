@@ -42,7 +42,9 @@ fn ext(name: &str, values: &[&str]) -> String {
 }
 
 fn draft(id: &str) -> String {
-    format!("From: ann@sim.test\r\nTo: cyd@c.example\r\nMessage-ID: <{id}@sim.test>\r\n\r\nSee below.\r\n")
+    format!(
+        "From: ann@sim.test\r\nTo: cyd@c.example\r\nMessage-ID: <{id}@sim.test>\r\nDate: Tue, 7 Aug 2007 02:00:00 +0200\r\n\r\nSee below.\r\n"
+    )
 }
 
 fn into_outbox(id: u32, luid: &str, data: &str) -> String {
@@ -135,10 +137,17 @@ fn a_command_answers_and_a_repeated_one_sends_nothing_twice() {
         &ext("x-mailsync-reply", &["m-b", "text"]),
         "From: ann@sim.test\r\nMessage-ID: <n2@sim.test>\r\n\r\nYes.\r\n",
     );
-    let mut raw = Raw::new(&world, 2);
-    // No datastore is synced: the command stands alone.
-    let answer = raw.say(&exec(1, "reply", &data));
-    assert_eq!(codes(&answer)[..1], [(1, 202)], "{answer:?}");
+    // In a session in which the mail is synced; the command stands beside the changes.
+    let run = |last: u32, session: u32| {
+        let mut raw = Raw::new(&world, session);
+        raw.alert("mail", 200, &last.to_string(), &session.to_string(), "");
+        let sync = "<Sync><CmdID>1</CmdID><Target><LocURI>./mail</LocURI></Target><Source><LocURI>mail</LocURI></Source></Sync>";
+        let answer = raw.say(&(sync.to_owned() + &exec(2, "reply", &data)));
+        raw.take("mail", &answer);
+        answer
+    };
+    let answer = run(1, 2);
+    assert_eq!(codes(&answer)[..2], [(1, 200), (2, 202)], "{answer:?}");
     let (job, body) = queued(&world).remove(0);
     assert_eq!(job.recipients[..], ["bob@sim.test".into()], "whom the device does not know");
     let headers = Headers::parse(&body);
@@ -146,12 +155,13 @@ fn a_command_answers_and_a_repeated_one_sends_nothing_twice() {
     assert!(holds(&body, b"Yes.\r\n\r\nbob@sim.test wrote:\r\n> All work"), "{}", body.escape_ascii());
     let about = About::of(&fields(&world, job.guid.as_str()).ext).unwrap();
     assert_eq!(about.guid.as_str(), "b");
-    let mut raw = Raw::new(&world, 3);
-    assert_eq!(codes(&raw.say(&exec(1, "reply", &data)))[..1], [(1, 202)]);
+    let again = run(2, 3);
+    assert_eq!(codes(&again)[..2], [(1, 200), (2, 202)]);
     assert_eq!(queued(&world).len(), 1);
-    // The device gets it as any mail.
-    let answer = two_way(&world, 1, 4, "");
-    assert_eq!(says(&answer), [format!("Add {}", job.guid)]);
+    // The device gets it as any mail, once.
+    let last = two_way(&world, 3, 4, "");
+    let adds = [&answer, &again, &last].map(|answer| says(answer)).concat();
+    assert_eq!(adds, [format!("Add {}", job.guid)]);
 }
 
 // threats: S5, M2
