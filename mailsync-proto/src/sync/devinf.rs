@@ -47,6 +47,7 @@ pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version
         devinf.data_stores.push(described);
     }
     devinf.ext.push(syncml::Ext { xnam: FOLDERS.into(), xval: vec!["1".into()] });
+    devinf.ext.extend(stores.iter().flat_map(|store| store.collection.extensions()));
     devinf
 }
 

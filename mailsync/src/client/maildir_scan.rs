@@ -9,6 +9,7 @@ use super::maildir_index::{Change, FileRow};
 use super::maildir_write::{at, digest, stat};
 use bytes::Bytes;
 use idmap::Guid;
+use mailsync_proto::mail::forward::ext_of;
 use mailsync_proto::mail::headers::Headers;
 use mailsync_proto::mail::mailbox::{changed_value, folder_value, mail_value};
 use mailsync_proto::mail::summary::Summary;
@@ -292,6 +293,9 @@ impl DirStore {
         let mut fields = MailFields::default();
         place.flags().change(&Flags::default(), &mut fields);
         fields.draft |= parent == Role::Drafts.guid();
+        if [Role::Outbox, Role::Drafts].iter().any(|role| role.guid() == parent) {
+            fields.ext.extend(ext_of(&message));
+        }
         fields.received =
             stat(&to).ok().flatten().and_then(|(_, mtime)| u64::try_from(mtime / 1_000_000_000).ok());
         let head = message.get(..Headers::parse(&message).body).unwrap_or_default();
