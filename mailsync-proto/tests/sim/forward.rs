@@ -164,7 +164,8 @@ fn a_command_answers_and_a_repeated_one_sends_nothing_twice() {
     assert_eq!(queued(&world).len(), 1);
     // The device gets it as any mail, once.
     let last = two_way(&world, 3, 4, "");
-    let adds = [&answer, &more, &again, &rest, &last].map(says).concat();
+    let mut adds = [&answer, &more, &again, &rest, &last].map(says).concat();
+    adds.retain(|said| said.starts_with("Add"));
     assert_eq!(adds, [format!("Add {}", job.guid)]);
 }
 
