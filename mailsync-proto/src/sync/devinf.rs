@@ -111,7 +111,10 @@ pub(crate) const CUTS: [Cut; 4] = [
     },
     |devinf, _| DeviceQuirks::SMALL.adapt(devinf, &[]),
     // By the rest a client of ours still knows whom it talks to.
-    |devinf, _| devinf.data_stores.clear(),
+    |devinf, _| {
+        devinf.data_stores.clear();
+        devinf.ext.retain(|ext| &*ext.xnam == FOLDERS);
+    },
 ];
 
 /// Whether a device says of itself that it takes single fields, or is one of ours.
