@@ -49,7 +49,7 @@ impl MailCollection {
         MailCollection { domain: domain.into(), takes_events: false }
     }
 
-    /// Offers to be told what happened ([`event`](super::event)): for clients.
+    /// Offers to be told what happened ([`event`]): for clients.
     #[must_use]
     pub fn with_events(self) -> Self {
         MailCollection { takes_events: true, ..self }
