@@ -85,12 +85,6 @@ impl Items {
     }
 }
 
-impl From<Counts> for Items {
-    fn from(counts: Counts) -> Self {
-        Items { added: counts.added, replaced: counts.replaced, deleted: counts.deleted }
-    }
-}
-
 impl StoreReport {
     /// A datastore of which nothing is known yet.
     pub fn new(store: &str) -> Self {
