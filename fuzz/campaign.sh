@@ -8,7 +8,7 @@
 #   log/TARGET     what libFuzzer said
 #   artifacts/     inputs that break a property, or take too long: `cargo run -p fuzz -- TARGET FILE` says which
 #   report.md      a row for each target; each run adds its own
-# Exit 1 if anything was found. A target that finds something ends with it: fix it, run it again.
+# Exit 1 if anything was found, or a target did not come to its end. A target that finds something ends with it: fix it, run it again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=600 out=target/campaign
@@ -71,6 +71,7 @@ campaign() { # NAME
   [ $artifacts = 0 ] || found=1
   line=$(grep -E '^#[0-9]+' "$log" | tail -1 || true)
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  [ -n "$executions" ] || { echo "$name: ended without its statistics: $log" >&2 && found=1; }
   instrumented=$(sed -n 's/.*Loaded 1 modules .*(\([0-9]*\) inline.*/\1/p' "$log")
   edges=$(grep -oE 'cov: [0-9]+' <<<"$line" | cut -d' ' -f2 || true)
   features=$(grep -oE 'ft: [0-9]+' <<<"$line" | cut -d' ' -f2 || true)

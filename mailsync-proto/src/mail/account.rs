@@ -156,14 +156,7 @@ impl Account {
         let mut account = Account::new("", Server { host: "".into(), port: 0, tls: Tls::default() });
         while let Some(child) = pull.child()? {
             match child.name.as_str() {
-                "Version" => {
-                    let version = pull.word()?;
-                    if version.split('.').next() != VERSION.split('.').next() {
-                        let what =
-                            format!("version {} of an account", version.chars().take(20).collect::<String>());
-                        return Err(pull.error(ObjectErrorKind::Unsupported(what.into())));
-                    }
-                }
+                "Version" => pull.version(VERSION, "an account")?,
                 "Name" => once(&mut pull, &mut name)?,
                 "Address" => once(&mut pull, &mut address)?,
                 "Login" => once(&mut pull, &mut login)?,

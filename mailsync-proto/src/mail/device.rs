@@ -68,14 +68,7 @@ impl Device {
         let mut kept = 0usize;
         while let Some(child) = pull.child()? {
             match child.name.as_str() {
-                "Version" => {
-                    let version = pull.word()?;
-                    if version.split('.').next() != VERSION.split('.').next() {
-                        let what =
-                            format!("version {} of a device", version.chars().take(20).collect::<String>());
-                        return Err(pull.error(ObjectErrorKind::Unsupported(what.into())));
-                    }
-                }
+                "Version" => pull.version(VERSION, "a device")?,
                 "DevID" => device.id = pull.word()?,
                 "Zone" => device.zone = Some(pull.word()?),
                 "Notify" => notify(&mut pull, &mut device)?,

@@ -176,14 +176,7 @@ impl MailEvent {
         let mut kept = 0usize;
         while let Some(child) = pull.child()? {
             match child.name.as_str() {
-                "Version" => {
-                    let version = pull.word()?;
-                    if version.split('.').next() != VERSION.split('.').next() {
-                        let what =
-                            format!("version {} of an event", version.chars().take(20).collect::<String>());
-                        return Err(pull.error(ObjectErrorKind::Unsupported(what.into())));
-                    }
-                }
+                "Version" => pull.version(VERSION, "an event")?,
                 "Happened" if event.happened.len() < GROUPS => {
                     let one = happened(&mut pull)?;
                     event.happened.push(one);

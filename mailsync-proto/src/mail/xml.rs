@@ -188,6 +188,16 @@ impl<'a> Pull<'a> {
         }
     }
 
+    /// Reads `Version`; a later major one than `known` is refused.
+    pub(crate) fn version(&mut self, known: &str, of: &str) -> Result<(), ObjectError> {
+        let version = self.word()?;
+        if version.split('.').next() == known.split('.').next() {
+            return Ok(());
+        }
+        let what = format!("version {} of {of}", version.chars().take(20).collect::<String>());
+        Err(self.error(ObjectErrorKind::Unsupported(what.into())))
+    }
+
     /// An error here.
     pub(crate) fn malformed(&self, what: &str) -> ObjectError {
         self.error(ObjectErrorKind::Malformed(what.into()))

@@ -77,9 +77,11 @@ pub struct Items {
     pub deleted: u32,
 }
 
-impl From<Counts> for Items {
-    fn from(counts: Counts) -> Self {
-        Items { added: counts.added, replaced: counts.replaced, deleted: counts.deleted }
+impl Items {
+    fn add(&mut self, more: Counts) {
+        self.added += more.added;
+        self.replaced += more.replaced;
+        self.deleted += more.deleted;
     }
 }
 
@@ -152,8 +154,9 @@ impl Report {
             Event::StoreRefused { code, .. } => store.status = *code,
             Event::Completed { received, sent, .. } => {
                 store.status = StatusCode::OK.0;
-                store.received = (*received).into();
-                store.sent = (*sent).into();
+                // A session may go on with a datastore that was done before.
+                store.received.add(*received);
+                store.sent.add(*sent);
             }
             Event::Refused { code, .. } => {
                 store.refused += 1;
