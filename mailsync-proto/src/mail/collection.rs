@@ -351,14 +351,9 @@ impl Collection for MailCollection {
                 Ok(Wire { media_type: folder::MEDIA_TYPE.into(), data: folder.to_xml() })
             }
             Some(Spelling::Email) => {
-                let mut email = MailFields::from_fields(&item.value.fields).map_err(stored)?.to_email();
-                let asks = Request::of(&email.ext).ok().flatten();
-                if asks.is_some_and(|request| request.takes_any()) && !projection.extended {
-                    // It would send a mail of which the better part is missing.
-                    return Err(Refusal { reason: "the server does not forward by number".into() });
-                }
+                let (mut email, _) = state_of(projection)?;
                 if !projection.fields_only {
-                    let message = &forward::without_field_if(message()?, &email.ext);
+                    let message = message()?;
                     email.item =
                         Some(match projection.fields.map(|fields| cut::cut(message, &Wanted::of(fields))) {
                             Some(cut) => {
@@ -371,9 +366,14 @@ impl Collection for MailCollection {
                 Ok(Wire { media_type: email::MEDIA_TYPE.into(), data: email.to_xml() })
             }
             Some(Spelling::Rfc822(media_type)) => {
-                let email = MailFields::from_fields(&item.value.fields).map_err(stored)?.to_email();
+                let (email, asks) = state_of(projection)?;
                 let role = item.value.parent.as_ref().and_then(Role::of);
-                Ok(Wire { media_type, data: rfc822::write(message()?, &email, role) })
+                // A bare message has no extension to say it.
+                let message = match asks {
+                    Some(asks) => asks.before(message()?).into(),
+                    None => message()?.clone(),
+                };
+                Ok(Wire { media_type, data: rfc822::write(&message, &email, role) })
             }
         }
     }
@@ -631,6 +631,18 @@ fn original(
     }
     let body = cx.body(&guid)?;
     Ok(body.map(|body| (guid, body)).ok_or_else(|| NotForwarded::Gone(number())))
+}
+
+/// The state of a mail, and which other one it is about, if the peer can do with it what it asks for.
+fn state_of(projection: &Projection<'_>) -> Result<(Email, Option<Request>), Refusal> {
+    let fields = MailFields::from_fields(&projection.item.value.fields);
+    let email = fields.map_err(|error| Refusal { reason: error.to_string() })?.to_email();
+    let asks = Request::of(&email.ext).ok().flatten();
+    if asks.as_ref().is_some_and(Request::takes_any) && !projection.extended {
+        // It would send a mail of which the better part is missing.
+        return Err(Refusal { reason: "the server does not forward by number".into() });
+    }
+    Ok((email, asks.filter(|_| projection.extended)))
 }
 
 fn refuse(status: StatusCode, why: &str) -> Stop {

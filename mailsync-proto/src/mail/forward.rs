@@ -284,11 +284,6 @@ pub fn without_field(message: &Bytes) -> Bytes {
     message.clone()
 }
 
-/// As [`without_field`], where the extension says the same.
-pub(super) fn without_field_if(message: &Bytes, ext: &[Ext]) -> Bytes {
-    if ext.iter().any(|ext| kind_of(&ext.xnam).is_some()) { without_field(message) } else { message.clone() }
-}
-
 /// The mail that another one is about, in the store of who sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
