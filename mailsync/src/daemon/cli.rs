@@ -42,6 +42,12 @@ struct Run {
     /// Where the SyncML endpoint listens; port 0 is any free one
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Certificate chain to show, PEM: the SyncML endpoint speaks TLS; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Where mail is taken; port 0 is any free one
     #[arg(long, value_name = "ADDR")]
     smtp: Option<SocketAddr>,
@@ -67,8 +73,9 @@ struct Run {
 
 impl Run {
     fn is_given(&self) -> bool {
-        let Run { http, smtp, lmtp, lab, record, only, shared, log_format } = self;
-        let places = http.is_some() || smtp.is_some() || lmtp.is_some() || record.is_some();
+        let Run { http, tls_cert, tls_key: _, smtp, lmtp, lab, record, only, shared, log_format } = self;
+        let places =
+            http.is_some() || tls_cert.is_some() || smtp.is_some() || lmtp.is_some() || record.is_some();
         places || *lab || *shared || !only.is_empty() || log_format.is_some()
     }
 
@@ -241,7 +248,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     if cli.command.is_some() && cli.run.is_given() {
-        let text = "--http, --smtp, --lmtp, --lab, --record, --only, --shared and --log-format are for running the server, not for a command";
+        let text = "--http, --tls-cert, --tls-key, --smtp, --lmtp, --lab, --record, --only, --shared and --log-format are for running the server, not for a command";
         let _ = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text).print();
         return ExitCode::from(2);
     }
@@ -265,6 +272,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         None => {
             logging::init(cli.run.log_format.unwrap_or_default());
             config.http.listen = cli.run.http.unwrap_or(config.http.listen);
+            config.http.tls_cert = cli.run.tls_cert.clone().or(config.http.tls_cert);
+            config.http.tls_key = cli.run.tls_key.clone().or(config.http.tls_key);
             config.smtp.listen = cli.run.smtp.unwrap_or(config.smtp.listen);
             config.smtp.lmtp = cli.run.lmtp.or(config.smtp.lmtp);
             let parts = cli.run.parts();

@@ -171,6 +171,11 @@ impl SqliteStore {
         })
     }
 
+    /// Whether the database can be read.
+    pub fn is_well(&self) -> Result<(), StoreError> {
+        self.query(|conn| conn.query_row("SELECT count(*) FROM (SELECT 1 FROM user LIMIT 1)", [], |_| Ok(())))
+    }
+
     /// All users, by name.
     pub fn users(&self) -> Result<Vec<UserInfo>, StoreError> {
         self.query(|conn| {
