@@ -258,9 +258,65 @@ fn threat_s4_a_password_comes_in_clear_only_from_near() {
         assert_eq!(facts.get("status").map(String::as_str), Some(status), "{config} {more}: {answer}");
         // Who is refused is told of no session.
         let told = facts.get("url").map_or("", String::as_str);
-        assert!(if status == "212" { told.starts_with(url) } else { told.is_empty() }, "{config} {more}: {told}");
+        assert!(
+            if status == "212" { told.starts_with(url) } else { told.is_empty() },
+            "{config} {more}: {told}"
+        );
         server.stop();
     }
+}
+
+// mission: M10
+#[test]
+fn sealed_items_cross_what_reads_along() {
+    let home = Home::new();
+    let record = home.path("record").display().to_string();
+    let (server, url) = home.serve(&["--record", &record]);
+    let device = |folder: &str| format!("phone-{folder}");
+    let key_of = |folder: &str| {
+        let made = run(&mut home.daemon(&["device", "key", "ann", &device(folder)]), 20 * SECOND);
+        assert_eq!(made.code, 0, "{made:?}");
+        let file = home.path(&format!("{folder}.key"));
+        std::fs::write(&file, &made.stdout).unwrap();
+        file.display().to_string()
+    };
+    let (one, two) = (key_of("one"), key_of("two"));
+    assert_ne!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
+    home.note("one", "n1", "confidential: meet at noon");
+    works(&home.sync("one", &url, &["--device", &device("one"), "--item-key", &one]));
+    // Keys outlive a new key of the key file.
+    assert_eq!(run(&mut home.daemon(&["key", "rotate"]), 20 * SECOND).code, 0);
+    works(&home.sync("two", &url, &["--device", &device("two"), "--item-key", &two]));
+    assert_eq!(home.notes("two"), ["confidential: meet at noon"]);
+    // Another device's key opens nothing, and without one nothing comes.
+    for (folder, more) in [("three", &["--item-key", &one][..]), ("four", &[])] {
+        key_of(folder);
+        std::fs::create_dir_all(home.path(folder).join("notes")).unwrap();
+        let device = device(folder);
+        let done = home.sync(folder, &url, &[&["--device", &device], more].concat());
+        assert_ne!(done.code, 0, "{done:?}");
+        assert!(home.notes(folder).is_empty(), "{done:?}");
+    }
+    assert!(server.stderr().contains("takes no sealed items"), "{}", server.stderr());
+    let recorded = run(Command::new("grep").args(["-rc", "noon", &record]), 20 * SECOND).stdout;
+    assert!(recorded.lines().count() > 4, "{recorded}");
+    assert!(recorded.lines().all(|line| line.ends_with(":0")), "{recorded}");
+    // Taken away, it goes in clear again.
+    assert_eq!(
+        run(&mut home.daemon(&["device", "key", "ann", &device("four"), "--remove"]), 20 * SECOND).code,
+        0
+    );
+    works(&home.sync("four", &url, &["--device", &device("four")]));
+    assert_eq!(home.notes("four"), ["confidential: meet at noon"]);
+    let database = std::fs::read(home.path("data").join("mailsync.db")).unwrap_or_default();
+    let secret = std::fs::read_to_string(&one).unwrap();
+    assert!(!database.windows(secret.trim().len()).any(|w| w == secret.trim().as_bytes()));
+    let bad = home.path("bad.key");
+    std::fs::write(&bad, "not a key").unwrap();
+    let failed = home.sync("two", &url, &["--item-key", bad.to_str().unwrap()]);
+    assert_eq!(failed.code, 1);
+    assert!(failed.stderr.contains("bad.key"), "{}", failed.stderr);
+    server.stop();
 }
 
 #[test]

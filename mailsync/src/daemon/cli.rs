@@ -8,8 +8,10 @@ use super::{ask_cli, doctor, kept_cli, users};
 use crate::mailbox::account_cli;
 use crate::store::{Bodies, SqliteStore, database, private_dir};
 use crate::time;
+use crate::turns;
 use clap::{CommandFactory, Parser, Subcommand};
 use mailsync_proto::mail::mailbox;
+use mailsync_proto::sync::seal::ItemKey;
 use mailsync_proto::sync::store::StoreKey;
 use serde::Serialize;
 use std::ffi::OsString;
@@ -187,6 +189,16 @@ enum Device {
         user: String,
         /// Device id, as the device says it (for instance IMEI:...)
         device: String,
+    },
+    /// Give a device a key that seals its items, and print it: the device gets it by another way (mailsync sync --item-key)
+    Key {
+        /// Login name
+        user: String,
+        /// Device id
+        device: String,
+        /// Take the key away: its items go in clear again
+        #[arg(long)]
+        remove: bool,
     },
     /// List devices
     List {
@@ -409,6 +421,22 @@ fn device(out: &Out, config: &Config, store: &SqliteStore, command: Device) -> R
             let verifier = users::verifier(&user, &users::password(&user)?);
             let added = store.set_device(&user, &device, &verifier);
             changed(out, added, &format!("device {device} of {user} added"), &format!("no user {user}"))
+        }
+        Device::Key { user, device, remove: true } => {
+            let removed = store.set_item_key(&user, &device, None);
+            changed(
+                out,
+                removed,
+                &format!("items of {device} go in clear"),
+                &format!("no key of {device} of {user}"),
+            )
+        }
+        Device::Key { user, device, remove: false } => {
+            let key = ItemKey::new(turns::moment().map_err(text)?.entropy);
+            match store.set_item_key(&user, &device, Some(&key)).map_err(text)? {
+                true => out.done(&key.to_text()),
+                false => Err(format!("no user {user}")),
+            }
         }
         Device::List { user } => {
             let devices = store.devices(user.as_deref()).map_err(text)?;

@@ -167,6 +167,7 @@ impl SqliteStore {
             ] {
                 conn.execute(&sql, [name])?;
             }
+            super::item_key::forget(conn, name)?;
             Ok(conn.execute("DELETE FROM user WHERE name = ?1", [name])? > 0)
         })
     }

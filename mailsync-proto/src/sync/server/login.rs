@@ -3,6 +3,7 @@
 use super::super::core::Core;
 use super::super::event::Event;
 use super::super::ids;
+use super::super::seal::ItemKey;
 use super::super::store::{Device, Read, SessionRow, Value, Write};
 use super::super::turn::Missing;
 use super::State;
@@ -54,10 +55,12 @@ pub(super) fn open<'m>(
 }
 
 /// How the user and device that a turn is for log in.
-struct Known {
+pub(super) struct Known {
     verifier: Option<Box<str>>,
     password: Option<Box<str>>,
     sessions: u32,
+    /// What seals the device's items.
+    pub(super) item_key: Option<ItemKey>,
     kept: Device,
 }
 
@@ -76,7 +79,7 @@ impl Known {
     }
 }
 
-fn known(core: &mut Core<'_, '_>) -> Result<Known, Missing> {
+pub(super) fn known(core: &mut Core<'_, '_>) -> Result<Known, Missing> {
     let read = Read::Login { user: core.user.clone(), device: core.device.clone() };
     let login = match core.reader.read(read)? {
         Value::Login(login) => login.clone(),
@@ -87,6 +90,7 @@ fn known(core: &mut Core<'_, '_>) -> Result<Known, Missing> {
         verifier: open.map(|login| login.verifier.clone()),
         password: open.and_then(|login| login.password.clone()),
         sessions: login.as_ref().map_or(0, |login| login.sessions),
+        item_key: open.and_then(|login| login.item_key.clone()),
         kept: login.map(|login| login.device).unwrap_or_default(),
     })
 }
@@ -159,6 +163,7 @@ fn login<'m>(
     } else {
         core.events.push(Event::LoggedIn { user: user.clone(), device: device.clone() });
         state.earlier = kept.session.clone();
+        state.sealed = login.item_key.is_some();
         let logins = kept.logins.saturating_add(1);
         let kept = Device { logins, session: Some(core.token.clone()), ..kept };
         core.batch.push(Write::PutDevice(user, device, kept));
