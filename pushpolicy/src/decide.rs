@@ -43,7 +43,9 @@ use crate::trace::{NoTrace, Reason, Recorder, Sink, Stage, Trace, TraceEntry};
 // mission: P3, P4
 #[must_use]
 pub fn decide(policy: &CompiledPolicy, snapshot: &Snapshot, mail: &MailFacts, now: Now) -> Decision {
-    Run::new(policy, snapshot, mail, now, NoTrace).run().0
+    let mut run = Run::new(policy, snapshot, mail, now, NoTrace);
+    run.run();
+    run.decision
 }
 
 /// Decides the same, and says why, and why not.
@@ -54,9 +56,9 @@ pub fn decide_traced(
     mail: &MailFacts,
     now: Now,
 ) -> (Decision, Trace) {
-    let (decision, recorder) =
-        Run::new(policy, snapshot, mail, now, Recorder::new(snapshot.terminals().len())).run();
-    (decision, recorder.finish(decision))
+    let mut run = Run::new(policy, snapshot, mail, now, Recorder::new(snapshot.terminals().len()));
+    run.run();
+    (run.decision, run.sink.finish(run.decision))
 }
 
 /// What is known of one terminal at `now`.
@@ -119,10 +121,10 @@ impl<'a, S: Sink> Run<'a, S> {
         }
     }
 
-    fn run(mut self) -> (Decision, S) {
+    fn run(&mut self) {
         self.observe();
         let policy = self.policy;
-        let (rule, action) = policy.action(self.mail, self.now.local, &SceneNow(&self));
+        let (rule, action) = policy.action(self.mail, self.now.local, &SceneNow(self));
         self.decision.rule = rule;
         if self.policy.asks_terminals() {
             let in_use = self.where_all(self.heard, |s| s.state == Use::InUse);
@@ -140,7 +142,6 @@ impl<'a, S: Sink> Run<'a, S> {
             Action::Hold => self.nobody(Stage::Rule, Reason::RuleHolds),
             Action::Mute => self.nobody(Stage::Rule, Reason::RuleMutes),
         }
-        (self.decision, self.sink)
     }
 
     fn push(&mut self, push: &Push) {

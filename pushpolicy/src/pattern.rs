@@ -62,13 +62,11 @@ impl Prepared {
         }
     }
 
-    /// Text that every match holds, the longest there is.
-    fn literal(&self) -> &str {
+    /// Texts that every match holds.
+    fn literals(&self) -> Vec<&str> {
         match self {
-            Prepared::Is(text) | Prepared::Keyword(text) => text,
-            Prepared::Glob(glob) => {
-                glob.pieces.iter().flat_map(|p| p.split('?')).max_by_key(|l| l.len()).unwrap_or("")
-            }
+            Prepared::Is(text) | Prepared::Keyword(text) => vec![text],
+            Prepared::Glob(glob) => glob.pieces.iter().flat_map(|p| p.split('?')).collect(),
         }
     }
 }
@@ -165,7 +163,9 @@ fn set(matches: &mut Matches, number: u16) {
 impl PatternSet {
     pub(crate) fn new(patterns: Vec<(u16, Prepared)>) -> PatternSet {
         let grams = |p: &Prepared| -> Vec<[u8; 3]> {
-            p.literal().as_bytes().windows(3).filter_map(|w| w.try_into().ok()).collect()
+            let literals = p.literals();
+            let windows = literals.iter().flat_map(|l| l.as_bytes().windows(3));
+            windows.filter_map(|w| w.try_into().ok()).collect()
         };
         let mut frequency = std::collections::BTreeMap::<[u8; 3], u32>::new();
         for (_, p) in &patterns {
