@@ -33,6 +33,7 @@
 //! | what is known of a user's terminals | [`terminal`], [`snapshot`] |
 //! | what the user wants | [`policy`], [`pattern`], [`lint`], [`stored`] (compare-and-set) |
 //! | who gets the mail, and why | [`decide`](mod@decide), [`trace`], [`what_if`](mod@what_if), [`record`] |
+//! | what becomes of each mail: asked, decided, told, escalated, taken back | [`dispatch`] |
 //! | whether to tell at all | [`notify`]: rules, quiet hours, folding, the SMS budget |
 //! | the same state everywhere | [`handled`] |
 //! | bytes on the wire | `bearer` (feature `bearer`) |
@@ -47,6 +48,7 @@ pub mod bearer;
 pub mod compile;
 pub mod decide;
 mod decision;
+pub mod dispatch;
 pub mod error;
 pub mod evidence;
 pub mod handled;
@@ -62,6 +64,7 @@ pub mod record;
 mod score;
 #[cfg(feature = "seal")]
 pub mod seal;
+pub mod sent;
 pub mod snapshot;
 pub mod stored;
 pub mod terminal;
@@ -73,6 +76,7 @@ pub use attributes::{Attributes, Capability, MediaRange, MediaType, Requirement}
 pub use compile::CompiledPolicy;
 pub use decide::{decide, decide_traced};
 pub use decision::{Content, Decision, DecisionView, HintView, Outcome, Step, TargetView, TerminalSet, Then};
+pub use dispatch::{Patience, PushState, Say, World};
 pub use error::{Implausible, PolicyError, ReportError, SnapshotError};
 pub use evidence::{Evidence, Order, PowerState, Reading, Report, Sensor};
 pub use handled::{CancelHint, Handled, Progress};

@@ -152,6 +152,10 @@ pub enum Verdict {
         /// Minutes until the quiet ends.
         minutes: u16,
     },
+    /// Not yet, perhaps then.
+    Until(crate::time::Millis),
+    /// Tell now where it went, once: that asks for no session.
+    Hint,
     /// Do not tell: the rule, or that the terminal does not hold the mail.
     Silent {
         /// The rule's id; empty for the default; `not_held`.

@@ -2,6 +2,7 @@
 
 use crate::error::PolicyError;
 use crate::limits::Limits;
+use crate::location::name_rule;
 use crate::policy::Policy;
 use crate::time::Millis;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,54 @@ impl StoredPolicy {
         })
     }
 
+    /// What follows the document in force when `wanted`, a stored policy whose revision is the next one, comes from a
+    /// terminal, a command line or a web page: the one way by which policies are set.
+    ///
+    /// # Errors
+    /// [`Conflict`]; then what is in force stays.
+    // mission: P5
+    pub fn accept(
+        in_force: Option<&[u8]>,
+        wanted: &[u8],
+        now: Millis,
+        limits: &Limits,
+    ) -> Result<StoredPolicy, Conflict> {
+        let wanted = StoredPolicy::from_json(wanted)?;
+        let in_force = match in_force {
+            Some(bytes) => StoredPolicy::from_json(bytes)?,
+            None => StoredPolicy::initial(Policy::default()),
+        };
+        name_rule("writer", &wanted.writer)
+            .map_err(|error| PolicyError::Invalid { place: "writer".to_owned(), what: error.to_string() })?;
+        // 0 follows nothing.
+        let expected = wanted.revision.checked_sub(1).unwrap_or(u64::MAX);
+        in_force.compare_and_set(expected, wanted.policy, wanted.writer, now, limits)
+    }
+
+    /// Reads a stored policy.
+    ///
+    /// # Errors
+    /// [`PolicyError`]: none, too large, or of a later version.
+    pub fn from_json(bytes: &[u8]) -> Result<StoredPolicy, PolicyError> {
+        let limit = Limits::default().document_bytes;
+        if bytes.len() > limit {
+            return Err(PolicyError::Limit { what: "document_bytes", value: bytes.len(), limit });
+        }
+        #[derive(Deserialize)]
+        struct Head {
+            policy: Version,
+        }
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let head: Head = serde_json::from_slice(bytes)?;
+        if head.policy.version > crate::policy::VERSION {
+            return Err(PolicyError::Newer(head.policy.version));
+        }
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
     /// Entity tag for a web page.
     #[must_use]
     pub fn etag(&self) -> String {
@@ -106,6 +155,36 @@ mod tests {
             phone.compare_and_set(1, Policy::default(), "web", Millis(3), &limits).unwrap().revision,
             2
         );
+    }
+
+    // mission: P5
+    #[test]
+    fn documents_follow_each_other_one_by_one() {
+        let accept = |before: Option<&[u8]>, wanted: &[u8]| {
+            let next = StoredPolicy::accept(before, wanted, Millis(7), &Limits::default());
+            next.map(|next| serde_json::to_vec(&next).unwrap()).map_err(|error| error.to_string())
+        };
+        let wanted = |revision: u64, writer: &str| {
+            let policy =
+                StoredPolicy { revision, writer: writer.into(), ..StoredPolicy::initial(Policy::default()) };
+            serde_json::to_vec(&policy).unwrap()
+        };
+        let first = accept(None, &wanted(1, "phone")).unwrap();
+        let kept = StoredPolicy::from_json(&first).unwrap();
+        assert_eq!((kept.revision, &*kept.writer, kept.written_at), (1, "phone", Millis(7)));
+        assert!(accept(Some(&first), &wanted(1, "web")).unwrap_err().contains("is in force, not 0"));
+        assert!(accept(Some(&first), &wanted(0, "web")).is_err());
+        assert!(accept(Some(&first), &wanted(3, "web")).is_err());
+        let second = accept(Some(&first), &wanted(2, "web")).unwrap();
+        assert_eq!(StoredPolicy::from_json(&second).unwrap().revision, 2);
+        for (bad, part) in [
+            (&b"{}"[..], "missing field"),
+            (br#"{"revision":1,"writer":"a","written_at":0,"policy":{"version":9,"beam":1}}"#, "version 9"),
+            (br#"{"revision":1,"writer":"a\u0007","written_at":0,"policy":{"version":1,"default":"hold"}}"#, "writer"),
+        ] {
+            let error = accept(None, bad).unwrap_err();
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 
     #[test]

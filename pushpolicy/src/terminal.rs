@@ -109,6 +109,54 @@ pub enum TerminalKind {
     Other,
 }
 
+impl TerminalKind {
+    /// All of them.
+    pub const ALL: [TerminalKind; 6] = [
+        TerminalKind::Phone,
+        TerminalKind::Laptop,
+        TerminalKind::Desktop,
+        TerminalKind::Tablet,
+        TerminalKind::Watch,
+        TerminalKind::Other,
+    ];
+
+    /// The name, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TerminalKind::Phone => "phone",
+            TerminalKind::Laptop => "laptop",
+            TerminalKind::Desktop => "desktop",
+            TerminalKind::Tablet => "tablet",
+            TerminalKind::Watch => "watch",
+            TerminalKind::Other => "other",
+        }
+    }
+
+    /// What a device is by the `DevTyp` of its DevInf.
+    ///
+    /// ```
+    /// use pushpolicy::TerminalKind;
+    /// assert_eq!(TerminalKind::of_dev_typ("smartphone"), TerminalKind::Phone);
+    /// assert_eq!(TerminalKind::of_dev_typ("plotter"), TerminalKind::Other);
+    /// ```
+    // spec: SyncML DevInf, DevTyp (pager, handheld, pda, phone, smartphone, server, workstation)
+    #[must_use]
+    pub fn of_dev_typ(text: &str) -> TerminalKind {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "phone" | "smartphone" | "pager" => TerminalKind::Phone,
+            "workstation" => TerminalKind::Desktop,
+            _ => TerminalKind::Other,
+        }
+    }
+
+    /// Which has this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<TerminalKind> {
+        TerminalKind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// Whether a terminal may be pushed to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,6 +235,51 @@ impl Route {
     }
 }
 
+/// `BEARER ADDRESS [power=on|any|wake] [cost=N]`, as a terminal says it of itself.
+///
+/// ```
+/// use pushpolicy::{Bearer, Route};
+/// let route: Route = "wap_push +8613800138000 power=any cost=5".parse()?;
+/// assert_eq!((route.bearer, &*route.address, route.cost), (Bearer::WapPush, "+8613800138000", 5));
+/// assert_eq!(route.to_string(), "wap_push +8613800138000 power=any cost=5");
+/// # Ok::<(), pushpolicy::error::Implausible>(())
+/// ```
+impl std::str::FromStr for Route {
+    type Err = Implausible;
+
+    fn from_str(text: &str) -> Result<Route, Implausible> {
+        let bad =
+            || Implausible::new("route", text.escape_debug(), "BEARER ADDRESS [power=on|any|wake] [cost=N]");
+        let mut words = text.split(' ');
+        let bearer = words.next().and_then(Bearer::parse).ok_or_else(bad)?;
+        let address = words.next().filter(|address| !address.is_empty()).ok_or_else(bad)?;
+        let mut route = Route::new(bearer, address);
+        for word in words {
+            match word.split_once('=') {
+                Some(("power", "on")) => route.power = RoutePower::On,
+                Some(("power", "any")) => route.power = RoutePower::Any,
+                Some(("power", "wake")) => route.power = RoutePower::Wake,
+                Some(("cost", cost)) => route.cost = cost.parse().map_err(|_| bad())?,
+                _ => return Err(bad()),
+            }
+        }
+        route.check()?;
+        Ok(route)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.bearer.as_str(), self.address)?;
+        match self.power {
+            RoutePower::On => {}
+            RoutePower::Any => f.write_str(" power=any")?,
+            RoutePower::Wake => f.write_str(" power=wake")?,
+        }
+        if self.cost > 0 { write!(f, " cost={}", self.cost) } else { Ok(()) }
+    }
+}
+
 /// In what state of the terminal a route works.
 // mission: P6
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -229,6 +322,25 @@ pub enum Bearer {
 }
 
 impl Bearer {
+    /// All of them.
+    pub const ALL: [Bearer; 9] = [
+        Bearer::Channel,
+        Bearer::Udp,
+        Bearer::Http,
+        Bearer::WebPush,
+        Bearer::SipMessage,
+        Bearer::WapPush,
+        Bearer::Pap,
+        Bearer::Mms,
+        Bearer::PhonePush,
+    ];
+
+    /// Which has this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Bearer> {
+        Bearer::ALL.into_iter().find(|bearer| bearer.as_str() == name)
+    }
+
     /// The name, as in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

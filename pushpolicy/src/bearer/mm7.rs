@@ -77,6 +77,18 @@ pub struct Post {
     pub body: Vec<u8>,
 }
 
+impl Post {
+    /// What came, for a centre or a test of one.
+    #[must_use]
+    pub fn new(
+        content_type: impl Into<String>,
+        soap_action: Option<String>,
+        body: impl Into<Vec<u8>>,
+    ) -> Post {
+        Post { content_type: content_type.into(), soap_action, body: body.into() }
+    }
+}
+
 impl SubmitReq {
     /// A message of release 6 for one recipient.
     #[must_use]

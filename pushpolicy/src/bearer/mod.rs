@@ -25,25 +25,16 @@ mod wbxml;
 pub mod wol;
 mod xml;
 
+pub use crate::sent::Delivery;
 pub use error::{DecodeError, DecodeErrorKind, EncodeError};
 
-/// What became of a push, whatever carried it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Delivery {
-    /// The terminal said so, or its session came.
-    Delivered,
-    /// A gateway has it. Only a session or a receipt closes this.
-    Accepted,
-    /// Not now: try again, or another bearer.
-    Unreachable,
-    /// The address is no longer valid: unregister it.
-    Gone,
-    /// It will not be taken, however often it is sent.
-    Refused,
-    /// No answer, or one that says nothing.
-    Unknown,
+/// The notification (Package #0 of DS 1.2) that a connectionless WAP push carries; none if it is no such push.
+#[must_use]
+pub fn notification(pdu: &[u8]) -> Option<Vec<u8>> {
+    wap::Push::decode(pdu)
+        .ok()
+        .filter(|push| push.content_type.is(&wap::ContentType::DS_ALERT))
+        .map(|push| push.body)
 }
 
 #[cfg(test)]

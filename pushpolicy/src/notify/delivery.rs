@@ -42,6 +42,14 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// For bearers that cost somebody a short message or a call.
+    #[must_use]
+    pub fn costly() -> Pace {
+        Pace { gather_ms: 2_000, gap_ms: 60_000, pause_ms: 600_000, longest_ms: 3_600_000, ..Pace::default() }
+    }
+}
+
 /// The notice of one terminal.
 // mission: M4c
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,25 +120,31 @@ impl Delivery {
 
     /// Decides. `fresh` is an unpredictable id for a session.
     pub fn step(&mut self, now: Millis, waiting: &Waiting<'_>, fresh: u16, pace: &Pace) -> Next {
-        let tells: Vec<usize> = indexes(waiting.events, |verdict| *verdict == Verdict::Now);
+        let tells = indexes(waiting.events, |verdict| matches!(verdict, Verdict::Now | Verdict::Hint));
+        let hints = waiting.events.iter().any(|(_, verdict)| *verdict == Verdict::Hint);
         let later = waiting.events.iter().filter_map(|(_, verdict)| match verdict {
             Verdict::Later { minutes } => Some(now.plus(u64::from(*minutes).saturating_mul(60_000))),
+            Verdict::Until(at) => Some(*at),
             _ => None,
         });
         let later = later.min();
-        let Some(newest) = tells.iter().filter_map(|at| Some(waiting.events.get(*at)?.0)).max() else {
+        let at = |then: Millis| Next::At(later.map_or(then, |later| later.min(then)));
+        if tells.is_empty() {
             // Taken back: a session has brought it, or it is gone again.
             (self.since, self.under_way) = (None, None);
             if later.is_none() {
                 self.told = self.told.max(waiting.upto);
             }
             return later.map_or(Next::Nothing, Next::At);
-        };
-        if waiting.in_session {
-            return Next::At(now.plus(pace.session_ms));
         }
-        if let Some(sent) = &mut self.under_way
+        if waiting.in_session {
+            return at(now.plus(pace.session_ms));
+        }
+        let newest =
+            waiting.events.iter().filter(|(_, verdict)| *verdict == Verdict::Now).map(|(rev, _)| *rev).max();
+        if let (Some(sent), Some(newest)) = (&mut self.under_way, newest)
             && newest <= sent.upto
+            && !hints
         {
             if now.since(sent.first) >= pace.expiry_ms {
                 self.told = self.told.max(sent.upto);
@@ -141,7 +155,7 @@ impl Delivery {
             // Where the clock was set back, no pause is longer than the longest.
             sent.next = sent.next.min(now.plus(pace.longest_ms));
             if now < sent.next {
-                return Next::At(sent.next);
+                return at(sent.next);
             }
             sent.tries = sent.tries.saturating_add(1);
             sent.next = now.plus(pause(sent.tries, pace));
@@ -153,12 +167,20 @@ impl Delivery {
         let due = since.plus(pace.gather_ms).max(gap);
         if now < due {
             self.since = Some(since);
-            return Next::At(due);
+            return at(due);
         }
         let next = now.plus(pause(0, pace));
-        self.under_way = Some(UnderWay { upto: newest, session: fresh, tries: 0, first: now, next });
+        // Hints alone ask for no session: nothing shows that they came, and they go once.
+        self.under_way = newest.map(|upto| UnderWay { upto, session: fresh, tries: 0, first: now, next });
         (self.since, self.sent_at) = (None, Some(now));
         Next::Send { session: fresh, events: tells }
+    }
+
+    /// The notice under way did not leave: it goes again after the first pause, whatever came before.
+    pub fn hurry(&mut self, now: Millis) {
+        if let Some(sent) = &mut self.under_way {
+            sent.next = sent.next.min(now);
+        }
     }
 }
 
@@ -256,6 +278,29 @@ mod tests {
         let silent = [(8, Verdict::Silent { because: "work".into() })];
         assert_eq!(delivery.step(Millis(900), &waiting(&silent), 1, &PACE), Next::Nothing);
         assert_eq!(delivery.since(), 8);
+    }
+
+    // mission: P3
+    #[test]
+    fn hints_go_once_and_what_waits_for_its_turn_is_not_lost() {
+        let mut delivery = Delivery::default();
+        let events = [(4, Verdict::Until(Millis(60_000))), (5, Verdict::Hint)];
+        assert_eq!(delivery.step(Millis(0), &waiting(&events), 1, &PACE), Next::At(Millis(300)));
+        assert_eq!(delivery.step(Millis(300), &waiting(&events), 1, &PACE), send(1, &[1]));
+        // The host has marked the hint.
+        let told = [(4, Verdict::Until(Millis(60_000))), (5, Verdict::Until(Millis(90_000)))];
+        assert_eq!(delivery.step(Millis(301), &waiting(&told), 2, &PACE), Next::At(Millis(60_000)));
+        assert_eq!(delivery.since(), 0, "the first may still be told");
+        let turn = [now(4), (5, Verdict::Until(Millis(90_000)))];
+        delivery.step(Millis(60_000), &waiting(&turn), 3, &PACE);
+        assert_eq!(delivery.step(Millis(60_300), &waiting(&turn), 3, &PACE), send(3, &[0]));
+        // A hint beside it goes along, and the notice is repeated without it.
+        let both = [now(4), (5, Verdict::Hint)];
+        delivery.step(Millis(62_000), &waiting(&both), 4, &PACE);
+        assert_eq!(delivery.step(Millis(62_300), &waiting(&both), 4, &PACE), send(4, &[0, 1]));
+        assert_eq!(delivery.step(Millis(67_300), &waiting(&turn), 5, &PACE), send(4, &[0]));
+        delivery.hurry(Millis(67_400));
+        assert_eq!(delivery.step(Millis(67_400), &waiting(&turn), 6, &PACE), send(4, &[0]));
     }
 
     #[test]
