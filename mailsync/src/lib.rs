@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod demo;
 pub mod exchange;
 pub mod mailbox;
+pub mod push;
 mod record;
 pub mod relay;
 mod secret;

@@ -88,7 +88,7 @@ impl AlertedSync {
 }
 
 /// What both sides know: who the server is, its secret, and the nonce of the last session.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AlertKey {
     /// `B64(H(server-id:password))`.
     secret: Box<str>,

@@ -20,14 +20,20 @@ pub const VERSION: &str = "1.0";
 const PLACES: usize = 4;
 /// Octets of its rules, at most.
 const RULES: usize = 64 << 10;
+/// Octets of its report, and of what wakes it, at most.
+const REPORT: usize = 16 << 10;
+/// Ways to reach it, at most.
+const ROUTES: usize = 16;
 
 /// What a device says of itself.
 ///
 /// # Shape
-/// `<Device>` with `Version, DevID, Zone?, Notify?`; `Notify` holds `Listen*` (`udp:HOST:PORT`, `http:HOST:PORT`; the host is
+/// `<Device>` with `Version, DevID, Zone?, Notify?, Terminal?`; `Notify` holds `Listen*` (`udp:HOST:PORT`, `http:HOST:PORT`; the host is
 /// an address) and `Rules?` (JSON, in the form of `pushpolicy`'s notify rules; the engine does not look into it). `Zone` is
-/// the IANA name of the time zone in which quiet hours are meant. Unknown elements survive: reports of what a
-/// device senses are to come beside these.
+/// the IANA name of the time zone in which quiet hours are meant. `Terminal` holds `Kind?` (`phone`, `laptop`, ...),
+/// `Route*` (other ways to reach it: `wap_push +8613800138000 power=any`), `Wake?` (what wakes it: `MAC HOST:PORT`) and
+/// `Report?` (JSON, what it senses, in the form of `pushpolicy`'s reports; the engine does not look into it). Unknown
+/// elements survive.
 /// # Errors
 /// As [`Email`](super::Email); `Unsupported` for a later major version.
 ///
@@ -48,6 +54,15 @@ pub struct Device {
     pub listen: Vec<Box<str>>,
     /// What it wants to be told of; none: everything.
     pub rules: Option<Box<str>>,
+    /// What it is: `phone`, `laptop`, ...
+    pub kind: Option<Box<str>>,
+    /// Other ways to reach it.
+    pub routes: Vec<Box<str>>,
+    /// What wakes it when it sleeps.
+    pub wake: Option<Box<str>>,
+    /// What it senses.
+    // mission: P1
+    pub report: Option<Box<str>>,
     /// Unknown elements as they were written.
     pub unknown: Vec<Box<str>>,
 }
@@ -72,6 +87,7 @@ impl Device {
                 "DevID" => device.id = pull.word()?,
                 "Zone" => device.zone = Some(pull.word()?),
                 "Notify" => notify(&mut pull, &mut device)?,
+                "Terminal" => terminal(&mut pull, &mut device)?,
                 _ => {
                     let raw = pull.survivor(&child)?;
                     keep(&pull, &mut kept, raw.len())?;
@@ -102,6 +118,15 @@ impl Device {
             }
             out.extend_from_slice(b"</Notify>");
         }
+        let terminal = [("Kind", &self.kind), ("Wake", &self.wake), ("Report", &self.report)];
+        if !self.routes.is_empty() || terminal.iter().any(|(_, value)| value.is_some()) {
+            out.extend_from_slice(b"<Terminal>");
+            self.routes.iter().for_each(|route| xml::element(&mut out, "Route", route));
+            for (name, value) in terminal {
+                value.iter().for_each(|value| xml::element(&mut out, name, value));
+            }
+            out.extend_from_slice(b"</Terminal>");
+        }
         for raw in &self.unknown {
             out.extend_from_slice(raw.as_bytes());
         }
@@ -131,6 +156,34 @@ pub fn store() -> StoreConfig {
         StoreConfig::new(DATASTORE, Arc::new(crate::plain::PlainCollection::new("Devices", types)));
     store.conflict = ConflictRule::ClientWins;
     store
+}
+
+fn terminal(pull: &mut Pull<'_>, device: &mut Device) -> Result<(), ObjectError> {
+    while let Some(child) = pull.child()? {
+        let limit = |pull: &Pull<'_>, what, value, limit| {
+            Err(pull.error(ObjectErrorKind::Limit { what, value, limit }))
+        };
+        match child.name.as_str() {
+            "Route" if device.routes.len() < ROUTES => device.routes.push(pull.word()?),
+            "Route" => return limit(pull, "ways to a device", ROUTES.saturating_add(1), ROUTES),
+            name @ ("Kind" | "Wake" | "Report") => {
+                let name = name.to_owned();
+                let word = pull.word()?;
+                if word.len() > REPORT {
+                    return limit(pull, "octets of a report", word.len(), REPORT);
+                }
+                match name.as_str() {
+                    "Kind" => device.kind = Some(word),
+                    "Wake" => device.wake = Some(word),
+                    _ => device.report = Some(word),
+                }
+            }
+            _ => {
+                pull.survivor(&child)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn notify(pull: &mut Pull<'_>, device: &mut Device) -> Result<(), ObjectError> {
@@ -172,7 +225,11 @@ mod tests {
         assert_eq!((&*device.id, device.zone.as_deref()), ("IMEI:490154203237518", Some("Asia/Shanghai")));
         assert_eq!(device.listen.len(), 2);
         assert!(device.rules.as_deref().unwrap().contains("\"quiet\""));
-        assert_eq!(&*device.unknown[0], "<Report><Kind>phone</Kind></Report>");
+        assert_eq!(device.kind.as_deref(), Some("phone"));
+        assert_eq!(device.routes, ["wap_push +8613800138000 power=any cost=5".into()]);
+        assert_eq!(device.wake.as_deref(), Some("02:00:00:00:00:01 192.0.2.255:9"));
+        assert!(device.report.as_deref().unwrap().contains("\"input\""));
+        assert_eq!(&*device.unknown[0], "<Colour><Of>case</Of></Colour>");
         assert_eq!(device.to_xml().trim_ascii_end(), text.trim_ascii_end());
     }
 
@@ -195,12 +252,18 @@ mod tests {
         let many =
             format!("<DevID>a</DevID><Notify>{}</Notify>", "<Listen>udp:1</Listen>".repeat(PLACES + 1));
         let long = format!("<DevID>a</DevID><Notify><Rules>{}</Rules></Notify>", "x".repeat(RULES + 1));
+        let routes =
+            format!("<DevID>a</DevID><Terminal>{}</Terminal>", "<Route>x</Route>".repeat(ROUTES + 1));
+        let report =
+            format!("<DevID>a</DevID><Terminal><Report>{}</Report></Terminal>", "x".repeat(REPORT + 1));
         for (inner, what) in [
             ("", "no DevID"),
             ("<DevID>a&#7;b</DevID>", "no DevID"),
             ("<DevID>a</DevID><Version>2.0</Version>", "version 2.0"),
             (&many, "places"),
             (&long, "octets of rules"),
+            (&routes, "ways to a device"),
+            (&report, "octets of a report"),
         ] {
             let error = Device::parse(&Bytes::from(format!("<Device>{inner}</Device>"))).unwrap_err();
             assert!(error.to_string().contains(what), "{what}: {error}");

@@ -22,10 +22,11 @@ const APART: usize = 32;
 /// What happened, for one device.
 ///
 /// # Shape
-/// `<Event>` with `Version, Happened+`; `Happened` holds `Kind` (`arrived`, `changed`, `deleted`), `Folder?` (its path, parts
-/// joined by `/`; none: several folders), `Count`, and then, when they are named one by one, `Luid*` and `Temp*`: the
-/// device's own id of a mail that it holds, or the id under which one that it lacks will be offered to it. A kind that is
-/// not known and elements that are not known survive.
+/// `<Event>` with `Version, Happened+`; `Happened` holds `Kind` (`arrived`, `changed`, `deleted`, `hint`, `report`),
+/// `Folder?` (its path, parts joined by `/`; none: several folders), `Count`, and then, when they are named one by one,
+/// `Luid*` and `Temp*`: the device's own id of a mail that it holds, or the id under which one that it lacks will be offered
+/// to it. A `hint` says that mail went to other devices (`To*`, their ids), and asks for nothing; a `report` asks what the
+/// device senses, by a sync of `./devices`. A kind that is not known and elements that are not known survive.
 /// # Errors
 /// As [`Email`](super::Email); `Unsupported` for a later major version.
 ///
@@ -58,6 +59,8 @@ pub struct Happened {
     pub luids: Vec<Box<str>>,
     /// Those that it lacks, by the ids under which they will be offered.
     pub temps: Vec<Box<str>>,
+    /// The devices that got them, of a hint.
+    pub to: Vec<Box<str>>,
 }
 
 /// What happened.
@@ -69,6 +72,10 @@ pub enum Kind {
     Changed,
     /// It was deleted.
     Deleted,
+    /// It arrived, and another device got it.
+    Hint,
+    /// Nothing: the server asks what the device senses.
+    Report,
     /// Something that a later version knows.
     Other(Box<str>),
 }
@@ -80,12 +87,14 @@ impl Kind {
             Kind::Arrived => "arrived",
             Kind::Changed => "changed",
             Kind::Deleted => "deleted",
+            Kind::Hint => "hint",
+            Kind::Report => "report",
             Kind::Other(word) => word,
         }
     }
 
     fn parse(word: &str) -> Self {
-        [Kind::Arrived, Kind::Changed, Kind::Deleted]
+        [Kind::Arrived, Kind::Changed, Kind::Deleted, Kind::Hint, Kind::Report]
             .into_iter()
             .find(|kind| kind.as_str() == word)
             .unwrap_or_else(|| Kind::Other(word.into()))
@@ -97,12 +106,19 @@ impl Happened {
     pub fn named(kind: Kind, folder: &str, luids: &[&str], temps: &[&str]) -> Self {
         let count = luids.len().saturating_add(temps.len()) as u64;
         let own = |ids: &[&str]| ids.iter().map(|id| (*id).into()).collect();
-        Happened { kind, folder: folder.into(), count, luids: own(luids), temps: own(temps) }
+        Happened { kind, folder: folder.into(), count, luids: own(luids), temps: own(temps), to: Vec::new() }
     }
 
     /// Mails that are counted.
     pub fn counted(kind: Kind, folder: &str, count: u64) -> Self {
-        Happened { kind, folder: folder.into(), count, luids: Vec::new(), temps: Vec::new() }
+        Happened { kind, folder: folder.into(), count, luids: Vec::new(), temps: Vec::new(), to: Vec::new() }
+    }
+
+    /// Mails that other devices got.
+    // mission: P3
+    pub fn hint(folder: &str, count: u64, to: &[&str]) -> Self {
+        let to = to.iter().map(|id| (*id).into()).collect();
+        Happened { to, ..Happened::counted(Kind::Hint, folder, count) }
     }
 }
 
@@ -110,7 +126,14 @@ impl Happened {
 impl core::fmt::Display for Happened {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let place = if self.folder.is_empty() { "several folders" } else { &self.folder };
-        write!(f, "{}: {} in {}", self.kind.as_str().escape_debug(), self.count, place.escape_debug())
+        if self.kind == Kind::Report {
+            return f.write_str("the server asks for a report");
+        }
+        write!(f, "{}: {} in {}", self.kind.as_str().escape_debug(), self.count, place.escape_debug())?;
+        for (id, word) in self.to.iter().zip([" went to "].into_iter().chain(core::iter::repeat(", "))) {
+            write!(f, "{word}{}", id.escape_debug())?;
+        }
+        Ok(())
     }
 }
 
@@ -118,6 +141,22 @@ impl MailEvent {
     /// A notice of these.
     pub fn new(happened: Vec<Happened>) -> Self {
         MailEvent { happened, unknown: Vec::new() }
+    }
+
+    /// The question what the device senses.
+    // mission: P2
+    pub fn report() -> Self {
+        MailEvent::new(vec![Happened::counted(Kind::Report, "", 0)])
+    }
+
+    /// Whether it only says where mail went: then it asks for no session.
+    pub fn is_hint(&self) -> bool {
+        !self.happened.is_empty() && self.happened.iter().all(|one| one.kind == Kind::Hint)
+    }
+
+    /// Whether it only asks for a report.
+    pub fn is_report(&self) -> bool {
+        !self.happened.is_empty() && self.happened.iter().all(|one| one.kind == Kind::Report)
     }
 
     /// One notice of all of this: what is of one kind and folder together, by id or, when that is too much, as a count.
@@ -159,10 +198,30 @@ impl MailEvent {
         MailEvent::new(happened)
     }
 
+    /// With where other mails went, which are only hinted at: of each, its folder and the devices that got it.
+    // mission: P3
+    #[must_use]
+    pub fn with_hints<'a>(mut self, hints: impl IntoIterator<Item = (&'a str, Vec<Box<str>>)>) -> Self {
+        for (folder, to) in hints {
+            let like = |one: &Happened| one.kind == Kind::Hint && *one.folder == *folder && one.to == to;
+            if !self.happened.iter().any(like) && self.happened.len() < GROUPS {
+                self.happened.push(Happened { to: to.clone(), ..Happened::counted(Kind::Hint, folder, 0) });
+            }
+            let like = |one: &&mut Happened| one.kind == Kind::Hint && *one.folder == *folder && one.to == to;
+            if let Some(one) = self.happened.iter_mut().find(like) {
+                one.count = one.count.saturating_add(1);
+            }
+        }
+        self
+    }
+
     /// The same with counts where ids would be: what a small bearer carries.
     #[must_use]
     pub fn without_ids(&self) -> Self {
-        let bare = |one: &Happened| Happened::counted(one.kind.clone(), &one.folder, one.count);
+        let bare = |one: &Happened| Happened {
+            to: one.to.clone(),
+            ..Happened::counted(one.kind.clone(), &one.folder, one.count)
+        };
         MailEvent::new(self.happened.iter().map(bare).collect())
     }
 
@@ -212,6 +271,7 @@ impl MailEvent {
             xml::element(&mut out, "Count", &one.count.to_string());
             one.luids.iter().for_each(|luid| xml::element(&mut out, "Luid", luid));
             one.temps.iter().for_each(|temp| xml::element(&mut out, "Temp", temp));
+            one.to.iter().for_each(|id| xml::element(&mut out, "To", id));
             out.extend_from_slice(b"</Happened>");
         }
         for raw in &self.unknown {
@@ -241,6 +301,15 @@ fn happened(pull: &mut Pull<'_>) -> Result<Happened, ObjectError> {
             }
             "Luid" => one.luids.push(pull.word()?),
             "Temp" => one.temps.push(pull.word()?),
+            "To" if one.to.len() >= NAMED => {
+                let (what, limit) = ("devices of a hint", NAMED);
+                return Err(pull.error(ObjectErrorKind::Limit {
+                    what,
+                    value: NAMED.saturating_add(1),
+                    limit,
+                }));
+            }
+            "To" => one.to.push(pull.word()?),
             _ => {
                 pull.survivor(&child)?;
             }
@@ -271,6 +340,26 @@ mod tests {
         assert_eq!(&*event.unknown[0], "<Later a=\"1\"/>");
         assert_eq!(event.to_xml().trim_ascii_end(), text.trim_ascii_end());
         assert!(event.without_ids().happened.iter().all(|one| one.luids.is_empty() && one.count > 0));
+    }
+
+    // mission: P3
+    #[test]
+    fn a_hint_says_where_mail_went_and_asks_for_nothing() {
+        let to: Vec<Box<str>> = vec!["laptop".into()];
+        let event = MailEvent::default().with_hints([("Inbox", to.clone()), ("Inbox", to.clone())]);
+        assert_eq!(event.happened, [Happened::hint("Inbox", 2, &["laptop"])]);
+        assert!(event.is_hint() && !event.is_report());
+        assert_eq!(MailEvent::parse(&event.to_xml()).unwrap(), event);
+        assert_eq!(event.without_ids(), event);
+        assert_eq!(event.happened[0].to_string(), "hint: 2 in Inbox went to laptop");
+        let both =
+            MailEvent::new(vec![Happened::counted(Kind::Arrived, "Inbox", 1)]).with_hints([("Inbox", to)]);
+        assert!(!both.is_hint() && !MailEvent::default().is_hint());
+        let asked = MailEvent::parse(&MailEvent::report().to_xml()).unwrap();
+        assert!(asked.is_report() && !asked.is_hint());
+        let many = format!("<Kind>hint</Kind>{}", "<To>d</To>".repeat(NAMED + 1));
+        let error = MailEvent::parse(&Bytes::from(format!("<Event><Happened>{many}</Happened></Event>")));
+        assert!(error.unwrap_err().to_string().contains("devices of a hint"));
     }
 
     #[test]

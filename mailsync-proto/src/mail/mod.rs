@@ -11,10 +11,12 @@
 //! | [`account`], [`accounts`] | accounts at mail servers: the object, and the datastore that has them checked |
 //! | [`cut`] | a mail in part, and what is said of the rest |
 //! | [`news`], [`event`], [`device`] | what happened that a device does not know yet; how it is told; where devices listen |
+//! | [`notice`] | which form of an event a bearer carries; what is under way to a device |
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
 //! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
+//! | [`policy`] | which of a user's devices gets what mail: the datastore, not the meaning |
 //! | [`params`], [`settings`] | what a device asks for and what is stored for it: which counts; the datastore of the latter |
 //! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
 
@@ -35,8 +37,10 @@ pub mod forward;
 pub mod headers;
 pub mod mailbox;
 pub mod news;
+pub mod notice;
 pub mod outbox;
 pub mod params;
+pub mod policy;
 pub mod rfc822;
 mod search;
 pub mod settings;

@@ -1,6 +1,7 @@
 //! What happened to a user's mail that one device does not know yet, from the rows: who holds what decides who is concerned.
 
 use super::event::Kind;
+use super::flags::MailFields;
 use super::folder::Folder;
 use super::mailbox::{DATASTORE, KIND_MAIL, Role};
 use super::summary::Summary;
@@ -44,6 +45,10 @@ pub struct MailNews {
     pub folder: String,
     /// Its id.
     pub id: Known,
+    /// Its id in the store.
+    pub guid: Guid,
+    /// It was read, answered, forwarded or thrown away: on another device, or at its mail server.
+    pub handled: bool,
     /// Its sender, if headers were asked for.
     pub from: String,
     /// Its subject, if headers were asked for.
@@ -179,7 +184,100 @@ fn one(
     let summary =
         if headers && !item.deleted { summary(reader, folders.store, item) } else { Ok(Summary::default()) };
     let (folder, Summary { from, subject, .. }) = (path?, summary?);
-    Ok(Some(MailNews { rev: item.rev, kind, folder, id, from, subject, size: item.size }))
+    let (guid, handled) = (item.guid.clone(), is_handled(&item.value.fields));
+    Ok(Some(MailNews { rev: item.rev, kind, folder, id, guid, handled, from, subject, size: item.size }))
+}
+
+fn is_handled(fields: &[u8]) -> bool {
+    let fields = MailFields::from_fields(fields).unwrap_or_default();
+    fields.read || fields.answered || fields.forwarded || fields.deleted
+}
+
+/// Mails that came after revision `since`, whoever holds them, oldest first, with sender and subject; and up to which
+/// revision was looked.
+///
+/// # Errors
+/// [`Missing`]: run it again with the rows that it asked for.
+// mission: M4
+pub fn arrivals(
+    reader: &mut Reader<'_>,
+    user: &str,
+    since: u64,
+    most: u32,
+) -> Result<(u64, Vec<MailNews>), Missing> {
+    let store = StoreKey { user: user.into(), datastore: DATASTORE.into() };
+    let Value::Rev(head) = reader.read(Read::Head(store.clone()))? else { return Ok((since, Vec::new())) };
+    let upto = *head;
+    if upto <= since {
+        return Ok((since, Vec::new()));
+    }
+    // A device that does not exist holds nothing: to it everything arrives.
+    let peer = PeerKey { store: store.clone(), device: "".into() };
+    let changes = Changes { peer, generation: 0, since, upto };
+    let cursor = Cursor { rank: super::mailbox::RANK_MAIL, rev: 0, guid: None };
+    let Value::Rows(rows) = reader.read(Read::Rows(changes, cursor, most))? else {
+        return Ok((upto, Vec::new()));
+    };
+    let all = rows.len() < usize::try_from(most).unwrap_or(usize::MAX);
+    let upto = rows.last().filter(|_| !all).map_or(upto, |last| last.item.rev);
+    Ok((upto, of_rows(reader, &store, (since, rows.as_slice()), true)?))
+}
+
+/// The folder, sender, subject, octets and types of the parts of one mail: what a policy looks at. None if it is gone.
+///
+/// # Errors
+/// [`Missing`]: rows were asked for.
+pub fn looks(reader: &mut Reader<'_>, user: &str, guid: &Guid) -> Result<Option<Looks>, Missing> {
+    let store = StoreKey { user: user.into(), datastore: DATASTORE.into() };
+    let item = reader.read(Read::Item(store.clone(), guid.clone()));
+    let body = reader.read(Read::Body(store.clone(), guid.clone()));
+    let (Value::Item(Some(item)), Value::Body(Some(message))) = (item?, body?) else { return Ok(None) };
+    if item.deleted {
+        return Ok(None);
+    }
+    let folder = match &item.value.parent {
+        Some(parent) => Folders { store: &store, paths: HashMap::new() }.path(reader, parent)?,
+        None => String::new(),
+    };
+    Ok(Some(Looks::of(&folder, message)))
+}
+
+/// What a policy looks at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Looks {
+    /// The path of its folder.
+    pub folder: String,
+    /// Its sender.
+    pub from: String,
+    /// Its subject.
+    pub subject: String,
+    /// Its octets.
+    pub size: u64,
+    /// The media types of its parts.
+    pub parts: Vec<String>,
+}
+
+impl Looks {
+    /// Of a message in a folder.
+    pub fn of(folder: &str, message: &[u8]) -> Looks {
+        let Summary { from, subject, .. } = Summary::of(message);
+        let parts = super::cut::parts(message).into_iter().map(|part| part.media_type.into()).collect();
+        Looks { folder: folder.into(), from, subject, size: message.len() as u64, parts }
+    }
+}
+
+/// What became of one mail that had come: handled or gone, or neither.
+///
+/// # Errors
+/// [`Missing`]: the row was asked for.
+// mission: P8
+pub fn is_over(reader: &mut Reader<'_>, user: &str, guid: &Guid) -> Result<bool, Missing> {
+    let store = StoreKey { user: user.into(), datastore: DATASTORE.into() };
+    Ok(match reader.read(Read::Item(store, guid.clone()))? {
+        Value::Item(Some(item)) => item.deleted || is_handled(&item.value.fields),
+        _ => true,
+    })
 }
 
 fn summary(reader: &mut Reader<'_>, store: &StoreKey, item: &Item) -> Result<Summary, Missing> {

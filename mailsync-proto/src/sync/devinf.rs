@@ -84,7 +84,8 @@ pub(crate) fn to_bytes(devinf: &DevInf) -> Option<Bytes> {
     stored::to_bytes(FORMAT, devinf).ok()
 }
 
-pub(crate) fn from_bytes(bytes: &Bytes) -> Option<DevInf> {
+/// What is kept of a device's DevInf ([`Device::devinf`](super::store::Device::devinf)); none if a newer program wrote it.
+pub fn from_bytes(bytes: &Bytes) -> Option<DevInf> {
     stored::from_bytes(FORMAT, bytes).ok()
 }
 

@@ -33,6 +33,7 @@ mod savepoint;
 pub mod seal;
 mod send;
 pub mod server;
+pub mod slot;
 mod state;
 pub mod store;
 mod sweep;

@@ -3,11 +3,15 @@
 //! A place is text in the device's own object (`udp:HOST:PORT`, `http:HOST:PORT`); its host is an address and never a name, so
 //! that what was checked is what is reached.
 
+pub(crate) mod channel;
 mod listen;
+mod phone;
+mod sip;
 
-pub(crate) use listen::{Listener, open};
+pub(crate) use listen::{Heard, Listen, Listener, Logins};
 
 use bytes::Bytes;
+use pushpolicy::Bearer;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,8 +19,6 @@ use syncml::san;
 
 /// How long a callback may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Octets of a notification, at most: one datagram that no network on the way cuts.
-pub(crate) const DATAGRAM: usize = 1200;
 
 /// Where a device listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +43,19 @@ impl Place {
             "http" => Ok(Place::Http(at)),
             _ => Err(bad()),
         }
+    }
+
+    /// What carries it.
+    pub(crate) fn bearer(self) -> Bearer {
+        match self {
+            Place::Udp(_) => Bearer::Udp,
+            Place::Http(_) => Bearer::Http,
+        }
+    }
+
+    /// The address, as a push instruction names it.
+    pub(crate) fn target(self) -> String {
+        self.address().to_string()
     }
 
     /// The address.

@@ -64,6 +64,9 @@ pub(super) struct There {
     pub(super) user: String,
     #[command(flatten)]
     pub(super) dir: Dir,
+    /// Device id [default: made once and kept in the folder]
+    #[arg(long, value_name = "ID")]
+    pub(super) device: Option<String>,
     /// Certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,

@@ -135,6 +135,15 @@ pub(super) enum Command {
     /// Accounts at mail servers, which the server is to use
     #[command(subcommand)]
     Account(super::account::Command),
+    /// What this device says of itself: in use, place, what it can show, how it is reached
+    #[command(subcommand)]
+    Device(super::device::Command),
+    /// Which of the user's devices gets what mail
+    #[command(subcommand)]
+    Policy(super::policy::Command),
+    /// Why a device gets a mail, or not
+    #[command(subcommand)]
+    Push(super::push::Command),
     /// Mail parameters that the server keeps for this user's devices
     #[command(subcommand)]
     Settings(super::settings::Command),
@@ -411,6 +420,7 @@ impl Sync {
             server_login,
             notification,
             notified: super::options::NOTIFIED,
+            takes_alerts: true,
             password: password(&self.user)?,
             server: self.server,
             user: self.user,

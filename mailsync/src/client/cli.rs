@@ -81,6 +81,9 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Sms(command) => crate::sms::run(command, json),
         Command::Account(command) => account::run(command, json),
+        Command::Device(command) => super::device::run(command, json),
+        Command::Policy(command) => super::policy::run(command, json),
+        Command::Push(command) => super::push::run(command, json),
         Command::Settings(command) => super::settings::run(command, json),
         Command::Fetch(fetch) => super::parameters::fetch(*fetch, json),
         Command::Convert { to, file } => look::convert(&file, to.encoding()),

@@ -3,6 +3,7 @@
 mod account;
 mod args;
 mod cli;
+mod device;
 pub mod dirstore;
 mod http;
 mod look;
@@ -13,14 +14,18 @@ pub mod maildir_verbs;
 mod maildir_write;
 mod options;
 mod parameters;
+mod policy;
 mod progress;
+mod push;
 pub mod report;
+mod sense;
 mod settings;
 pub mod sync;
 #[cfg(test)]
 mod tests;
 mod tools;
 mod watch;
+mod ways;
 
 pub(crate) use args::password;
 pub use cli::main;

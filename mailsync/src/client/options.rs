@@ -66,6 +66,8 @@ pub struct Options {
     pub notification: Option<Bytes>,
     /// How many sessions notifications may begin, in how many seconds.
     pub notified: (u8, u32),
+    /// In a session, sync too what the server asks for.
+    pub takes_alerts: bool,
 }
 
 /// One `--store LOCAL[=REMOTE][:TYPE]`.
@@ -119,7 +121,7 @@ pub(super) fn config(options: &Options, device: String) -> Config {
         limits,
         quirks: Quirks::default(),
         server_login: options.server_login.clone(),
-        alerts: true,
+        alerts: options.takes_alerts,
         item_key: options.item_key.clone(),
         notified: options.notified,
     }

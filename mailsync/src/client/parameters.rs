@@ -111,7 +111,7 @@ impl There {
             password: password(&self.user)?,
             dir: self.dir.path().to_owned(),
             stores,
-            device: None,
+            device: self.device.clone(),
             mode: Mode::TwoWay,
             encoding: Encoding::Wbxml,
             version: Version::V1_2,
@@ -126,6 +126,7 @@ impl There {
             server_login: None,
             notification: None,
             notified: super::options::NOTIFIED,
+            takes_alerts: true,
             mail: None,
         })
     }

@@ -42,7 +42,7 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
     match command {
         Command::Get { there, asked } => {
             synced(&there)?;
-            let device = device(there.dir.path())?;
+            let device = device(&there)?;
             let all = all(there.dir.path())?;
             let (stored, rule) = Settings::of_device(all.iter().map(|(_, settings)| settings), &device);
             let filter = asked.filter();
@@ -70,7 +70,7 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
         Command::Set { there, this_device, settings: wanted } => {
             synced(&there)?;
             let dir = there.dir.path();
-            let device = if this_device { Some(device(dir)?) } else { None };
+            let device = if this_device { Some(device(&there)?) } else { None };
             let found =
                 all(dir)?.into_iter().find(|(_, settings)| settings.device.as_deref() == device.as_deref());
             let new = || (dir.join(DATASTORE).join(device.as_deref().unwrap_or("all")), Settings::default());
@@ -113,12 +113,12 @@ pub(super) fn all(dir: &Path) -> Result<Vec<(PathBuf, Settings)>, String> {
 /// What the folder's device is to do, as far as its settings say.
 pub(super) fn of_folder(dir: &Path) -> Parameters {
     // What cannot be read says nothing: the verbs do without settings.
-    let (Ok(all), Ok(device)) = (all(dir), device(dir)) else { return Parameters::default() };
+    let (Ok(all), Ok(device)) = (all(dir), sync::device_id(dir, None)) else { return Parameters::default() };
     Settings::of_device(all.iter().map(|(_, settings)| settings), &device).0
 }
 
-fn device(dir: &Path) -> Result<String, String> {
-    sync::device_id(dir, None).map_err(|error| error.to_string())
+fn device(there: &There) -> Result<String, String> {
+    sync::device_id(there.dir.path(), there.device.as_deref()).map_err(|error| error.to_string())
 }
 
 fn synced(there: &There) -> Result<(), String> {

@@ -4,21 +4,22 @@
 //! only sorted out early, because looking closer costs a scan of the folder.
 
 use super::args::Sync;
-use super::options::{Options, StoreOption};
+use super::device::{Own, Said};
+use super::options::Options;
 use super::report::{Outcome, Report};
 use super::sync::{self, SyncError};
-use crate::bearers::{self, Listener, Place};
+use super::ways::Ways;
+use crate::bearers::{self, Heard, Listen, Listener, Logins, Place};
 use crate::time::zone_name;
 use bytes::Bytes;
-use mailsync_proto::mail::device::{self, Device};
+use mailsync_proto::mail::device;
 use mailsync_proto::mail::event::{Happened, MailEvent};
 use mailsync_proto::sync::client::notified::{Notification, NotifiedError};
 use pushpolicy::notify::NotifyRules;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -41,12 +42,27 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Watch {
     #[command(flatten)]
     sync: Sync,
-    /// Where to listen: udp:ADDRESS:PORT or http:ADDRESS:PORT; port 0 is any free one
-    #[arg(long, value_name = "PLACE", default_value = "udp:127.0.0.1:0", value_parser = Place::parse)]
-    listen: Place,
+    /// Where to listen: udp:ADDRESS:PORT, http:ADDRESS:PORT, sip:ADDRESS:PORT (port 0 is any free one), smpp:HOST:PORT (a
+    /// short message centre) or channel (a connection held to the server); may be said often
+    #[arg(long, value_name = "PLACE", default_value = "udp:127.0.0.1:0", value_parser = Listen::parse)]
+    listen: Vec<Listen>,
     /// The place that the server is told, where it reaches us at another one
     #[arg(long, value_name = "PLACE", value_parser = Place::parse)]
     reached_at: Option<Place>,
+    /// Our account at the short message centre (password from MAILSYNC_SMS_PASSWORD)
+    #[arg(long, value_name = "NAME")]
+    sms_account: Option<String>,
+    /// Our number: short messages, and pushes by gateways, reach us there
+    #[arg(long, value_name = "NUMBER")]
+    number: Option<String>,
+    /// Seconds between two signs of life on the channel
+    #[arg(long, value_name = "SECONDS", default_value_t = 240, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    beat: u64,
+    /// Seconds between two reports of what this device senses; 0: only when the server asks
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    report_every: u64,
+    #[command(flatten)]
+    said: Box<Said>,
     /// What to be told of: a file of rules (JSON)
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -63,7 +79,20 @@ pub(super) struct Watch {
 
 /// Runs `mailsync watch`.
 pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
-    let Watch { sync, listen, reached_at, rules, zone, hook, once } = watch;
+    let Watch {
+        sync,
+        listen,
+        reached_at,
+        sms_account,
+        number,
+        beat,
+        report_every,
+        said,
+        rules,
+        zone,
+        hook,
+        once,
+    } = watch;
     let rules = rules.as_deref().map(read_rules).transpose()?;
     let mut options = sync.options()?;
     if options.server_login.is_none() {
@@ -75,24 +104,56 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
         return Err("watch: neither --notification nor --dry-run".into());
     }
     options.notified = NOTIFIED;
-    let listener = bearers::open(listen)?;
-    let place = match reached_at {
-        Some(place) => place,
-        None => reachable(listener.place, &options.server)?,
-    };
     fs::create_dir_all(options.dir.join(".mailsync"))
         .map_err(|error| format!("{}: {error}", options.dir.display()))?;
     let id = sync::device_id(&options.dir, options.device.as_deref()).map_err(text)?;
-    let mut told = Device::new(&id);
-    told.zone = Some(zone_name(zone.as_deref())?.into());
-    told.listen = vec![place.to_string().into()];
-    told.rules = rules.map(Into::into);
-    register(&mut options, &told)?;
+    let phone = match sms_account {
+        Some(account) => {
+            let password = std::env::var("MAILSYNC_SMS_PASSWORD")
+                .map_err(|_| "no password: set MAILSYNC_SMS_PASSWORD".to_owned())?;
+            Some((account, password))
+        }
+        None => None,
+    };
+    let channel = Some(bearers::channel::Login {
+        server: options.server.clone(),
+        user: options.user.clone(),
+        password: options.password.clone(),
+        device: id.clone(),
+        ca: options.ca.clone(),
+        beat,
+    });
+    let logins = Logins { channel, phone };
+    let listener = Listener::new();
+    let mut ready = json!({"ready": true, "device": id});
+    let mut ways = Ways::default();
+    // The channel is opened when the server knows this device.
+    for one in listen.iter().filter(|one| **one != Listen::Channel) {
+        ways.add(&listener.open(one, &logins)?, reached_at, &options.server, &id, &mut ready)?;
+    }
+    if listen.contains(&Listen::Channel) {
+        ways.add(&Listen::Channel, None, &options.server, &id, &mut ready)?;
+    }
+    if let Some(number) = &number {
+        ways.routes.push(format!("wap_push {number} power=any cost=5"));
+    }
+    add_store(&mut options)?;
+    let mut own = Own::open(&options.dir, &id)?;
+    own.device.zone = Some(zone_name(zone.as_deref())?.into());
+    own.device.listen = ways.listen.iter().map(|place| place.to_string().into()).collect();
+    own.device.rules = rules.map(Into::into);
+    if !ways.routes.is_empty() {
+        own.device.routes = ways.routes.iter().map(|route| route.as_str().into()).collect();
+    }
+    said.report(&mut own)?;
+    own.write()?;
     let first = sync::run(&options).map_err(text)?;
     judge(&first, &options)?;
-    let mut watcher = Watcher::new(options, listener, hook, json)?;
-    let mut ready = json!({"ready": true, "device": id});
-    ready[if matches!(place, Place::Udp(_)) { "udp" } else { "http" }] = place.address().to_string().into();
+    if listen.contains(&Listen::Channel) {
+        listener.open(&Listen::Channel, &logins)?;
+    }
+    let reports = (report_every > 0).then(|| Duration::from_secs(report_every));
+    let mut watcher = Watcher::new(options, listener, hook, json, (id, *said, reports))?;
     // As the servers say it: scripts wait for it.
     watcher.line(&ready, &ready.to_string());
     watcher.synced(&first);
@@ -111,60 +172,12 @@ fn read_rules(path: &Path) -> Result<String, String> {
     serde_json::to_string(&rules).map_err(|error| at(&error))
 }
 
-/// Where the server reaches us: where we listen, or, if that is everywhere, the address by which we reach it.
-fn reachable(place: Place, server: &str) -> Result<Place, String> {
-    let at = place.address();
-    if !at.ip().is_unspecified() {
-        return Ok(place);
-    }
-    let host = server
-        .split_once("://")
-        .map_or(server, |(_, rest)| rest)
-        .split(['/', '?'])
-        .next()
-        .unwrap_or_default();
-    let named = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-        host.to_owned()
-    } else {
-        format!("{host}:80")
-    };
-    let failed = |error: std::io::Error| format!("{host}: {error}; say --reached-at");
-    let to = named.to_socket_addrs().map_err(failed)?.find(|to| to.is_ipv4() || at.is_ipv6());
-    let to = to.ok_or_else(|| format!("{host}: no address; say --reached-at"))?;
-    let from: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-    let socket =
-        UdpSocket::bind(from).and_then(|socket| socket.connect(to).map(|()| socket)).map_err(failed)?;
-    let own = socket.local_addr().map_err(failed)?;
-    Ok(place.at((own.ip(), at.port()).into()))
-}
-
-/// Writes down what the server is to know of us; the sync takes it along.
-fn register(options: &mut Options, told: &Device) -> Result<(), String> {
+/// The datastore that says what this device is goes with every sync of a watcher.
+fn add_store(options: &mut Options) -> Result<(), String> {
     if options.stores.iter().all(|store| store.local != device::DATASTORE) {
-        options.stores.push(StoreOption::parse(&format!("{}:{}", device::DATASTORE, device::MEDIA_TYPE))?);
+        options.stores.push(super::device::store()?);
     }
-    let folder = options.dir.join(device::DATASTORE);
-    let at = |error: std::io::Error| format!("{}: {error}", folder.display());
-    fs::create_dir_all(&folder).map_err(at)?;
-    let mut own = folder.join("this-device");
-    for entry in fs::read_dir(&folder).map_err(at)? {
-        let path = entry.map_err(at)?.path();
-        let Ok(octets) = fs::read(&path) else { continue };
-        // What the server gave back after a new start has another name; what others say of us stays theirs.
-        if Device::parse(&octets.into()).is_ok_and(|known| known.id == told.id) {
-            own = path;
-            break;
-        }
-    }
-    let mut whole = told.clone();
-    if let Ok(before) = fs::read(&own).map(Bytes::from).map(|octets| Device::parse(&octets)) {
-        whole.unknown = before.map(|before| before.unknown).unwrap_or_default();
-    }
-    let octets = whole.to_xml();
-    if fs::read(&own).is_ok_and(|before| before == octets) {
-        return Ok(());
-    }
-    fs::write(&own, &octets).map_err(at)
+    Ok(())
 }
 
 /// A first sync must do all of it: without mail nothing is told, without a registration nobody tells.
@@ -192,13 +205,37 @@ struct Watcher {
     begun: HashSet<Box<str>>,
     /// A sync is owed: of what happened, and when to try again.
     owed: Option<(MailEvent, Instant, Duration)>,
+    /// Our id, what we say of ourselves by hand, and how often we report.
+    reports: (String, Said, Option<Duration>),
+    /// When we reported last.
+    reported: Instant,
+    /// When calls began sessions.
+    calls: VecDeque<Instant>,
 }
 
 impl Watcher {
-    fn new(options: Options, listener: Listener, hook: Option<String>, json: bool) -> Result<Self, String> {
+    fn new(
+        options: Options,
+        listener: Listener,
+        hook: Option<String>,
+        json: bool,
+        reports: (String, Said, Option<Duration>),
+    ) -> Result<Self, String> {
         let key = sync::alert_key(&options).map_err(text)?;
-        let begun = HashSet::new();
-        Ok(Watcher { options, listener, hook, json, key, read: Instant::now(), begun, owed: None })
+        let now = Instant::now();
+        Ok(Watcher {
+            options,
+            listener,
+            hook,
+            json,
+            key,
+            read: now,
+            begun: HashSet::new(),
+            owed: None,
+            reports,
+            reported: now,
+            calls: VecDeque::new(),
+        })
     }
 
     /// Waits a while; true when a notice was heard and synced.
@@ -210,16 +247,83 @@ impl Watcher {
                 return self.follow(event, None, pause);
             }
         }
-        let Some(octets) = self.listener.next(LOOK) else { return false };
+        if self.reports.2.is_some_and(|every| self.reported.elapsed() >= every) {
+            self.report();
+        }
+        let octets = match self.listener.next(LOOK) {
+            Some(Heard::Package(octets)) => octets,
+            Some(Heard::Call) => return self.called(),
+            None => return false,
+        };
         match self.sort(&octets) {
+            Ok(event) if event.is_hint() => {
+                self.remember(&octets);
+                self.tell(&event);
+                false
+            }
+            Ok(event) if event.is_report() => {
+                // mission: P2
+                self.write_report();
+                self.follow(event, Some(octets), AGAIN.0);
+                false
+            }
             Ok(event) => {
                 self.tell(&event);
                 self.follow(event, Some(octets), AGAIN.0)
             }
             Err(error) => {
-                self.dropped(&error);
+                self.dropped(&error.to_string());
                 false
             }
+        }
+    }
+
+    /// Nobody knows who rang: it begins a session of our own, and not too many.
+    // mission: P6 threat: N1
+    fn called(&mut self) -> bool {
+        let (most, seconds) = NOTIFIED;
+        self.calls.retain(|at| at.elapsed() < Duration::from_secs(u64::from(seconds)));
+        if self.calls.len() >= usize::from(most) {
+            self.dropped("calls too often");
+            return false;
+        }
+        self.calls.push_back(Instant::now());
+        self.line(&json!({"event": "call", "at_ms": millis()}), "called");
+        self.follow(MailEvent::default(), None, AGAIN.0)
+    }
+
+    /// Says what this device senses, without a sync of anything else.
+    // mission: P2
+    fn report(&mut self) {
+        self.write_report();
+        let mut options = self.options.clone();
+        options.stores.retain(|store| store.local == device::DATASTORE);
+        options.takes_alerts = false;
+        match sync::run(&options) {
+            Ok(report) if report.result == Outcome::Ok => {
+                self.line(&json!({"event": "reported"}), "reported")
+            }
+            Ok(report) => eprintln!("mailsync: {}", report.text()),
+            Err(error) => eprintln!("mailsync: {error}"),
+        }
+        self.refresh();
+    }
+
+    fn write_report(&mut self) {
+        self.reported = Instant::now();
+        let (id, said, _) = &self.reports;
+        let written = Own::open(&self.options.dir, id).and_then(|mut own| {
+            said.report(&mut own)?;
+            own.write()
+        });
+        if let Err(error) = written {
+            eprintln!("mailsync: {error}");
+        }
+    }
+
+    fn remember(&mut self, octets: &Bytes) {
+        if let Ok(notification) = Notification::read(octets, None) {
+            self.begun.insert(notification.session_id().into());
         }
     }
 
@@ -249,11 +353,17 @@ impl Watcher {
     fn follow(&mut self, event: MailEvent, octets: Option<Bytes>, pause: Duration) -> bool {
         let session = octets.as_ref().and_then(|octets| Notification::read(octets, None).ok());
         self.options.notification = octets;
+        // Who is asked for a report is not told of mail: that is decided from the answer.
+        self.options.takes_alerts = !event.is_report();
         let outcome = sync::run(&self.options);
-        self.options.notification = None;
+        (self.options.notification, self.options.takes_alerts) = (None, true);
         let again = match outcome {
             Ok(report) if report.result == Outcome::Ok => {
                 self.refresh();
+                if event.is_report() {
+                    self.line(&json!({"event": "reported"}), "reported");
+                    return false;
+                }
                 let mut all = event;
                 for said in &report.noticed {
                     // mission: M4b
@@ -268,13 +378,13 @@ impl Watcher {
             Ok(report) => report.text(),
             Err(SyncError::Notified(error @ NotifiedError::TooSoon(..))) => {
                 // It comes again.
-                self.dropped(&error);
+                self.dropped(&error.to_string());
                 return false;
             }
             Err(SyncError::Notified(error)) => {
                 self.refresh();
                 self.begun.extend(session.map(|session| session.session_id().into()));
-                self.dropped(&error);
+                self.dropped(&error.to_string());
                 return false;
             }
             Err(error) => error.to_string(),
@@ -289,10 +399,14 @@ impl Watcher {
     fn refresh(&mut self) {
         self.read = Instant::now();
         match sync::alert_key(&self.options) {
-            Ok(key) => self.key = key,
+            // With another nonce no earlier notification is good any more.
+            Ok(key) if key != self.key => {
+                self.key = key;
+                self.begun.clear();
+            }
+            Ok(_) => {}
             Err(error) => eprintln!("mailsync: {error}"),
         }
-        self.begun.clear();
     }
 
     // mission: M4d
@@ -313,8 +427,7 @@ impl Watcher {
         self.line(&line, &report.text());
     }
 
-    fn dropped(&self, error: &NotifiedError) {
-        let why = error.to_string();
+    fn dropped(&self, why: &str) {
         self.line(&json!({"event": "dropped", "why": why}), &format!("dropped: {}", why.escape_debug()));
     }
 
@@ -344,6 +457,7 @@ impl Watcher {
 fn as_json(one: &Happened) -> Value {
     json!({
         "kind": one.kind.as_str(), "folder": one.folder, "count": one.count, "luids": one.luids, "temps": one.temps,
+        "to": one.to,
     })
 }
 

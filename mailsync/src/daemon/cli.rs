@@ -6,6 +6,7 @@ use super::logging::{self, LogFormat};
 use super::serve::{self, Options, Parts};
 use super::{ask_cli, doctor, kept_cli, users};
 use crate::mailbox::account_cli;
+use crate::push::{explain_cli, policy_cli};
 use crate::store::{Bodies, SqliteStore, database, private_dir};
 use crate::time;
 use crate::turns;
@@ -130,6 +131,12 @@ enum Command {
     /// Which phone number belongs to which mailbox
     #[command(subcommand)]
     Bind(Bind),
+    /// Which of a user's devices gets what mail
+    #[command(subcommand)]
+    Policy(policy_cli::Command),
+    /// Why a mail went where it went
+    #[command(subcommand)]
+    Push(explain_cli::Command),
     /// Check a configuration file
     CheckConfig {
         /// The file [default: --config]
@@ -307,6 +314,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Some(Command::Session(command)) => session(&out, &open(&data)?, command),
         Some(Command::Kept(command)) => kept_cli::run(&out, &open(&data)?, command),
         Some(Command::Bind(command)) => bind(&out, &open(&data)?, command),
+        Some(Command::Policy(command)) => policy_cli::run(out.json, &open(&data)?, command),
+        Some(Command::Push(command)) => explain_cli::run(out.json, &open(&data)?, command),
         Some(Command::Operation(command)) => time::operation::run(command, &open(&data)?, out.json),
         Some(Command::Clock { user }) => time::operation::clocks(&open(&data)?, user.as_deref(), out.json),
         Some(Command::Time(args)) => time::ask::run(&args, &config.time, out.json),

@@ -3,6 +3,7 @@
 use super::notify::Config as Notify;
 use crate::exchange::config::Sms;
 use crate::mailbox::Config as Mail;
+use crate::push::Push;
 use crate::time::Config as Time;
 use mailsync_proto::sync::StoreConfig;
 use mailsync_proto::sync::device::DeviceQuirks;
@@ -34,6 +35,8 @@ pub struct Config {
     pub sms: Option<Sms>,
     /// Notices to devices that hold no session.
     pub notify: Notify,
+    /// How they reach devices beside UDP and HTTP.
+    pub push: Push,
     /// Where the reference time comes from.
     pub time: Time,
     /// Devices that need other than what they say of themselves.
@@ -214,6 +217,7 @@ impl Default for Config {
             session: Session::default(),
             sms: None,
             notify: Notify::default(),
+            push: Push::default(),
             time: Time::default(),
             device: Vec::new(),
             store: Vec::new(),

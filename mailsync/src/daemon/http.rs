@@ -7,6 +7,7 @@ pub(super) use origin::{Door, Origin};
 
 use super::serve::State;
 use super::session_log;
+use crate::push::channel;
 use crate::record::Exchange;
 use crate::turns::{self, Failure};
 use axum::Router;
@@ -51,6 +52,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route(PATH, any(handle))
         .route(dm::PATH, any(dm::handle))
         .route(HEALTH, get(health))
+        .route(channel::PATH, get(channel::handle))
         .with_state(state);
     match prefix {
         Some(prefix) => routes.clone().nest(&prefix, routes),

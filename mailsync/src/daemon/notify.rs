@@ -6,22 +6,25 @@
 
 use super::config::Network;
 use super::serve::State;
-use crate::bearers::{self, DATAGRAM, Place};
-use crate::store::{NOTICES, Registered};
+use super::tell::{Routes, event};
+use crate::push::Instruction;
+use crate::push::engine::Reachable;
+use crate::push::state::{self as push, millis};
+use crate::store::Registered;
 use crate::turns::{self, Failure};
 use bytes::Bytes;
-use idmap::Guid;
-use mailsync_proto::mail::device::Device;
+use mailsync_proto::mail::device::{self, Device};
 use mailsync_proto::mail::event::{Kind, MailEvent};
 use mailsync_proto::mail::news::{Known, MailNews, News, news};
-use mailsync_proto::sync::Mode;
-use mailsync_proto::sync::server::notify::Notice;
-use mailsync_proto::sync::store::{ItemValue, Read, StoreKey, Value, Write};
-use mailsync_proto::sync::turn::{Missing, Reader};
+use mailsync_proto::mail::notice::{self, DATAGRAM, SHORT};
+use mailsync_proto::sync::server::notify::NotifyError;
+use mailsync_proto::sync::turn::Missing;
 use pushpolicy::notify::{Delivery, EventKind, Next, NotifyRules, Pace, Verdict, Waiting};
-use pushpolicy::{LocalTime, MailFacts, Millis};
+use pushpolicy::sent::Delivery as Became;
+use pushpolicy::{Bearer, LocalTime, MailFacts, Millis, Now, Say, Terminal};
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use timesync::UnixTime;
@@ -32,8 +35,8 @@ use timesync::zones::{ZoneName, Zones};
 const POLL: Duration = Duration::from_secs(1);
 /// Milliseconds until a device is looked at again whose rows could not be read or written.
 const LATER: u64 = 5_000;
-/// The format of what is kept of a device.
-const FORMAT: u8 = 1;
+/// Short messages that a notice of paid bearers takes, at most.
+const SEGMENTS: usize = 2;
 
 /// Notices of what happened, by Package #0.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,8 +49,8 @@ pub struct Config {
 }
 
 impl Config {
-    fn reaches(&self, place: Place) -> bool {
-        let ip = place.address().ip();
+    /// Whether something may be sent to an address.
+    pub(crate) fn reaches(&self, ip: IpAddr) -> bool {
         if self.reach.is_empty() {
             ip.to_canonical().is_loopback()
         } else {
@@ -64,10 +67,10 @@ pub(super) async fn work(state: Arc<State>) {
         changed.mark_unchanged();
         let shared = Arc::clone(&state);
         let looked = tokio::task::spawn_blocking(move || {
-            let packages = look(&shared, &mut known);
-            (known, packages)
+            let pushes = look(&shared, &mut known);
+            (known, pushes)
         });
-        let (book, packages) = match looked.await {
+        let (book, pushes) = match looked.await {
             Ok(looked) => looked,
             Err(error) => {
                 tracing::error!(%error, "notices: a look died");
@@ -75,15 +78,40 @@ pub(super) async fn work(state: Arc<State>) {
             }
         };
         known = book;
-        match packages {
-            Ok(packages) => packages.into_iter().for_each(Package::send),
+        match pushes {
+            Ok(pushes) => pushes.into_iter().for_each(|push| send(&state, push)),
             Err(failure) => tracing::error!(%failure, "notices"),
         }
         tokio::select! {
             _ = changed.changed() => {}
+            () = state.push.bell.notified() => {}
             () = tokio::time::sleep(known.pause()) => {}
         }
     }
+}
+
+/// Sends beside everything else; what became of it is looked at with the rows.
+fn send(state: &Arc<State>, push: Instruction) {
+    let state = Arc::clone(state);
+    tokio::spawn(async move {
+        let sent = state.push.send(&push).await;
+        let Instruction { user, device, bearer, address, wake, .. } = &push;
+        let (by, woken) = (bearer.as_str(), wake.is_some());
+        match sent.outcome {
+            Became::Unreachable | Became::Gone | Became::Refused => {
+                tracing::info!(
+                    user,
+                    ?device,
+                    by,
+                    address,
+                    words = sent.words,
+                    "notification not sent: again later"
+                );
+            }
+            _ => tracing::info!(user, ?device, by, address, woken, words = sent.words, "notification sent"),
+        }
+        state.push.became(&push, &sent);
+    });
 }
 
 /// What was seen of each user: nothing is read again that did not change and is not due.
@@ -93,8 +121,7 @@ struct Book {
 }
 
 struct Seen {
-    mail: u64,
-    devices: u64,
+    revs: (u64, u64, u64),
     due: Option<Millis>,
 }
 
@@ -106,73 +133,117 @@ impl Book {
     }
 }
 
-/// A notification on its way.
-struct Package {
-    user: String,
-    device: String,
-    places: Vec<Place>,
-    octets: Bytes,
-}
-
-impl Package {
-    fn send(self) {
-        for place in self.places {
-            let (user, device, octets) = (self.user.clone(), self.device.clone(), self.octets.clone());
-            tokio::spawn(async move {
-                match bearers::send(place, octets).await {
-                    Ok(()) => tracing::info!(user, ?device, %place, "notification sent"),
-                    Err(words) => {
-                        tracing::info!(user, ?device, %place, words, "notification not sent: again later")
-                    }
-                }
-            });
-        }
-    }
-}
-
 /// Looks at every user for whom something changed or is due.
-fn look(state: &State, known: &mut Book) -> Result<Vec<Package>, Failure> {
+fn look(state: &State, known: &mut Book) -> Result<Vec<Instruction>, Failure> {
     if !state.lead.is_ours() {
         return Ok(Vec::new());
     }
-    let mut packages = Vec::new();
+    let mut pushes = Vec::new();
     let mut users = HashMap::new();
-    for Registered { user, mail_rev, devices_rev } in state.store.registered()? {
+    let touched = state.push.take_touched();
+    for Registered { user, mail_rev, devices_rev, policy_rev } in state.store.registered()? {
+        let revs = (mail_rev, devices_rev, policy_rev);
         if let Some(old) = known.users.remove(&user)
-            && (old.mail, old.devices) == (mail_rev, devices_rev)
+            && old.revs == revs
             && old.due.is_none_or(|due| due > millis())
+            && !touched.contains(&user)
         {
             users.insert(user, old);
             continue;
         }
-        let mut due = None;
-        for device in Device::registered(state.store.registered_devices(&user)?) {
-            let places = places(&state.notify, &device);
-            if places.is_empty() {
-                continue;
-            }
-            let (next, octets) = step(state, &user, &device).unwrap_or_else(|failure| {
-                tracing::error!(user, device = ?device.id, %failure, "notices: later");
-                (Some(millis().plus(LATER)), None)
-            });
-            due = [due, next].into_iter().flatten().min();
-            if let Some(octets) = octets {
-                packages.push(Package { user: user.clone(), device: device.id.to_string(), places, octets });
-            }
-        }
-        users.insert(user, Seen { mail: mail_rev, devices: devices_rev, due });
+        let devices = Device::registered(state.store.registered_devices(&user)?);
+        let due = one_user(state, &user, &devices, &mut pushes);
+        users.insert(user, Seen { revs, due });
     }
     known.users = users;
-    Ok(packages)
+    Ok(pushes)
 }
 
-fn places(config: &Config, device: &Device) -> Vec<Place> {
-    let places = device.listen.iter().filter_map(|text| Place::parse(text).ok());
-    places.filter(|place| config.reaches(*place)).collect()
+/// Decides what is to be decided of one user, and says for each device what is to be sent.
+fn one_user(state: &State, user: &str, devices: &[Device], pushes: &mut Vec<Instruction>) -> Option<Millis> {
+    let failed = |failure: Failure, what: &str| {
+        tracing::error!(user, what, %failure, "notices: later");
+        Some(millis().plus(LATER))
+    };
+    let wakes = devices.iter().filter(|one| one.wake.is_some()).map(|one| one.id.clone()).collect();
+    let reach = Reachable { user, engines: &state.push, notify: &state.notify, wakes: &wakes };
+    let mut now = Now::at(millis());
+    now.local = devices.iter().find_map(local_time);
+    let became = state.push.take(user);
+    let settled = push::settle(&state.store, user, devices, &reach, (&became, now, &state.push.patience));
+    let mut due = match settled {
+        Ok(settled) => {
+            for (guid, record) in &settled.records {
+                let to: Vec<&str> = record.decision.targets.iter().map(|one| one.terminal.as_str()).collect();
+                tracing::info!(user, mail = guid.as_str(), ?to, "decided");
+            }
+            settled.refused.iter().for_each(|words| tracing::warn!(user, words, "a report is not taken"));
+            for asked in &settled.ask {
+                let device = devices.iter().find(|device| *device.id == *asked.as_str());
+                pushes.extend(device.and_then(|device| question(state, user, device, &reach)));
+            }
+            settled.next
+        }
+        Err(failure) => failed(failure, "deciding"),
+    };
+    for device in devices {
+        let Some(terminal) = push::terminal(device, &reach) else { continue };
+        if !terminal.routes.iter().any(|route| route.up) {
+            continue;
+        }
+        let next = match step(state, user, device, &terminal) {
+            Ok((next, sends)) => {
+                pushes.extend(sends);
+                next
+            }
+            Err(failure) => failed(failure, &device.id),
+        };
+        due = [due, next].into_iter().flatten().min();
+    }
+    due
+}
+
+/// The question what a device senses, by a way that costs nothing.
+// mission: P2
+fn question(state: &State, user: &str, device: &Device, reach: &Reachable<'_>) -> Option<Instruction> {
+    let terminal = push::terminal(device, reach)?;
+    let route = terminal.routes.iter().find(|route| route.up && !route.bearer.is_sms_like())?;
+    let [a, b, ..] = turns::moment().ok()?.entropy;
+    let ask = (u16::from_be_bytes([a, b]), device::DATASTORE);
+    let made = turns::effect::<_, Failure>(&state.store, |reader| {
+        let event = MailEvent::report();
+        let made = notice::package(&state.engine, reader, (user, &device.id), ask, &event, DATAGRAM);
+        Ok(made.map(|made| (made, Vec::new())))
+    });
+    let package = made.ok().flatten().and_then(can_be_sent)?;
+    Some(instruction(user, device, (route.bearer, &route.address, false), package))
+}
+
+fn instruction(
+    user: &str,
+    device: &Device,
+    (bearer, address, wake): (Bearer, &str, bool),
+    package: Bytes,
+) -> Instruction {
+    let wake = device.wake.clone().filter(|_| wake);
+    Instruction {
+        user: user.into(),
+        device: device.id.clone(),
+        bearer,
+        address: address.into(),
+        wake,
+        package,
+        hint: None,
+    }
 }
 
 /// One device: what is kept of it changes in one transaction, and only then a notification may leave.
-fn step(state: &State, user: &str, device: &Device) -> Result<(Option<Millis>, Option<Bytes>), Failure> {
+fn step(
+    state: &State,
+    user: &str,
+    device: &Device,
+    terminal: &Terminal,
+) -> Result<(Option<Millis>, Vec<Instruction>), Failure> {
     let rules = rules(device);
     let headers = rules.rules.iter().any(|rule| rule.sender.is_some() || rule.subject.is_some());
     let local = local_time(device);
@@ -180,29 +251,67 @@ fn step(state: &State, user: &str, device: &Device) -> Result<(Option<Millis>, O
     let fresh = u16::from_be_bytes([a, b]);
     turns::effect(&state.store, |reader| {
         let mut run = || -> Result<_, Missing> {
-            let key = StoreKey { user: user.into(), datastore: NOTICES.into() };
-            let guid = Guid::unvalidated(&*device.id);
-            let (kept, row) = kept(reader, &key, &guid)?;
+            let slot = notice::slot(reader, user, &device.id)?;
+            // Of a newer program: what it told is told once more.
+            let kept: Delivery =
+                slot.value().and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
             let mut delivery = kept.clone();
-            let now = (delivery.since(), turns::unix_now(), headers);
-            let Some(News { upto, events, in_session, max_id, .. }) = news(reader, user, &device.id, now)?
+            let plans = if push::has_policy(reader, user)? { Some(push::read(reader, user)?) } else { None };
+            let at = (delivery.since(), turns::unix_now(), headers);
+            let Some(News { upto, events, in_session, max_id, .. }) = news(reader, user, &device.id, at)?
             else {
-                return Ok(((None, None), Vec::new()));
+                return Ok(((None, Vec::new()), Vec::new()));
             };
-            let judged: Vec<_> = events.iter().map(|one| (one.rev, judge(&rules, one, local))).collect();
+            let now = millis();
+            let judge = |one: &MailNews| {
+                let plan = plans.as_ref().filter(|_| one.kind == Kind::Arrived).map(|(_, plans)| plans);
+                judge(
+                    &rules,
+                    one,
+                    local,
+                    plan.map(|plans| plans.say(one.guid.as_str(), one.rev, &terminal.id, now)),
+                )
+            };
+            let judged: Vec<_> = events.iter().map(|one| (one.rev, judge(one))).collect();
+            let routes = Routes::new(terminal, plans.as_ref().map(|(_, plans)| plans), &events, &judged, now);
             let waiting = Waiting { upto, events: &judged, in_session };
-            let (due, octets) = match delivery.step(millis(), &waiting, fresh, &state.notify.pace) {
+            let pace = if routes.are_paid() { &state.push.paid } else { &state.notify.pace };
+            let mut writes = Vec::new();
+            let (due, sends) = match delivery.step(now, &waiting, fresh, pace) {
                 Next::Send { session, events: told } => {
-                    let told = told.iter().filter_map(|at| events.get(*at));
-                    let event = MailEvent::fold(told, max_id);
-                    let octets = package(state, reader, user, device, session, &event)?;
-                    (Some(millis()), octets)
+                    let told: Vec<(&MailNews, &Verdict)> =
+                        told.iter().filter_map(|at| Some((events.get(*at)?, &judged.get(*at)?.1))).collect();
+                    let (event, hinted) =
+                        event(&told, plans.as_ref().map(|(_, plans)| plans), &terminal.id, now, max_id);
+                    let mut may = true;
+                    if let Some((slot, plans)) = &plans {
+                        let mut plans = plans.clone();
+                        hinted.iter().for_each(|mail| plans.hinted(mail, &terminal.id));
+                        if routes.are_paid() {
+                            may = plans.spend(now, SEGMENTS).is_ok();
+                        }
+                        writes.push(push::put(slot, &plans));
+                    }
+                    let (ask, room) = ((session, "mail"), if routes.are_paid() { SHORT } else { DATAGRAM });
+                    let made = notice::package(&state.engine, reader, (user, &device.id), ask, &event, room)?;
+                    let package = made.and_then(can_be_sent).filter(|_| may);
+                    let ways =
+                        package.iter().flat_map(|package| routes.all.iter().map(move |way| (way, package)));
+                    let words: Vec<String> = event.happened.iter().map(ToString::to_string).collect();
+                    let hint = event.is_hint().then(|| words.join("; "));
+                    let sends = ways.map(|((bearer, address, wake), package)| Instruction {
+                        hint: hint.clone(),
+                        ..instruction(user, device, (*bearer, address, *wake), package.clone())
+                    });
+                    (Some(now), sends.collect())
                 }
-                Next::At(due) => (Some(due), None),
-                _ => (None, None),
+                Next::At(due) => (Some(due), Vec::new()),
+                _ => (None, Vec::new()),
             };
-            let writes = if delivery == kept { Vec::new() } else { vec![keep(key, guid, row, &delivery)] };
-            Ok(((due, octets), writes))
+            if delivery != kept {
+                writes.push(slot.put(&serde_json::to_vec(&delivery).unwrap_or_default()));
+            }
+            Ok(((due, sends), writes))
         };
         Ok::<_, Failure>(run())
     })
@@ -222,62 +331,36 @@ fn rules(device: &Device) -> NotifyRules {
 }
 
 // mission: M4a
-fn judge(rules: &NotifyRules, one: &MailNews, local: Option<LocalTime>) -> Verdict {
+fn judge(rules: &NotifyRules, one: &MailNews, local: Option<LocalTime>, say: Option<Say<'_>>) -> Verdict {
+    // mission: P8
+    if one.kind == Kind::Arrived && one.handled {
+        return Verdict::Silent { because: "handled".into() };
+    }
     let facts = MailFacts::new(&*one.folder, &*one.from, &*one.subject, one.size, Vec::<String>::new());
-    rules.judge(kind(&one.kind), &facts, matches!(one.id, Known::Luid(_)), local)
+    let verdict = rules.judge(kind(&one.kind), &facts, matches!(one.id, Known::Luid(_)), local);
+    match (verdict, say) {
+        (Verdict::Now, Some(Say::Hint(_))) => Verdict::Hint,
+        (Verdict::Now | Verdict::Later { .. }, Some(Say::Until(at))) => Verdict::Until(at),
+        (Verdict::Now | Verdict::Later { .. }, Some(Say::Nothing)) => {
+            Verdict::Silent { because: "policy".into() }
+        }
+        (verdict, _) => verdict,
+    }
 }
 
 fn kind(kind: &Kind) -> EventKind {
     match kind {
         Kind::Arrived => EventKind::Arrived,
         Kind::Deleted => EventKind::Deleted,
-        Kind::Changed | Kind::Other(_) => EventKind::StateChanged,
+        _ => EventKind::StateChanged,
     }
 }
 
-/// Package #0 of the notice, with what happened as far as it fits.
-fn package(
-    state: &State,
-    reader: &mut Reader<'_>,
-    user: &str,
-    device: &Device,
-    session: u16,
-    event: &MailEvent,
-) -> Result<Option<Bytes>, Missing> {
-    let Value::Device(Some(row)) = reader.read(Read::Device(user.into(), device.id.clone()))? else {
-        return Ok(None);
-    };
-    let notice = match Notice::new(&state.engine, row, session, &[("mail", Mode::TwoWay)]) {
-        Ok(notice) => notice,
-        Err(error) => {
-            tracing::warn!(%error, "notices: none can be sent; see server_name in the configuration");
-            return Ok(None);
-        }
-    };
-    let forms = [event.to_xml(), event.without_ids().to_xml(), Bytes::new()];
-    let packages = forms.into_iter().filter_map(|form| notice.clone().with_vendor(form).binary().ok());
-    Ok(packages.into_iter().find(|octets| octets.len() <= DATAGRAM))
-}
-
-fn kept(reader: &mut Reader<'_>, key: &StoreKey, guid: &Guid) -> Result<(Delivery, Option<u64>), Missing> {
-    let Value::Item(item) = reader.read(Read::Item(key.clone(), guid.clone()))? else {
-        return Ok((Delivery::default(), None));
-    };
-    let row = item.as_ref().map(|item| item.rev);
-    let fields = item.as_ref().filter(|item| !item.deleted).map(|item| &item.value.fields);
-    let delivery = match fields.and_then(|fields| fields.split_first()) {
-        // Of a newer program: what it told is told once more.
-        Some((&FORMAT, json)) => serde_json::from_slice(json).unwrap_or_default(),
-        _ => Delivery::default(),
-    };
-    Ok((delivery, row))
-}
-
-fn keep(store: StoreKey, guid: Guid, expect: Option<u64>, delivery: &Delivery) -> Write {
-    let mut fields = vec![FORMAT];
-    fields.extend(serde_json::to_vec(delivery).unwrap_or_default());
-    let value = ItemValue { kind: "notice".into(), fields: fields.into(), ..ItemValue::default() };
-    Write::PutItem { store, guid, expect, value, body: None }
+fn can_be_sent(made: Result<Bytes, NotifyError>) -> Option<Bytes> {
+    made.map_err(
+        |error| tracing::warn!(%error, "notices: none can be sent; see server_name in the configuration"),
+    )
+    .ok()
 }
 
 /// The wall clock of the device's user.
@@ -287,8 +370,4 @@ fn local_time(device: &Device) -> Option<LocalTime> {
     let (shown, _) = shown_at(UnixTime::EPOCH.after(since), &zone).ok()?;
     let day = u16::try_from(shown.weekday().to_monday_zero_offset()).ok()?;
     LocalTime::new(day, u16::try_from(shown.hour()).ok()?, u16::try_from(shown.minute()).ok()?).ok()
-}
-
-fn millis() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().into()
 }

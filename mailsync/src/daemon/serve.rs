@@ -8,6 +8,7 @@ use super::notify::Config as NotifyConfig;
 use super::{notify, outbox, smtp_in};
 use crate::exchange::{Doors, Exchange};
 use crate::mailbox::Watcher;
+use crate::push::{self, Engines};
 use crate::record::Recorder;
 use crate::store::{Bodies, DirError, DirLock, Lead, OpenError, SqliteStore, database};
 use crate::time::{Manager, Reference};
@@ -16,7 +17,6 @@ use crate::turns::{self, Failure};
 use axum::Router;
 use axum::extract::{ConnectInfo, Extension};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher as Graceful};
 use hyper_util::service::TowerToHyperService;
 use mailsync_proto::mail::{AccountCollection, MailCollection, SettingsCollection};
 use mailsync_proto::pim::{PimCollection, Profile};
@@ -121,8 +121,8 @@ const HEADER_BYTES: usize = 16 << 10;
 
 /// What every connection knows.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) store: Arc<SqliteStore>,
+pub(crate) struct State {
+    pub(crate) store: Arc<SqliteStore>,
     /// Short messages and mail as one.
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) engine: Engine,
@@ -144,6 +144,8 @@ pub(super) struct State {
     pub(super) manager: Manager,
     /// Notices to devices that hold no session.
     pub(super) notify: NotifyConfig,
+    /// What carries them.
+    pub(crate) push: Engines,
     /// Who works the queues.
     pub(super) lead: Lead,
     postmaster: Option<String>,
@@ -162,6 +164,11 @@ impl State {
     /// Whether a password may come with a request.
     pub(super) fn basic_allowed(&self, origin: &Origin) -> bool {
         origin.secure || (self.plain_allowed(origin.peer) && (self.lab || !origin.hidden))
+    }
+
+    /// Whether a password may come with the head of a request.
+    pub(crate) fn may_log_in(&self, peer: SocketAddr, headers: &axum::http::HeaderMap) -> bool {
+        self.basic_allowed(&Origin::of(&self.door, peer, headers))
     }
 
     /// Whose mail it is.
@@ -246,6 +253,8 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         time: Reference::new(&config.time),
         manager,
         notify: config.notify.clone(),
+        push: Engines::new(&config.push, &config.domain)
+            .map_err(|message| ConfigError::Bad { path: "push".into(), message })?,
         lead: Lead::new(&options.data),
         postmaster: config.smtp.postmaster.clone(),
         plain_basic: config.session.allow_plain_basic.clone(),
@@ -370,8 +379,9 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
         store
     });
     let devices = mailsync_proto::mail::device::store();
+    let policy = mailsync_proto::mail::policy::store(Arc::new(push::state::judge));
     let mut stores: Vec<StoreConfig> =
-        [mail, accounts, settings, devices, notes].into_iter().chain(pim).collect();
+        [mail, accounts, settings, devices, policy, notes].into_iter().chain(pim).collect();
     for said in &config.store {
         stores.iter_mut().for_each(|store| said.apply(store));
     }
@@ -432,11 +442,12 @@ async fn accept_http(
     mut stop: watch::Receiver<()>,
 ) {
     let router = http::router(Arc::clone(&state));
-    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
     let open: Arc<Mutex<HashMap<IpAddr, usize>>> = Arc::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
             _ = stop.changed() => break,
         };
         let Some((stream, peer)) = accepted_or_wait(accepted).await else { continue };
@@ -446,25 +457,26 @@ async fn accept_http(
             tracing::warn!(%peer, "too many connections from this address");
             continue;
         };
-        let (router, watcher, identity) = (router.clone(), graceful.watcher(), identity.clone());
-        tokio::spawn(async move {
+        let (router, stop, identity) = (router.clone(), stop.clone(), identity.clone());
+        connections.spawn(async move {
             let _place = place;
             match identity {
-                None => serve_http(TokioIo::new(stream), router, watcher, peer).await,
+                None => serve_http(TokioIo::new(stream), router, stop, peer).await,
                 Some(identity) => match identity.accept(stream).await {
-                    Ok(stream) => serve_http(TokioIo::new(stream), router, watcher, peer).await,
+                    Ok(stream) => serve_http(TokioIo::new(stream), router, stop, peer).await,
                     Err(error) => tracing::debug!(%peer, error, "no TLS"),
                 },
             }
         });
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, all).await.is_err() {
         tracing::warn!("http connections were cut");
     }
 }
 
-async fn serve_http<I>(io: I, router: Router, watcher: Graceful, peer: SocketAddr)
+async fn serve_http<I>(io: I, router: Router, mut stop: watch::Receiver<()>, peer: SocketAddr)
 where
     I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
 {
@@ -473,8 +485,18 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(io, service);
-    if let Err(error) = watcher.watch(connection).await {
+        .serve_connection(io, service)
+        // The channel of notices.
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        _ = stop.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%peer, %error, "http connection ended");
     }
 }

@@ -16,7 +16,7 @@ pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use kept::Kept;
 pub use mailbox::{AccountRow, Note, queue_name};
-pub use notices::{NOTICES, Registered};
+pub use notices::Registered;
 pub use schema::SCHEMA;
 pub use time::{TimeKey, TimeRow, TimeWrite};
 

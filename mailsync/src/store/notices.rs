@@ -4,10 +4,8 @@ use super::{SqliteStore, uint};
 use bytes::Bytes;
 use mailsync_proto::mail::device::DATASTORE as DEVICES;
 use mailsync_proto::mail::mailbox::DATASTORE as MAIL;
+use mailsync_proto::mail::policy::DATASTORE as POLICY;
 use mailsync_proto::sync::store::StoreError;
-
-/// The datastore, of no session, that keeps what is under way to each device.
-pub const NOTICES: &str = "notices";
 
 /// A user with devices that are registered, and how far that and the user's mail have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +16,8 @@ pub struct Registered {
     pub mail_rev: u64,
     /// The revision of the user's devices.
     pub devices_rev: u64,
+    /// The revision of the user's policy.
+    pub policy_rev: u64,
 }
 
 impl SqliteStore {
@@ -25,14 +25,17 @@ impl SqliteStore {
     pub fn registered(&self) -> Result<Vec<Registered>, StoreError> {
         self.query(|conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT store.user, coalesce(mail.rev, 0), store.rev FROM datastore AS store
-                 LEFT JOIN datastore AS mail ON mail.user = store.user AND mail.name = ?2 WHERE store.name = ?1",
+                "SELECT store.user, coalesce(mail.rev, 0), store.rev, coalesce(policy.rev, 0) FROM datastore AS store
+                 LEFT JOIN datastore AS mail ON mail.user = store.user AND mail.name = ?2
+                 LEFT JOIN datastore AS policy ON policy.user = store.user AND policy.name = ?3
+                 WHERE store.name = ?1",
             )?;
-            let rows = statement.query_map([DEVICES, MAIL], |row| {
+            let rows = statement.query_map([DEVICES, MAIL, POLICY], |row| {
                 Ok(Registered {
                     user: row.get(0)?,
                     mail_rev: uint(row.get(1)?),
                     devices_rev: uint(row.get(2)?),
+                    policy_rev: uint(row.get(3)?),
                 })
             })?;
             rows.collect()

@@ -24,6 +24,8 @@ mod exchange;
 mod haproxy;
 mod mail;
 mod process;
+mod push;
+mod sip;
 mod smpp;
 mod syncevolution;
 pub(crate) mod trees;
@@ -35,5 +37,7 @@ pub(crate) use exchange::{Exchange, Lab, PASSWORD, Phone, base64, field, mailsyn
 pub(crate) use haproxy::HaProxy;
 pub(crate) use mail::{MailServers, Raw, Sink};
 pub(crate) use process::{Finished, Process, flat_json, free_port, run};
+pub(crate) use push::{PushBench, Watch};
+pub(crate) use sip::{Sipp, Wapbox, tshark_of_push};
 pub(crate) use smpp::{Centre, Kannel, Postfix, swaks};
 pub(crate) use syncevolution::{Auth, Client, Mode, Report, Server, Sync, SyncEvolution, Wire, texts};

@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/env.sh"
-packages=(kannel swaks curl)
+packages=(kannel swaks curl gcc libc6-dev)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 # RUNLEVEL: Debian's scripts would start bearerbox.

@@ -4,6 +4,7 @@
 //   THROTTLE=n                  the first n submits are answered 0x58
 //   CUT=n                       the n-th submit and all that came with it are not answered: the link is cut, once
 //   REFUSE=number               submits to this destination are answered 0x0B
+//   FORWARD=1                   what is submitted is delivered to the receiver, as to a phone
 // stdin: one JSON object a line, sent as deliver_sm; its "hex" becomes short_message
 const smpp = require('smpp');
 const E = process.env, out = (o) => console.log(JSON.stringify(o));
@@ -42,6 +43,13 @@ const server = smpp.createServer({}, (s) => {
     }
     if (throttle > 0) { throttle--; return s.send(p.response({ command_status: smpp.ESME_RTHROTTLED })); }
     if (E.REFUSE && p.destination_addr === E.REFUSE) return s.send(p.response({ command_status: smpp.ESME_RINVDSTADR }));
+    if (E.FORWARD) {
+      const udh = Buffer.concat(raw.udh || []);
+      const octets = Buffer.concat([udh.length ? Buffer.from([udh.length]) : udh, udh, Buffer.from(message)]);
+      out({ ev: 'octets', n, hex: octets.toString('hex') });
+      deliver({ source_addr: p.source_addr, destination_addr: p.destination_addr, esm_class: p.esm_class & 0x40,
+        data_coding: p.data_coding, hex: octets.toString('hex') });
+    }
     // 1000 + n has letters in its hexadecimal form now and then
     s.send(p.response({ message_id: spell(1000 + n, first) }));
     if (p.registered_delivery & 3) {
