@@ -28,6 +28,8 @@ pub mod mutate;
 pub mod naive;
 #[cfg(feature = "sessions")]
 pub mod operations;
+#[cfg(feature = "push")]
+pub mod push;
 pub mod run;
 pub mod san;
 pub mod scan;
@@ -174,6 +176,14 @@ pub const TARGETS: &[Target] = &[
     sms::MAIL_TO_SMS,
     #[cfg(feature = "sms")]
     sms::SMS_TO_MAIL,
+    #[cfg(feature = "push")]
+    push::REPORT,
+    #[cfg(feature = "push")]
+    push::POLICY,
+    #[cfg(feature = "push")]
+    push::DECIDE,
+    #[cfg(feature = "push")]
+    push::BEARER,
     #[cfg(feature = "time")]
     time::NTP,
     #[cfg(feature = "time")]

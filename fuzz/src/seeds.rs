@@ -36,6 +36,8 @@ pub fn write() -> io::Result<()> {
     mail()?;
     filters()?;
     engines()?;
+    #[cfg(feature = "push")]
+    crate::push::seeds(seed)?;
     #[cfg(feature = "sms")]
     crate::sms_seeds::write()?;
     models()
