@@ -103,7 +103,7 @@ pub(crate) type Cut = fn(&mut DevInf, &[(&str, &str)]);
 /// What goes, one after the other, when our device information fits into no message of the peer's size. Of the datastores that it
 /// syncs the capabilities stay longest: without them peers write as to somebody of whom they know nothing.
 // quirk: SyncEvolution 2.0's client puts the summary of a task into its description, too, for who does not say SUMMARY
-pub(crate) const CUTS: [Cut; 4] = [
+pub(crate) const CUTS: [Cut; 5] = [
     |devinf, _| {
         for store in &mut devinf.data_stores {
             store.filter_rx.clear();
@@ -122,8 +122,10 @@ pub(crate) const CUTS: [Cut; 4] = [
     // By the rest a client of ours still knows whom it talks to.
     |devinf, _| {
         devinf.data_stores.clear();
-        devinf.ext.retain(|ext| [FOLDERS, EXTENSION].contains(&&*ext.xnam));
+        let by = if seals(devinf) { EXTENSION } else { FOLDERS };
+        devinf.ext.retain(|ext| &*ext.xnam == by);
     },
+    |devinf, _| (devinf.man, devinf.model, devinf.swv) = (None, None, None),
 ];
 
 /// Whether a device says of itself that it takes single fields, or is one of ours.
@@ -133,7 +135,7 @@ pub(crate) fn says_field_level(devinf: &DevInf) -> bool {
 
 /// Whether it is of a server of ours.
 pub(crate) fn is_ours(devinf: &DevInf) -> bool {
-    devinf.ext.iter().any(|ext| &*ext.xnam == FOLDERS)
+    devinf.ext.iter().any(|ext| [FOLDERS, EXTENSION].contains(&&*ext.xnam))
 }
 
 /// Whether it is of somebody who seals items as we do.
@@ -217,6 +219,6 @@ mod tests {
             let stores = devinf.data_stores.iter();
             stores.map(|store| (store.filter_caps.len(), store.ct_caps.len())).collect::<Vec<_>>()
         });
-        assert_eq!(left, [vec![(0, 1); 3], vec![(0, 0), (0, 1), (0, 1)], vec![(0, 0); 3], vec![]]);
+        assert_eq!(left, [vec![(0, 1); 3], vec![(0, 0), (0, 1), (0, 1)], vec![(0, 0); 3], vec![], vec![]]);
     }
 }
