@@ -5,7 +5,7 @@ use super::device::DeviceQuirks;
 use super::send::Caps;
 use crate::stored;
 use bytes::Bytes;
-use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
+use syncml::{CtCap, CtCapEntry, DataStore, DevInf, FlatCtCap, Version};
 
 /// What a DevInf says of a device, datastores aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,11 +143,15 @@ pub(crate) fn split_flag(kept: Option<&Bytes>) -> (Option<Bytes>, bool) {
 }
 
 /// What a device information says of one of its datastores.
-pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
+pub(crate) fn described<'a>(devinf: &'a DevInf, path: &str) -> Option<&'a DataStore> {
     let name = plain_name(path);
-    let store = devinf.data_stores.iter().find(|s| plain_name(&s.source_ref).eq_ignore_ascii_case(name));
+    devinf.data_stores.iter().find(|store| plain_name(&store.source_ref).eq_ignore_ascii_case(name))
+}
+
+/// The part of it that the walk of our changes keeps to.
+pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
     let folders = is_ours(devinf);
-    let Some(store) = store else { return Caps { folders, ..Caps::default() } };
+    let Some(store) = described(devinf, path) else { return Caps { folders, ..Caps::default() } };
     let types = store.rx_pref.iter().chain(&store.rx);
     Caps {
         max_guid_size: store.max_guid_size,
@@ -165,7 +169,7 @@ pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use syncml::{DataStore, FilterCap};
+    use syncml::FilterCap;
 
     #[test]
     fn capabilities_of_what_is_synced_go_last() {

@@ -126,10 +126,19 @@ impl Sender<'_, '_, '_, '_> {
                 body = found.clone();
             }
         }
-        let wire = match config.collection.project(&projection, body.as_ref()) {
+        let mut wire = match config.collection.project(&projection, body.as_ref()) {
             Ok(wire) => wire,
             Err(refusal) => return Ok(self.skip(&name, &item.guid, refusal.reason)),
         };
+        // mission: M11: of what does not fit the peer gets what does
+        if !fields_only
+            && self.is_too_large(index, has_it, wire.data.len() as u64)
+            && let Some(least) = config.collection.least()
+            && let Ok(less) = config.collection.project(&projection.with_fields(Some(&least)), body.as_ref())
+            && less.data.len() < wire.data.len()
+        {
+            wire = less;
+        }
         if let Some(max) = self.ex.peer_max_obj_size().filter(|max| wire.data.len() as u64 > *max) {
             let reason = format!("{} octets, the peer takes {max}", wire.data.len());
             return Ok(self.skip(&name, &item.guid, reason));
@@ -184,6 +193,12 @@ impl Sender<'_, '_, '_, '_> {
             _ => {}
         }
         Ok(went)
+    }
+
+    /// Whether the peer takes no object of so many octets, or has no room for it.
+    fn is_too_large(&self, index: usize, has_it: bool, size: u64) -> bool {
+        let room = self.core.stores.get(index).and_then(|store| store.free).filter(|_| !has_it);
+        self.ex.peer_max_obj_size().is_some_and(|max| size > max) || room.is_some_and(|(mem, _)| size > mem)
     }
 
     /// Why a new item of so many octets has no room at the peer.
