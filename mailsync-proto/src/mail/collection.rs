@@ -474,6 +474,27 @@ impl Collection for MailCollection {
         }
     }
 
+    // mission: M11
+    fn within(&self, asked: Option<Filter>, theirs: &DataStore) -> Option<Filter> {
+        let fields = asked.as_ref().and_then(|asked| asked.fields.as_deref());
+        // What is fetched now is meant as it was said.
+        if asked.as_ref().is_some_and(|asked| asked.inclusive) {
+            return asked;
+        }
+        let was = fields.map_or(Wanted::WHOLE, Wanted::of);
+        let wanted = was.clone().within(&Wanted::of_device(theirs, email::MEDIA_TYPE));
+        if wanted == was {
+            return asked;
+        }
+        let fields = Some(with_wanted(fields, &wanted));
+        let (record, inclusive) = asked.map_or((None, false), |asked| (asked.record, asked.inclusive));
+        Some(Filter { record, fields, inclusive })
+    }
+
+    fn least(&self) -> Option<Vec<Property>> {
+        Some(vec![Wanted::HEADER.to_property()])
+    }
+
     // mission: M9
     fn agreed(
         &self,
@@ -494,11 +515,7 @@ impl Collection for MailCollection {
         let wanted = merged.wanted();
         let fields = match (fields, wanted == Wanted::WHOLE) {
             (None, true) => None,
-            (others, _) => {
-                let is_item = |field: &&Property| !field.prop_name.trim().eq_ignore_ascii_case(cut::PROPERTY);
-                let others = others.unwrap_or_default().iter().filter(is_item).cloned();
-                Some(others.chain([wanted.to_property()]).collect())
-            }
+            (others, _) => Some(with_wanted(others, &wanted)),
         };
         // The device's window is its own expression: it stays, or the stored one takes its place.
         let own = asked.and_then(|asked| asked.record);
@@ -581,6 +598,13 @@ impl From<ObjectError> for Stop {
     fn from(error: ObjectError) -> Self {
         Stop::Refuse(error.status(), error.to_string())
     }
+}
+
+/// The fields that a peer gets, and what of the message.
+fn with_wanted(fields: Option<&[Property]>, wanted: &Wanted) -> Vec<Property> {
+    let is_other = |field: &&Property| !field.prop_name.trim().eq_ignore_ascii_case(cut::PROPERTY);
+    let others = fields.unwrap_or_default().iter().filter(is_other).cloned();
+    others.chain([wanted.to_property()]).collect()
 }
 
 /// Mail of so many days, whole days: the same expression all day long.

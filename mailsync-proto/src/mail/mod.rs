@@ -16,7 +16,7 @@
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
 //! | [`params`], [`settings`] | what a device asks for and what is stored for it: which counts; the datastore of the latter |
-//! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
+//! | [`headers`], `mime`, [`transfer`], [`time`] | header fields, parts, base64 and quoted-printable, dates |
 
 pub mod account;
 pub mod accounts;
@@ -34,6 +34,7 @@ pub mod folder;
 pub mod forward;
 pub mod headers;
 pub mod mailbox;
+mod mime;
 pub mod news;
 pub mod outbox;
 pub mod params;

@@ -73,7 +73,7 @@ fn of_header(message: &[u8], name: &str) -> Vec<String> {
         .header_address(HeaderName::Cc)
         .header_address(HeaderName::Bcc)
         .header_text(HeaderName::Subject);
-    let Some(parsed) = parser.parse_headers(&closed) else { return Vec::new() };
+    let Some(parsed) = super::mime::guarded(|| parser.parse_headers(&closed)) else { return Vec::new() };
     let people = match name.to_ascii_uppercase().as_str() {
         "FROM" => parsed.from(),
         "TO" => parsed.to(),

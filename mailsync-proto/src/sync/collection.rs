@@ -125,6 +125,17 @@ pub trait Collection: Send + core::marker::Sync {
         Ok(None)
     }
 
+    /// What a device is to get of what it asks for, by what its DevInf says of its datastore: sizes, memory, properties.
+    fn within(&self, asked: Option<Filter>, theirs: &DataStore) -> Option<Filter> {
+        let _ = theirs;
+        asked
+    }
+
+    /// The properties that a peer gets of an item that is too large for it as a whole; none: nothing of it.
+    fn least(&self) -> Option<Vec<Property>> {
+        None
+    }
+
     /// What a device is to get, where something is stored of it beside what it asks for; in words, what was overruled.
     fn agreed(
         &self,

@@ -6,7 +6,7 @@ use super::seal::{CIPHER, EXTENSION, Sealing};
 use super::send::Caps;
 use crate::stored;
 use bytes::Bytes;
-use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
+use syncml::{CtCap, CtCapEntry, DataStore, DevInf, FlatCtCap, Version};
 
 /// What a DevInf says of a device, datastores aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,11 +178,15 @@ pub(crate) fn split_flags(kept: Option<&Bytes>) -> (Option<Bytes>, Known) {
 }
 
 /// What a device information says of one of its datastores.
-pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
+pub(crate) fn described<'a>(devinf: &'a DevInf, path: &str) -> Option<&'a DataStore> {
     let name = plain_name(path);
-    let store = devinf.data_stores.iter().find(|s| plain_name(&s.source_ref).eq_ignore_ascii_case(name));
+    devinf.data_stores.iter().find(|store| plain_name(&store.source_ref).eq_ignore_ascii_case(name))
+}
+
+/// The part of it that the walk of our changes keeps to.
+pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
     let (folders, seals) = (is_ours(devinf), seals(devinf));
-    let Some(store) = store else { return Caps { folders, seals, ..Caps::default() } };
+    let Some(store) = described(devinf, path) else { return Caps { folders, seals, ..Caps::default() } };
     let types = store.rx_pref.iter().chain(&store.rx);
     Caps {
         max_guid_size: store.max_guid_size,
@@ -201,7 +205,7 @@ pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use syncml::{DataStore, FilterCap};
+    use syncml::FilterCap;
 
     #[test]
     fn capabilities_of_what_is_synced_go_last() {

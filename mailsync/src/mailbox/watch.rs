@@ -124,7 +124,8 @@ impl Watcher {
             };
             let key = |row: &AccountRow| (row.id, row.config.clone(), row.secret.clone());
             let wanted: HashMap<_, _> = rows.iter().map(|row| (key(row), row)).collect();
-            tasks.retain(|key, _| wanted.contains_key(key));
+            // One that has ended, by whatever fault, begins again.
+            tasks.retain(|key, task| wanted.contains_key(key) && !task.0.is_finished());
             for (key, row) in wanted {
                 let main =
                     rows.iter().find(|other| other.user == row.user).is_some_and(|first| first.id == row.id);

@@ -75,6 +75,10 @@ impl Run<'_, '_> {
         let mut cx = Context::new(&key, &user, self.core.at.now, &mut self.core.reader);
         let (filter, overruled) = config.collection.agreed(&mut cx, &device, store.filter.take())?;
         store.filter = filter;
+        let kept = self.kept_devinf()?;
+        if let Some(theirs) = kept.as_ref().and_then(|kept| devinf::described(kept, &store.theirs)) {
+            store.filter = config.collection.within(store.filter.take(), theirs);
+        }
         if let Some(overruled) = overruled {
             self.core.events.push(Event::Oddity(format!("{}: {overruled}", config.name)));
         }

@@ -275,19 +275,27 @@ impl<'a, 'f> Run<'a, 'f> {
         kept.devinf = devinf::to_bytes(devinf);
         self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), kept));
         self.state.caps = self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
+        for index in 0..self.core.stores.len() {
+            let Some(config) = self.core.config(index) else { continue };
+            let Some(store) = self.core.stores.get_mut(index) else { continue };
+            if let Some(theirs) = devinf::described(devinf, &store.theirs) {
+                store.filter = config.collection.within(store.filter.take(), theirs);
+            }
+        }
         Ok(())
+    }
+
+    /// What the client said of itself last.
+    fn kept_devinf(&mut self) -> Result<Option<DevInf>, Missing> {
+        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
+        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(None) };
+        Ok(kept.as_ref().and_then(|kept| devinf::from_bytes(kept.devinf.as_ref()?)))
     }
 
     /// What we know of the client's datastores: from this session, else from an earlier one.
     fn caps(&mut self) -> Result<Vec<Caps>, Missing> {
         if self.state.caps.len() < self.core.stores.len() {
-            let read = Read::Device(self.core.user.clone(), self.core.device.clone());
-            let kept = match self.core.reader.read(read)? {
-                Value::Device(kept) => {
-                    kept.as_ref().and_then(|kept| devinf::from_bytes(kept.devinf.as_ref()?))
-                }
-                _ => None,
-            };
+            let kept = self.kept_devinf()?;
             let stores = self.core.stores.iter();
             self.state.caps = stores
                 .map(|store| {
