@@ -5,8 +5,10 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::headers::Headers;
+use crate::sync::filter::cgi::PARENT;
 use bytes::Bytes;
 use core::ops::Range;
+use idmap::Guid;
 use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
 use syncml::{Ext, PropParam, Property};
 
@@ -52,7 +54,21 @@ impl Wanted {
 
     /// Reads a field filter; one that does not name the message wants the header.
     pub fn of(fields: &[Property]) -> Self {
-        let item = fields.iter().find(|field| field.prop_name.trim().eq_ignore_ascii_case(PROPERTY));
+        Wanted::of_in(fields, None)
+    }
+
+    /// As [`Wanted::of`], of a mail in this folder: a property that names it is over the one that names none.
+    pub fn of_in(fields: &[Property], folder: Option<&Guid>) -> Self {
+        let mut items = fields.iter().filter(|field| field.prop_name.trim().eq_ignore_ascii_case(PROPERTY));
+        let places =
+            |field: &&Property| field.params.iter().find(|param| &*param.param_name == PARENT).cloned();
+        let is_here = |field: &&Property| {
+            let names = |place: PropParam| {
+                place.val_enum.iter().any(|name| folder.is_some_and(|f| f.as_str() == &**name))
+            };
+            places(field).is_some_and(names)
+        };
+        let item = items.clone().find(is_here).or_else(|| items.find(|field| places(field).is_none()));
         let Some(item) = item else { return Wanted::HEADER };
         let has =
             |name: &str| item.params.iter().find(|param| param.param_name.trim().eq_ignore_ascii_case(name));
@@ -63,6 +79,16 @@ impl Wanted {
             types: attachments.map(|param| param.val_enum.clone()).unwrap_or_default(),
             max: item.max_size,
         }
+    }
+
+    /// As a property of a field filter, of mail in these folders only.
+    pub(super) fn to_property_in(&self, folders: &[Guid]) -> Property {
+        let mut property = self.to_property();
+        let mut place = PropParam::default();
+        place.param_name = PARENT.into();
+        place.val_enum = folders.iter().map(|folder| folder.as_str().into()).collect();
+        property.params.push(place);
+        property
     }
 
     /// As a property of a field filter.
