@@ -1,7 +1,7 @@
 //! `mailsync account`: accounts at mail servers, registered by a sync that has them checked there.
 
 use super::args::Dir;
-use super::options::{Options, StoreOption};
+use super::options::StoreOption;
 use super::sync;
 use crate::mailbox::account_cli::{Settings, as_json, done, secret};
 use crate::turns;
@@ -116,15 +116,9 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
 /// # Errors
 /// In words, with the account that is not let in.
 // mission: M8b, M8c
-pub(super) fn log_in(options: &Options, named: &[String]) -> Result<(), String> {
-    let there = There {
-        server: options.server.clone(),
-        user: options.user.clone(),
-        dir: Dir::at(&options.dir),
-        ca: options.ca.clone(),
-    };
+pub(super) fn log_in(there: &There, named: &[String]) -> Result<(), String> {
     let mut wanted: Vec<String> = named.to_vec();
-    for short in names(&options.dir) {
+    for short in names(there.dir.path()) {
         if !wanted.contains(&short)
             && read(&there.file(&short)).is_ok_and(|account| account.per_session && account.secret.is_some())
         {

@@ -1,5 +1,6 @@
 //! The words of the command line of `mailsync`.
 
+use super::account::There;
 use super::maildir_verbs::Maildir;
 use super::options::{Options, StoreOption};
 use super::tools::Asked;
@@ -388,6 +389,17 @@ enum Auth {
 }
 
 impl Sync {
+    /// The server, and our folder.
+    pub(super) fn there(&self) -> There {
+        There {
+            server: self.server.clone(),
+            user: self.user.clone(),
+            dir: Dir { dir: self.dir.dir.clone() },
+            ca: self.ca.clone(),
+            item_key: self.item_key.clone(),
+        }
+    }
+
     /// What to sync, with whom, how; the password from the environment or the terminal.
     pub(super) fn options(self) -> Result<Options, String> {
         let server_login = match self.server_name {
@@ -464,10 +476,6 @@ pub(super) fn item_key(path: &std::path::Path) -> Result<ItemKey, String> {
 }
 
 impl Dir {
-    pub(super) fn at(path: &std::path::Path) -> Self {
-        Dir { dir: path.to_owned() }
-    }
-
     pub(super) fn path(&self) -> &std::path::Path {
         &self.dir
     }

@@ -112,10 +112,10 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
 
 fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
     let (server, user) = (args.server.clone(), args.user.clone());
-    let accounts = args.accounts.clone();
+    let (there, accounts) = (args.there(), args.accounts.clone());
     let options = args.options()?;
     if !options.dry_run {
-        account::log_in(&options, &accounts)?;
+        account::log_in(&there, &accounts)?;
     }
     let report = sync::run(&options).map_err(text)?;
     if json {
