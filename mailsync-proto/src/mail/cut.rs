@@ -6,8 +6,10 @@
 
 use super::headers::Headers;
 use super::mime::{self, Kind, PARTS, Part};
+use crate::sync::filter::cgi::PARENT;
 use bytes::Bytes;
 use core::ops::Range;
+use idmap::Guid;
 use syncml::{DataStore, Ext, PropParam, Property};
 
 /// The property of a field filter that says how much of a mail is wanted.
@@ -20,6 +22,22 @@ const SIZE: &str = "x-funambol-size";
 const BODY: &str = "x-funambol-body";
 const COUNT: &str = "x-funambol-attach-n";
 const PART: &str = "x-funambol-attach";
+/// A property of a field filter; one that names the message asks for no more than a device takes, wherever it is for.
+pub(super) fn narrowed(field: &Property, device: &Wanted) -> Property {
+    if !field.prop_name.trim().eq_ignore_ascii_case(PROPERTY) {
+        return field.clone();
+    }
+    let was = Wanted::of_property(field);
+    let wanted = was.clone().within(device);
+    if wanted == was {
+        return field.clone();
+    }
+    let mut property = wanted.to_property();
+    let place = field.params.iter().filter(|param| &*param.param_name == PARENT);
+    property.params.extend(place.cloned());
+    property
+}
+
 /// Attachments that are named.
 // spec: threats, default limits
 const NAMED: usize = 100;
@@ -51,8 +69,26 @@ impl Wanted {
 
     /// Reads a field filter; one that does not name the message wants the header.
     pub fn of(fields: &[Property]) -> Self {
-        let item = fields.iter().find(|field| field.prop_name.trim().eq_ignore_ascii_case(PROPERTY));
-        let Some(item) = item else { return Wanted::HEADER };
+        Wanted::of_in(fields, None)
+    }
+
+    /// As [`Wanted::of`], of a mail in this folder: a property that names it is over the one that names none.
+    pub fn of_in(fields: &[Property], folder: Option<&Guid>) -> Self {
+        let mut items = fields.iter().filter(|field| field.prop_name.trim().eq_ignore_ascii_case(PROPERTY));
+        let places =
+            |field: &&Property| field.params.iter().find(|param| &*param.param_name == PARENT).cloned();
+        let is_here = |field: &&Property| {
+            let names = |place: PropParam| {
+                place.val_enum.iter().any(|name| folder.is_some_and(|f| f.as_str() == &**name))
+            };
+            places(field).is_some_and(names)
+        };
+        let item = items.clone().find(is_here).or_else(|| items.find(|field| places(field).is_none()));
+        item.map_or(Wanted::HEADER, Wanted::of_property)
+    }
+
+    /// Reads the property that names the message.
+    pub(super) fn of_property(item: &Property) -> Self {
         let has =
             |name: &str| item.params.iter().find(|param| param.param_name.trim().eq_ignore_ascii_case(name));
         let attachments = has(ATTACHMENTS);
@@ -101,6 +137,16 @@ impl Wanted {
             types: if attachments { types } else { Vec::new() },
             max: least(self.max, other.max),
         }
+    }
+
+    /// As a property of a field filter, of mail in these folders only.
+    pub(super) fn to_property_in(&self, folders: &[Guid]) -> Property {
+        let mut property = self.to_property();
+        let mut place = PropParam::default();
+        place.param_name = PARENT.into();
+        place.val_enum = folders.iter().map(|folder| folder.as_str().into()).collect();
+        property.params.push(place);
+        property
     }
 
     /// As a property of a field filter.

@@ -90,6 +90,13 @@ pub trait Collection: Send + core::marker::Sync {
         false
     }
 
+    /// Whether these properties are of an item's state alone: who asks for no others gets the changes of what it holds,
+    /// and nothing new.
+    fn is_state(&self, fields: &[Property]) -> bool {
+        let _ = fields;
+        false
+    }
+
     /// The properties that old options of a datastore's URI mean; none: everything.
     fn fields_of(&self, options: &super::filter::legacy::Options) -> Option<Vec<Property>> {
         let _ = options;

@@ -112,7 +112,11 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
 
 fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
     let (server, user) = (args.server.clone(), args.user.clone());
+    let (there, accounts) = (args.there(), args.accounts.clone());
     let options = args.options()?;
+    if !options.dry_run {
+        account::log_in(&there, &accounts)?;
+    }
     let report = sync::run(&options).map_err(text)?;
     if json {
         println!("{}", json!(report));
@@ -258,6 +262,13 @@ fn about(
         None if how.without_download => Way::ByNumber,
         None => maildir.way(luid),
     };
+    let asks = if how.parts.is_empty() { way } else { Way::Parts };
+    if way != Way::Upload && !maildir.can(asks) {
+        return Err(format!(
+            "the server has said that it does not forward {}; say --how upload",
+            asks.as_str()
+        ));
+    }
     let (unique, now) = (unique()?, turns::unix_now());
     let plain = kind == Kind::Reply && way == Way::Upload && how.parts.is_empty() && to.is_empty();
     let new = if plain {

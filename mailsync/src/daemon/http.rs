@@ -20,6 +20,7 @@ use http_body_util::BodyExt;
 use mailsync_proto::sync::event::Event;
 use mailsync_proto::sync::server::{Inbound, Route, TurnError};
 use mailsync_proto::sync::store::StoreError;
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -192,12 +193,13 @@ impl Incoming {
         let started = std::time::Instant::now();
         let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets)
             .map(|inbound| inbound.with_mac(self.mac.as_deref()).with_load(self.load));
+        let lent = RefCell::default();
         let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
             let route =
                 Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };
             turns::serve(
                 &state.store,
-                &|who, question| state.mailboxes.answer(who, question),
+                &|who, question| state.mailboxes.answer(who, question, &lent),
                 &state.engine,
                 &route,
                 inbound,
@@ -236,6 +238,7 @@ impl Incoming {
         };
         exchange.log(length);
         let answer = answer?;
+        state.mailboxes.settle(&lent.into_inner());
         if answer.enqueued {
             state.work.notify_one();
         }

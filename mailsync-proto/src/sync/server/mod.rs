@@ -285,17 +285,10 @@ impl<'a, 'f> Run<'a, 'f> {
         Ok(())
     }
 
-    /// What the client said of itself last.
-    fn kept_devinf(&mut self) -> Result<Option<DevInf>, Missing> {
-        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
-        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(None) };
-        Ok(kept.as_ref().and_then(|kept| devinf::from_bytes(kept.devinf.as_ref()?)))
-    }
-
     /// What we know of the client's datastores: from this session, else from an earlier one.
     fn caps(&mut self) -> Result<Vec<Caps>, Missing> {
         if self.state.caps.len() < self.core.stores.len() {
-            let kept = self.kept_devinf()?;
+            let kept = self.known_devinf()?;
             let stores = self.core.stores.iter();
             self.state.caps = stores
                 .map(|store| {

@@ -99,6 +99,7 @@ impl Mirror {
         }
         let notes: Vec<Note> = states.into_iter().map(Note::Folder).collect();
         self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
+        self.discard_fetched(mailbox, &plan.folders).await?;
         Ok(settled)
     }
 

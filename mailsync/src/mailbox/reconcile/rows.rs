@@ -1,14 +1,15 @@
 //! The rows that follow a mail server: each kind of change in commits of its own.
 
-use super::super::Mailbox;
+use super::super::{Error, Mailbox};
 use super::{Mirror, Trouble, put, read_item};
 use crate::store::{Note, SqliteStore, queue_name};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use idmap::Guid;
+use mailsync_proto::mail::account::{Fetched, Protocol};
 use mailsync_proto::mail::headers::{Headers, message_id};
 use mailsync_proto::mail::outbox::index_key;
-use mailsync_proto::mirror::folders::{self, FolderLink, Plan};
+use mailsync_proto::mirror::folders::{self, FolderLink, FolderSeen, Plan};
 use mailsync_proto::mirror::mails::{self, Described, Link};
 use mailsync_proto::sync::store::{Read, Store, StoreError, Value, Write};
 use std::collections::{HashMap, HashSet};
@@ -147,6 +148,7 @@ impl Mirror {
         states: &[FolderLink],
     ) -> Result<(), StoreError> {
         let (key, name, user) = (self.key(), self.name(), self.user.clone());
+        let maildrop = self.config.protocol == Protocol::Pop3;
         let identities: HashMap<Guid, Box<str>> = states
             .iter()
             .map(|folder| (folder.guid.clone(), folder.identity.clone().unwrap_or_default()))
@@ -156,12 +158,26 @@ impl Mirror {
             let mut indexed = HashSet::new();
             for (mail, message) in &batch {
                 let identity = identities.get(&mail.folder).map_or("", |identity| identity);
-                let guid = mails::arrived_guid(&name, &mail.folder, identity, mail.id);
+                let mut guid = mails::arrived_guid(&name, &mail.folder, identity, mail.id);
                 let mut write = mails::arrived(&key, guid.clone(), mail, message.clone(), unix_now());
-                if let (Some(item), Write::PutItem { expect, .. }) =
+                if let (Some(item), Write::PutItem { expect, value, .. }) =
                     (read_item(store, &key, &guid)?, &mut write)
                 {
                     *expect = Some(item.rev);
+                    if maildrop && item.value.match_keys.get(1) == value.match_keys.get(1) {
+                        // It was away for a while: what it is and where is known here better than there.
+                        let (folder, id) = (mail.folder.clone(), Some(mail.id));
+                        let (marks, key, body_rev) = (mail.marks, mail.key, item.body_rev);
+                        notes.push(Note::Mail(Link { guid: guid.clone(), folder, id, marks, key, body_rev }));
+                        notes.extend(item.deleted.then_some(Note::Queue(guid)));
+                        continue;
+                    }
+                    if maildrop {
+                        // Another mail under an id that was given before.
+                        let identity = format!("{identity} {}", unix_now());
+                        guid = mails::arrived_guid(&name, &mail.folder, &identity, mail.id);
+                        write = mails::arrived(&key, guid.clone(), mail, message.clone(), unix_now());
+                    }
                 }
                 writes.push(write);
                 let headers = Headers::parse(message);
@@ -194,6 +210,8 @@ impl Mirror {
         kept_aside: HashSet<Guid>,
         renumbered: HashSet<Guid>,
     ) -> Result<(), StoreError> {
+        // A maildrop is a place on the way: what has gone from it is known there no more, and stays here.
+        let stays = self.config.protocol == Protocol::Pop3;
         for some in lost.chunks(500) {
             let (key, some) = (self.key(), some.to_vec());
             let (kept_aside, renumbered) = (kept_aside.clone(), renumbered.clone());
@@ -205,7 +223,8 @@ impl Mirror {
                         notes.push(Note::Mail(Link { id: None, ..link.clone() }));
                         continue;
                     }
-                    if let Some(item) = read_item(store, &key, &link.guid)?.filter(|item| !item.deleted) {
+                    let item = read_item(store, &key, &link.guid)?.filter(|item| !item.deleted && !stays);
+                    if let Some(item) = item {
                         if kept_aside.contains(&link.folder) {
                             let until = Some(unix_now().saturating_add(KEEP));
                             writes.push(Write::Keep { store: key.clone(), guid: item.guid.clone(), until });
@@ -221,6 +240,37 @@ impl Mirror {
                 Ok((writes, notes))
             })
             .await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes on the server what is here, where the account says so: once the rows are committed.
+    pub(super) async fn discard_fetched<M: Mailbox>(
+        &self,
+        mailbox: &mut M,
+        folders: &[(FolderLink, FolderSeen)],
+    ) -> Result<(), Trouble> {
+        if self.config.fetched != Fetched::Remove {
+            return Ok(());
+        }
+        let account = self.account;
+        for (folder, _) in folders {
+            let guid = folder.guid.clone();
+            let links = self.db(move |store| store.remote_mails(account, &guid)).await?;
+            let ids: Vec<_> = links.iter().filter_map(|link| link.id).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            match mailbox.discard(&ids).await {
+                Ok(()) => {}
+                Err(Error::Refused(words)) => {
+                    tracing::warn!(account, words, "mailbox: what is here stays there");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let notes: Vec<Note> = links.into_iter().map(|link| Note::NoMail(link.guid)).collect();
+            self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
         }
         Ok(())
     }
