@@ -38,7 +38,7 @@ mod search;
 pub mod summary;
 pub mod time;
 pub mod transfer;
-mod xml;
+pub(crate) mod xml;
 
 pub use account::Account;
 pub use accounts::AccountCollection;
