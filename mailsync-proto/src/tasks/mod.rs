@@ -8,6 +8,7 @@
 //! | [`group`] | `./groups`: friend groups with levels and rights |
 //! | [`desk`] | the server: calendars and feedback in, plans, words and answers out |
 //! | [`bell`] | the terminal: copies, words and own entries in, what to show and feedback out |
+//! | [`direct`] | a task from client to client |
 //! | [`wake`] | which terminals are to be woken until they came |
 //!
 //! A task is an entry with an alarm in its owner's `./tasks` or `./calendar`, as any client syncs it. A client that can show
@@ -15,6 +16,7 @@
 
 pub mod bell;
 pub mod desk;
+pub mod direct;
 pub mod group;
 pub mod reminder;
 pub mod request;

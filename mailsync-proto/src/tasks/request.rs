@@ -13,6 +13,7 @@ use bytes::Bytes;
 use idmap::Guid;
 use std::sync::Arc;
 use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
+use timesync::UnixTime;
 use timesync::task::ical::itip::{self, Method};
 use timesync::task::ical::{self, IcalRefusal};
 use timesync::task::{ClientId, Kind, Setter, Task, TaskLimits, TaskRefusal, TaskUid, UserId};
@@ -162,7 +163,18 @@ impl Collection for RequestCollection {
         })?;
         // A reply of the server that a slow sync names again sets nothing.
         if sent.method != Method::Reply {
-            absorbed.effects = self.effects(cx, sent.method, &sent.task)?;
+            match self.effects(cx, sent.method, &sent.task) {
+                Ok(effects) => absorbed.effects = effects,
+                // Refused by rights: the answer takes the place of what was asked, for all of the sender's clients.
+                Err(Stop::Refuse(StatusCode::FORBIDDEN, words)) => {
+                    let (answer, now) = (itip::Answer::Declined(words), i64::try_from(cx.now));
+                    let now = UnixTime::from_secs(now.unwrap_or(0));
+                    let reply = itip::write(&sent.task, Method::Reply, Some(&answer), now);
+                    absorbed.body = Some(reply.into());
+                    absorbed.tell_back = true;
+                }
+                Err(other) => return Err(other),
+            }
         } else {
             absorbed.unless_matched =
                 Some((StatusCode::NOT_ALLOWED, "only who was asked replies".to_owned()));
@@ -196,7 +208,6 @@ mod tests {
     use crate::sync::store::Found;
     use crate::sync::turn::Reader;
     use crate::tasks::group::FriendGroup;
-    use timesync::UnixTime;
     use timesync::task::{Level, Rights, TaskWhen};
 
     fn task(owner: &str) -> Task {
@@ -258,6 +269,17 @@ mod tests {
         }
     }
 
+    /// The words with which a request was declined.
+    fn declined(result: Result<Absorbed, Stop>) -> String {
+        let absorbed = result.unwrap();
+        assert!(absorbed.effects.is_empty() && absorbed.tell_back);
+        let text = String::from_utf8(absorbed.body.unwrap().to_vec()).unwrap();
+        match itip::read(&text, &task("ben").setter).unwrap().answer {
+            Some(itip::Answer::Declined(words)) => words,
+            other => panic!("{other:?}"),
+        }
+    }
+
     // mission: T4, T7
     #[test]
     fn a_friend_with_the_right_reaches_the_others_calendar_and_nobody_else_does() {
@@ -269,11 +291,11 @@ mod tests {
         assert_eq!((&*store.user, &*store.datastore), ("ben", "calendar"));
         let entry = ical::read_entry(core::str::from_utf8(body).unwrap(), &task("ben").owner, &task("ben").setter);
         assert_eq!(entry.unwrap().claims.unwrap(), task("ben").setter);
-        assert_eq!(refused(absorb(&text, &[], None)).0, 403);
-        assert_eq!(refused(absorb(&text, &[friends(&[Kind::Meeting])], None)).0, 403);
+        assert!(declined(absorb(&text, &[], None)).contains("none of the owner's groups"));
+        assert!(declined(absorb(&text, &[friends(&[Kind::Meeting])], None)).contains("may not set"));
         let mut nobody = friends(&[Kind::Alarm]);
         nobody.level = None;
-        assert_eq!(refused(absorb(&text, &[nobody], None)).0, 403);
+        assert!(declined(absorb(&text, &[nobody], None)).contains("may not set"));
     }
 
     // mission: T7
@@ -289,7 +311,7 @@ mod tests {
             let mut later = task("ben");
             later.sequence = 9;
             let result = absorb(&request(&later, method), &[friends(&[Kind::Alarm])], Some(&forged));
-            assert_eq!(refused(result).0, 403, "{method:?}");
+            assert!(declined(result).contains("only who set it"), "{method:?}");
         }
         assert_eq!(refused(absorb(&request(&task("ana"), Method::Request), &[], None)).0, 400);
     }

@@ -1,6 +1,7 @@
 //! The server's configuration file.
 
 use super::notify::Config as Notify;
+use super::tasks::Config as Tasks;
 use crate::exchange::config::Sms;
 use crate::mailbox::Config as Mail;
 use crate::time::Config as Time;
@@ -34,6 +35,8 @@ pub struct Config {
     pub sms: Option<Sms>,
     /// Notices to devices that hold no session.
     pub notify: Notify,
+    /// Time tasks.
+    pub tasks: Tasks,
     /// Where the reference time comes from.
     pub time: Time,
     /// Devices that need other than what they say of themselves.
@@ -208,6 +211,7 @@ impl Default for Config {
             session: Session::default(),
             sms: None,
             notify: Notify::default(),
+            tasks: Tasks::default(),
             time: Time::default(),
             device: Vec::new(),
             store: Vec::new(),

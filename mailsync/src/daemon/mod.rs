@@ -11,6 +11,7 @@ mod kept_cli;
 mod load;
 pub mod logging;
 pub mod notify;
+pub mod tasks;
 mod outbox;
 pub mod serve;
 mod session_log;

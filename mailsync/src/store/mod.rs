@@ -8,6 +8,7 @@ mod notices;
 mod read;
 mod schema;
 pub mod sms;
+mod tasks;
 mod time;
 mod write;
 
@@ -17,6 +18,7 @@ pub use kept::Kept;
 pub use mailbox::{AccountRow, Note, queue_name};
 pub use notices::{NOTICES, Registered};
 pub use schema::SCHEMA;
+pub use tasks::{Followed, TaskClientRow, TaskItem};
 pub use time::{TimeKey, TimeRow, TimeWrite};
 
 use mailsync_proto::sync::store::{Commit, Found, Read, Store, StoreError};

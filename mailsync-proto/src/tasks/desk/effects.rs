@@ -23,6 +23,8 @@ pub struct Effects {
     pub answers: Vec<Answered>,
     /// Clients for which there is something in `./reminders`.
     pub wake: BTreeSet<(UserId, ClientId)>,
+    /// Clients that are to show that they are there, because a moment is near.
+    pub call: BTreeSet<(UserId, ClientId)>,
     /// For the log.
     pub said: Vec<Said>,
 }
@@ -126,7 +128,7 @@ impl Desk {
         if plan.is_some_and(timesync::task::Plan::is_unclaimed) {
             let clients = self.engine.clients_of(owner);
             let named = clients.filter(|client| plan.is_some_and(|plan| plan.targets().include(client)));
-            self.effects.wake.extend(named.map(|client| (owner.clone(), client.clone())));
+            self.effects.call.extend(named.map(|client| (owner.clone(), client.clone())));
         }
         self.effects.states.push(StateChange { key: key(StateKind::Plan), value: plan.and_then(bytes) });
         if plan.is_none()

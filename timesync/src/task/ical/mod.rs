@@ -7,12 +7,14 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 mod alarm;
+mod edit;
 pub mod itip;
 mod line;
 mod read;
 mod refusal;
 mod write;
 
+pub use edit::finished;
 pub use read::{Entry, read, read_entry};
 pub use refusal::{IcalRefusal, Problem};
 pub use write::write;
