@@ -19,6 +19,8 @@ pub mod email;
 #[cfg(feature = "sessions")]
 pub mod filter;
 #[cfg(feature = "sessions")]
+pub mod forward;
+#[cfg(feature = "sessions")]
 pub mod idmap_ops;
 pub mod model;
 pub mod mutate;
@@ -156,6 +158,8 @@ pub const TARGETS: &[Target] = &[
     sessions_model::SESSIONS_MODEL,
     #[cfg(feature = "sessions")]
     email::EMAIL,
+    #[cfg(feature = "sessions")]
+    forward::FORWARD,
     #[cfg(feature = "sessions")]
     filter::FILTER,
     #[cfg(feature = "sms")]

@@ -285,6 +285,18 @@ fn mail() -> io::Result<()> {
     let nested: String =
         (0..60).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
     seed("email", "threat-m4-deep-mime", nested.as_bytes())?;
+    let about = |draft: &str, original: &[u8]| [draft.as_bytes(), b"\r\n.\r\n", original].concat();
+    let draft = "From: a@b.example\r\nTo: c@d.example\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\nSee below.";
+    seed("forward", "mixed", &about(draft, mixed))?;
+    seed("forward", "no-text", &about("From: a@b.example\r\n\r\n", mixed))?;
+    seed("forward", "bare-line-ends", &about(draft, b"Subject: x\n\na\rb\0\n"))?;
+    seed("forward", "threat-m4-deep-mime", &about(draft, nested.as_bytes()))?;
+    seed("forward", "field", b"X-Sync-Forward: 7 whole text part/2 part/3\r\n\r\n")?;
+    seed(
+        "forward",
+        "object",
+        b"<Email><Ext><XNam>x-mailsync-reply</XNam><XVal>7</XVal><XVal>text</XVal></Ext></Email>",
+    )?;
     let mut email = Email::default();
     email.item = Some(bytes::Bytes::from_static(mixed));
     email.read = Some(true);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use bytes::Bytes;
+use mailsync_proto::mail::forward::{About, Kind};
 use mailsync_proto::mail::outbox::SendJob;
 use mailsync_proto::mail::{Email, Folder, MailFields};
 use std::path::PathBuf;
@@ -71,4 +72,8 @@ fn stored_forms_stay_readable() {
     begun.progress.doubts = 1;
     golden("send-job-v2.hex", &hex(&begun.to_bytes()));
     assert_eq!(SendJob::from_bytes(&unhex("send-job-v2.hex")).unwrap(), begun);
+
+    begun.about = Some(About { kind: Kind::Forward, guid: "m7".parse().unwrap() });
+    golden("send-job-v3.hex", &hex(&begun.to_bytes()));
+    assert_eq!(SendJob::from_bytes(&unhex("send-job-v3.hex")).unwrap(), begun);
 }

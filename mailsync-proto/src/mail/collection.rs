@@ -6,17 +6,24 @@ use super::error::ObjectError;
 use super::event::{self, MailEvent};
 use super::flags::{MailFields, SendOutcome, SendState};
 use super::folder::{self, Folder};
+use super::forward::{self, About, OCTETS, Refusal as NotForwarded, Request, Way};
 use super::headers::Headers;
-use super::mailbox::{KIND_FOLDER, KIND_MAIL, RANK_MAIL, Role, folder_value, mail_keys, moved_keys};
+use super::mailbox::{
+    KIND_FOLDER, KIND_MAIL, RANK_MAIL, Role, both_keys, folder_value, mail_keys, moved_keys,
+};
 use super::outbox::{QUEUE, SendJob, date};
-use super::{news, rfc822, search};
+use super::params::{self, Parameters, Rule};
+use super::splice::splice;
+use super::{news, rfc822, search, settings, time};
 use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
+use crate::sync::filter::Filter;
+use crate::sync::filter::cgi::Expr;
 use crate::sync::filter::legacy::Options;
 use crate::sync::store::{Item, ItemValue, Row, StoreKey, Write};
 use crate::sync::turn::{Missing, Reader};
 use bytes::Bytes;
 use idmap::Guid;
-use syncml::{CtCap, CtType, DataStore, PropParam, Property, StatusCode, SyncCap, Version};
+use syncml::{CtCap, CtType, DataStore, Ext, PropParam, Property, StatusCode, SyncCap, Version};
 
 /// Mail and its folders.
 ///
@@ -56,7 +63,7 @@ impl MailCollection {
     }
 
     fn mail(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>, came: Came) -> Result<Absorbed, Stop> {
-        let Came { email, folder, partial } = came;
+        let Came { mut email, folder, partial } = came;
         let existing = incoming.existing;
         if existing.is_some_and(|item| &*item.value.kind == KIND_FOLDER) {
             return Err(refuse(StatusCode::BAD_REQUEST, "a mail in place of a folder"));
@@ -74,6 +81,18 @@ impl MailCollection {
         };
         fields.merge(&email, incoming.server);
         let partial = partial || (email.item.is_some() && Left::of(&email.ext).is_some());
+        let mut draft = None;
+        if incoming.server
+            && !partial
+            && matches!(role, Some(Role::Outbox | Role::Drafts))
+            && let Some(message) = &email.item
+            && let Some(request) = Request::of(&email.ext)?
+        {
+            let (about, whole) = about(cx, &request, message)?;
+            fields.ext.retain(|known| !forward::is_ext(&known.xnam));
+            fields.ext.extend(about.map(|about| about.to_ext()));
+            draft = email.item.replace(whole);
+        }
         if incoming.server && email.modified.is_none() {
             fields.modified = Some(cx.now);
         }
@@ -115,7 +134,11 @@ impl MailCollection {
         }
         fields.draft = role == Some(Role::Drafts);
         let match_keys = match (&body, existing) {
-            (Some(message), _) => mail_keys(Some(&parent), message),
+            // The device has the draft: by that a slow sync names the mail again.
+            (Some(message), _) => match &draft {
+                Some(draft) => both_keys(Some(&parent), message, draft),
+                None => mail_keys(Some(&parent), message),
+            },
             (None, Some(item)) => moved_keys(Some(&parent), &item.value.match_keys),
             (None, None) => Vec::new(),
         };
@@ -185,8 +208,9 @@ impl MailCollection {
         let Some(message) = message else {
             return Err(refuse(StatusCode::INCOMPLETE, "a mail to be sent has no message"));
         };
-        let job = SendJob::new(cx.user, incoming.guid, &message, &self.domain, cx.now)
+        let mut job = SendJob::new(cx.user, incoming.guid, &message, &self.domain, cx.now)
             .map_err(|why| Stop::Refuse(StatusCode::TOO_LARGE, why))?;
+        job.about = About::of(&fields.ext);
         match cx.once(&job.once_key())? {
             None => {
                 absorbed.effects = job.enqueue();
@@ -327,7 +351,7 @@ impl Collection for MailCollection {
                 Ok(Wire { media_type: folder::MEDIA_TYPE.into(), data: folder.to_xml() })
             }
             Some(Spelling::Email) => {
-                let mut email = MailFields::from_fields(&item.value.fields).map_err(stored)?.to_email();
+                let (mut email, _) = state_of(projection)?;
                 if !projection.fields_only {
                     let message = message()?;
                     email.item =
@@ -342,9 +366,14 @@ impl Collection for MailCollection {
                 Ok(Wire { media_type: email::MEDIA_TYPE.into(), data: email.to_xml() })
             }
             Some(Spelling::Rfc822(media_type)) => {
-                let email = MailFields::from_fields(&item.value.fields).map_err(stored)?.to_email();
+                let (email, asks) = state_of(projection)?;
                 let role = item.value.parent.as_ref().and_then(Role::of);
-                Ok(Wire { media_type, data: rfc822::write(message()?, &email, role) })
+                // A bare message has no extension to say it.
+                let message = match asks {
+                    Some(asks) => asks.before(message()?).into(),
+                    None => message()?.clone(),
+                };
+                Ok(Wire { media_type, data: rfc822::write(&message, &email, role) })
             }
         }
     }
@@ -445,6 +474,77 @@ impl Collection for MailCollection {
         }
     }
 
+    // mission: M9
+    fn agreed(
+        &self,
+        cx: &mut Context<'_, '_>,
+        device: &str,
+        asked: Option<Filter>,
+    ) -> Result<(Option<Filter>, Option<String>), Missing> {
+        // What is fetched now is meant as it was said.
+        if asked.as_ref().is_some_and(|asked| asked.inclusive) {
+            return Ok((asked, None));
+        }
+        let (stored, rule) = settings::stored(cx, device)?;
+        if stored == Parameters::default() {
+            return Ok((asked, None));
+        }
+        let fields = asked.as_ref().and_then(|asked| asked.fields.as_deref());
+        let merged = params::merge(&Parameters::of_filter(fields), &stored, rule);
+        let wanted = merged.wanted();
+        let fields = match (fields, wanted == Wanted::WHOLE) {
+            (None, true) => None,
+            (others, _) => {
+                let is_item = |field: &&Property| !field.prop_name.trim().eq_ignore_ascii_case(cut::PROPERTY);
+                let others = others.unwrap_or_default().iter().filter(is_item).cloned();
+                Some(others.chain([wanted.to_property()]).collect())
+            }
+        };
+        // The device's window is its own expression: it stays, or the stored one takes its place.
+        let own = asked.and_then(|asked| asked.record);
+        let days = merged.days.value.filter(|_| own.is_none() || rule == Rule::ServerWins);
+        let record = match days.and_then(|days| window(cx.now, days)) {
+            Some(window) => Some(window),
+            None => own,
+        };
+        let overruled: Vec<String> = merged
+            .told()
+            .into_iter()
+            .filter(|(_, _, _, overruled)| *overruled)
+            .map(|(name, value, side, _)| format!("{name} is {value}, the {side} wins"))
+            .collect();
+        let overruled = (!overruled.is_empty()).then(|| overruled.join("; "));
+        if fields.is_none() && record.is_none() {
+            return Ok((None, overruled));
+        }
+        Ok((Some(Filter { record, fields, inclusive: false }), overruled))
+    }
+
+    // mission: M6
+    fn command(
+        &self,
+        cx: &mut Context<'_, '_>,
+        command: &str,
+        incoming: &Incoming<'_>,
+    ) -> Result<Option<Absorbed>, Stop> {
+        let Some(kind) = forward::Kind::parse(command) else { return Ok(None) };
+        if !["", email::MEDIA_TYPE].contains(&incoming.media_type) {
+            return Err(refuse(StatusCode::UNSUPPORTED_TYPE, "a command takes the e-mail object"));
+        }
+        let email = Email::parse(incoming.data)?;
+        if Request::of(&email.ext)?.is_none_or(|request| request.kind != kind) {
+            return Err(refuse(StatusCode::BAD_REQUEST, "the object does not say what the command does"));
+        }
+        let outbox = Role::Outbox.guid();
+        let incoming = incoming.clone().with_parent(Some(&outbox));
+        self.mail(cx, &incoming, Came { email, folder: None, partial: false }).map(Some)
+    }
+
+    fn extensions(&self) -> Vec<Ext> {
+        let ways = Way::ALL.iter().map(|way| way.as_str().into());
+        vec![Ext { xnam: forward::EXT_FORWARD.into(), xval: ways.collect() }]
+    }
+
     fn removed(&self, cx: &mut Context<'_, '_>, item: &Item, server: bool) -> Result<Vec<Write>, Stop> {
         if Role::of(&item.guid).is_some() {
             return Err(refuse(StatusCode::NOT_ALLOWED, "everyone has this folder"));
@@ -481,6 +581,68 @@ impl From<ObjectError> for Stop {
     fn from(error: ObjectError) -> Self {
         Stop::Refuse(error.status(), error.to_string())
     }
+}
+
+/// Mail of so many days, whole days: the same expression all day long.
+fn window(now: u64, days: u32) -> Option<Expr> {
+    let today = now / 86_400;
+    let from = today.saturating_sub(u64::from(days)).saturating_mul(86_400);
+    Expr::parse(&format!("received&GE;{}", time::to_basic(from))).ok()
+}
+
+impl From<NotForwarded> for Stop {
+    fn from(refusal: NotForwarded) -> Self {
+        Stop::Refuse(refusal.status(), refusal.to_string())
+    }
+}
+
+/// The mail that a draft is about, and the draft with what it takes of it. Where it takes nothing, a mail that cannot be
+/// found costs the mark only.
+// mission: M6; threats: S5, L2
+fn about(cx: &mut Context<'_, '_>, request: &Request, draft: &Bytes) -> Result<(Option<About>, Bytes), Stop> {
+    match original(cx, request)? {
+        Ok((guid, original)) => {
+            let whole = splice(request, draft, &original)?;
+            Ok((Some(About { kind: request.kind, guid }), whole))
+        }
+        Err(refusal) if request.takes_any() => Err(refusal.into()),
+        Err(_) => Ok((None, forward::without_field(draft))),
+    }
+}
+
+fn original(
+    cx: &mut Context<'_, '_>,
+    request: &Request,
+) -> Result<Result<(Guid, Bytes), NotForwarded>, Missing> {
+    let number = || request.number.clone();
+    let Some(guid) = cx.by_number(&request.number)? else { return Ok(Err(NotForwarded::Unknown(number()))) };
+    let Some(item) = cx.item(&guid)?.filter(|item| !item.deleted) else {
+        return Ok(Err(NotForwarded::Gone(number())));
+    };
+    if &*item.value.kind != KIND_MAIL {
+        return Ok(Err(NotForwarded::NotThat(format!("{} is a folder", request.number))));
+    }
+    if item.size > OCTETS {
+        let (what, value) = ("octets of the original", item.size);
+        return Ok(Err(NotForwarded::Limit { what, value, limit: OCTETS }));
+    }
+    if !cx.spend(item.size) {
+        return Ok(Err(NotForwarded::Later));
+    }
+    let body = cx.body(&guid)?;
+    Ok(body.map(|body| (guid, body)).ok_or_else(|| NotForwarded::Gone(number())))
+}
+
+/// The state of a mail, and which other one it is about, if the peer can do with it what it asks for.
+fn state_of(projection: &Projection<'_>) -> Result<(Email, Option<Request>), Refusal> {
+    let fields = MailFields::from_fields(&projection.item.value.fields);
+    let email = fields.map_err(|error| Refusal { reason: error.to_string() })?.to_email();
+    let asks = Request::of(&email.ext).ok().flatten();
+    if asks.as_ref().is_some_and(Request::takes_any) && !projection.extended {
+        // It would send a mail of which the better part is missing.
+        return Err(Refusal { reason: "the server does not forward by number".into() });
+    }
+    Ok((email, asks.filter(|_| projection.extended)))
 }
 
 fn refuse(status: StatusCode, why: &str) -> Stop {

@@ -52,51 +52,31 @@ impl Draft {
     /// # Errors
     /// [`ComposeError::NoRecipient`] when the message names no address to answer to.
     pub fn reply(original: &[u8], from: &str, text: &str) -> Result<Self, ComposeError> {
+        let mut draft = Draft::answer(original, from, text)?;
+        draft.text = format!("{}\n\n{}", text.trim_end(), quoted(original, usize::MAX));
+        Ok(draft)
+    }
+
+    /// The answer to a message of which the header suffices: as [`Draft::reply`], nothing quoted.
+    ///
+    /// # Errors
+    /// As [`Draft::reply`].
+    pub fn answer(original: &[u8], from: &str, text: &str) -> Result<Self, ComposeError> {
         let headers = Headers::parse(original);
-        let ids = |name: &str| -> Vec<String> {
-            let value = headers.first(name).map(|f| f.text()).unwrap_or_default();
-            value
-                .split('<')
-                .skip(1)
-                .filter_map(|part| message_id(&format!("<{part}")).map(Into::into))
-                .collect()
-        };
-        let to: Vec<String> = ["Reply-To", "From"]
-            .into_iter()
-            .map(|name| super::outbox::addresses(&headers, name))
-            .find(|list| list.iter().any(|a| is_address(a)))
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|a| is_address(a))
-            .map(String::from)
-            .collect();
+        let to = answer_to(&headers);
         if to.is_empty() {
             return Err(ComposeError::NoRecipient);
         }
-        let shown = summary::Summary::of(original);
-        let subject = if shown.subject.get(..3).is_some_and(|re| re.eq_ignore_ascii_case("re:")) {
-            shown.subject
-        } else {
-            format!("Re: {}", shown.subject)
-        };
-        let in_reply_to = ids("Message-ID").into_iter().next();
-        // spec: RFC 5322 §3.6.4
-        let mut references = ids("References");
-        if references.is_empty() {
-            references = ids("In-Reply-To").into_iter().take(1).collect();
-        }
-        references.extend(in_reply_to.clone());
-        if references.len() > 20 {
-            // The first and the last ones hold a thread together.
-            let tail = references.split_off(references.len().saturating_sub(19));
-            references.truncate(1);
-            references.extend(tail);
-        }
-        let quoted = summary::plain_text(original);
-        let quoted: String =
-            quoted.trim_end().lines().map(|l| format!("> {l}\n").replace("> >", ">>")).collect();
-        let text = format!("{}\n\n{} wrote:\n{quoted}", text.trim_end(), shown.from);
+        let (subject, (in_reply_to, references)) = (answer_subject("Re: ", original), thread(&headers));
+        let text = text.into();
         Ok(Draft { from: from.into(), to, subject, text, in_reply_to, references, ..Draft::default() })
+    }
+
+    /// A mail that forwards a message, without the message itself: about the same, in the same thread.
+    pub fn forward(original: &[u8], from: &str, to: Vec<String>, text: &str) -> Self {
+        let (_, references) = thread(&Headers::parse(original));
+        let subject = answer_subject("Fwd: ", original);
+        Draft { from: from.into(), to, subject, text: text.into(), references, ..Draft::default() }
     }
 
     /// Writes it. `unique` makes the Message-ID (letters and digits), `now` the date, seconds since 1970.
@@ -151,9 +131,64 @@ impl Draft {
     }
 }
 
+/// To whom a message asks answers to go.
+pub(super) fn answer_to(headers: &Headers<'_>) -> Vec<String> {
+    let to = ["Reply-To", "From"]
+        .into_iter()
+        .map(|name| super::outbox::addresses(headers, name))
+        .find(|list| list.iter().any(|a| is_address(a)))
+        .unwrap_or_default();
+    to.into_iter().filter(|a| is_address(a)).map(String::from).collect()
+}
+
+/// The subject of what is about a message.
+pub(super) fn answer_subject(prefix: &str, original: &[u8]) -> String {
+    let shown = summary::Summary::of(original);
+    let has = |prefix: &str| {
+        shown.subject.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    };
+    if has(prefix.trim_end()) { shown.subject } else { format!("{prefix}{}", shown.subject) }
+}
+
+/// The Message-ID of a message, and those of the thread that an answer to it belongs to, without brackets.
+// spec: RFC 5322 §3.6.4
+pub(super) fn thread(headers: &Headers<'_>) -> (Option<String>, Vec<String>) {
+    let ids = |name: &str| -> Vec<String> {
+        let value = headers.first(name).map(|f| f.text()).unwrap_or_default();
+        let ids = value.split('<').skip(1);
+        ids.filter_map(|part| message_id(&format!("<{part}")).map(Into::into)).collect()
+    };
+    let own = ids("Message-ID").into_iter().next();
+    let mut references = ids("References");
+    if references.is_empty() {
+        references = ids("In-Reply-To").into_iter().take(1).collect();
+    }
+    references.extend(own.clone());
+    if references.len() > 20 {
+        // The first and the last ones hold a thread together.
+        let tail = references.split_off(references.len().saturating_sub(19));
+        references.truncate(1);
+        references.extend(tail);
+    }
+    (own, references)
+}
+
+/// Who wrote a message and its text, quoted; about `limit` octets of it.
+pub(super) fn quoted(original: &[u8], limit: usize) -> String {
+    let text = summary::plain_text(original);
+    let mut end = text.len().min(limit);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let more = if end < text.len() { "> [...]\n" } else { "" };
+    let text = text.get(..end).unwrap_or_default().trim_end();
+    let lines: String = text.lines().map(|l| format!("> {l}\n").replace("> >", ">>")).collect();
+    format!("{} wrote:\n{lines}{more}", summary::Summary::of(original).from)
+}
+
 /// A header text: as it is where that is safe, else as encoded words of at most 75 octets.
 // spec: RFC 2047 §2
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.is_ascii() && text.len() <= 900 && !text.contains("=?") {
         return text.trim().to_owned();

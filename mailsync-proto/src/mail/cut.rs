@@ -318,9 +318,48 @@ fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
+/// A mail as its parts; none where it cannot be read, or holds more messages in each other than we look at: the parser's
+/// value of those is as deep as they are.
+// threats: L1, M4
+pub(super) fn parsed(message: &[u8]) -> Option<Message<'_>> {
+    const NESTS: &[u8] = b"message/";
+    let nests = message.windows(NESTS.len()).filter(|window| window.eq_ignore_ascii_case(NESTS)).count();
+    if nests > PARTS { None } else { MessageParser::default().parse(message) }
+}
+
+/// The parts of a mail by which some of them can be forwarded, those that hold others aside, at most 1,000; the sizes are
+/// those of their content as the mail has it.
+pub fn parts(message: &[u8]) -> Vec<LeftPart> {
+    let parsed = parsed(message);
+    let parts = parsed.as_ref().map(|parsed| &parsed.parts[..]).unwrap_or_default();
+    let numbers = 0u32..;
+    let leaf = |part: &mail_parser::MessagePart<'_>| !matches!(part.body, PartType::Multipart(_));
+    numbers
+        .zip(parts)
+        .take(PARTS)
+        .filter(|(_, part)| leaf(part))
+        .map(|(number, part)| LeftPart {
+            number,
+            name: part.attachment_name().unwrap_or_default().into(),
+            size: u64::from(part.offset_end.saturating_sub(part.offset_body)),
+            media_type: media_type(part),
+        })
+        .collect()
+}
+
+fn media_type(part: &mail_parser::MessagePart<'_>) -> Box<str> {
+    let media_type = match part.content_type() {
+        Some(kind) => format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("octet-stream")),
+        None if matches!(part.body, PartType::Message(_)) => "message/rfc822".into(),
+        None if matches!(part.body, PartType::Text(_)) => "text/plain".into(),
+        None => "application/octet-stream".into(),
+    };
+    media_type.to_lowercase().into()
+}
+
 /// The contents of a mail's attachments, in order and apart; none where there are more parts than we look at.
 fn attachments(message: &Bytes) -> Option<Vec<(Range<usize>, LeftPart)>> {
-    let Some(parsed) = MessageParser::default().parse(&message[..]) else { return Some(Vec::new()) };
+    let Some(parsed) = parsed(message) else { return Some(Vec::new()) };
     if parsed.parts.len() > PARTS {
         return None;
     }
@@ -332,14 +371,9 @@ fn attachments(message: &Bytes) -> Option<Vec<(Range<usize>, LeftPart)>> {
         if range.is_empty() || range.end > message.len() || !apart {
             continue;
         }
-        let media_type = match part.content_type() {
-            Some(kind) => format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("octet-stream")),
-            None if matches!(part.body, PartType::Message(_)) => "message/rfc822".into(),
-            None => "application/octet-stream".into(),
-        };
         let name = part.attachment_name().unwrap_or_default().into();
         let size = range.len() as u64;
-        found.push((range, LeftPart { number, name, size, media_type: media_type.to_lowercase().into() }));
+        found.push((range, LeftPart { number, name, size, media_type: media_type(part) }));
     }
     Some(found)
 }

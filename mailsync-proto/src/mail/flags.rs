@@ -4,6 +4,7 @@
 use super::cut::Left;
 use super::email::Email;
 use super::error::{ObjectError, ObjectErrorKind};
+use super::forward;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use syncml::Ext;
@@ -149,6 +150,10 @@ impl MailFields {
                 if !server {
                     self.send = SendState::from_ext(ext);
                 }
+                continue;
+            }
+            // What a mail asks for is done when it comes; what it is about is the server's to say.
+            if server && forward::is_ext(&ext.xnam) {
                 continue;
             }
             self.ext.retain(|known| known.xnam != ext.xnam);

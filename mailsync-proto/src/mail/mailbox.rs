@@ -177,6 +177,13 @@ pub fn both_keys(parent: Option<&Guid>, stored: &[u8], other: &[u8]) -> Vec<Matc
     if a == b { with_folder(parent, &[a]) } else { with_folder(parent, &[a, b]) }
 }
 
+/// The keys of a mail that is stored in yet another form than those it is known by.
+pub(super) fn completed_keys(parent: Option<&Guid>, stored: &[u8], known: &[MatchKey]) -> Vec<MatchKey> {
+    let own = weak_key(stored);
+    let others = known.get(1..).unwrap_or_default().iter().copied().filter(|key| *key != own);
+    with_folder(parent, &core::iter::once(own).chain(others).collect::<Vec<_>>())
+}
+
 fn with_folder(parent: Option<&Guid>, weak: &[MatchKey]) -> Vec<MatchKey> {
     let parent = parent.map_or("", Guid::as_str);
     let strong = weak.first().map(|key| match_key(&[b"mail in", parent.as_bytes(), &key.0]));

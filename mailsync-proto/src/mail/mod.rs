@@ -14,6 +14,8 @@
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
 //! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
+//! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
+//! | [`params`], [`settings`] | what a device asks for and what is stored for it: which counts; the datastore of the latter |
 //! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
 
 pub mod account;
@@ -29,12 +31,16 @@ pub mod error;
 pub mod event;
 pub mod flags;
 pub mod folder;
+pub mod forward;
 pub mod headers;
 pub mod mailbox;
 pub mod news;
 pub mod outbox;
+pub mod params;
 pub mod rfc822;
 mod search;
+pub mod settings;
+pub mod splice;
 pub mod summary;
 pub mod time;
 pub mod transfer;
@@ -49,3 +55,4 @@ pub use error::{ObjectError, ObjectErrorKind};
 pub use flags::{MailFields, SendOutcome, SendState};
 pub use folder::Folder;
 pub use mailbox::Role;
+pub use settings::SettingsCollection;

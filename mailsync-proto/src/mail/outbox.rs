@@ -7,8 +7,9 @@
 
 use super::bounce::{self, Bounce};
 use super::flags::{MailFields, SendOutcome, SendState};
+use super::forward::{About, Kind};
 use super::headers::{Headers, message_id};
-use super::mailbox::{DATASTORE, Role, both_keys, mail_value, moved_keys};
+use super::mailbox::{DATASTORE, Role, completed_keys, mail_value, moved_keys};
 use super::time;
 use crate::sync::store::{Item, ItemValue, Read, StoreKey, Value, Write};
 use crate::sync::turn::{Missing, Reader};
@@ -24,6 +25,8 @@ pub const RECIPIENTS: usize = 2_000;
 const STORED: u8 = 1;
 /// The form of a job of which something has been done.
 const STORED_BEGUN: u8 = 2;
+/// The form of a job that names by its id the mail it is about.
+const STORED_ABOUT: u8 = 3;
 /// Times that a mail is handed over without an answer, at most.
 pub const DOUBTS: u8 = 2;
 /// What is said where a mail was sent again because the first try was not answered.
@@ -35,8 +38,8 @@ const CLOCK_AHEAD: u64 = 86_400;
 /// A mail to be sent.
 ///
 /// # Shape
-/// Stored as a version octet (1; 2 once something has been done) and a compact form. The message itself stays the body
-/// of the item.
+/// Stored as a version octet (1; 2 once something has been done; 3 where it names the mail it is about) and a compact form.
+/// The message itself stays the body of the item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SendJob {
@@ -65,6 +68,10 @@ pub struct SendJob {
     /// What has been done of it.
     #[serde(skip)]
     pub progress: Progress,
+    /// The mail that it forwards or answers, where the device named it: that one is marked, whatever others have its
+    /// Message-ID.
+    #[serde(skip)]
+    pub about: Option<About>,
 }
 
 /// What has been done of a mail that is to be sent.
@@ -151,6 +158,7 @@ impl SendJob {
             forwards: message_id(&text("X-Forwarded-Message-Id")).map(Into::into),
             queued_at: now,
             progress: Progress::default(),
+            about: None,
         })
     }
 
@@ -178,10 +186,18 @@ impl SendJob {
     /// The stored form.
     pub fn to_bytes(&self) -> Bytes {
         let begun = self.progress != Progress::default();
-        let mut out = vec![if begun { STORED_BEGUN } else { STORED }];
+        let form = match (&self.about, begun) {
+            (Some(_), _) => STORED_ABOUT,
+            (None, true) => STORED_BEGUN,
+            (None, false) => STORED,
+        };
+        let mut out = vec![form];
         out.extend(postcard::to_stdvec(self).unwrap_or_default());
-        if begun {
+        if form != STORED {
             out.extend(postcard::to_stdvec(&self.progress).unwrap_or_default());
+        }
+        if let Some(about) = &self.about {
+            out.extend(postcard::to_stdvec(about).unwrap_or_default());
         }
         out.into()
     }
@@ -191,16 +207,20 @@ impl SendJob {
     /// # Errors
     /// In words, for another version or broken octets.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let broken = |e: postcard::Error| format!("send job: {e}");
         match bytes.split_first() {
-            Some((&STORED, rest)) => postcard::from_bytes(rest).map_err(|e| format!("send job: {e}")),
-            Some((&STORED_BEGUN, rest)) => {
-                let (mut job, rest): (SendJob, _) =
-                    postcard::take_from_bytes(rest).map_err(|e| format!("send job: {e}"))?;
-                job.progress = postcard::from_bytes(rest).map_err(|e| format!("send job: {e}"))?;
+            Some((&STORED, rest)) => postcard::from_bytes(rest).map_err(broken),
+            Some((&form @ (STORED_BEGUN | STORED_ABOUT), rest)) => {
+                let (mut job, rest): (SendJob, _) = postcard::take_from_bytes(rest).map_err(broken)?;
+                let (progress, rest) = postcard::take_from_bytes(rest).map_err(broken)?;
+                job.progress = progress;
+                if form == STORED_ABOUT {
+                    job.about = Some(postcard::from_bytes(rest).map_err(broken)?);
+                }
                 Ok(job)
             }
             Some((found, _)) => {
-                Err(format!("send job: stored form version {found}, this program knows up to {STORED_BEGUN}"))
+                Err(format!("send job: stored form version {found}, this program knows up to {STORED_ABOUT}"))
             }
             None => Err("send job: no octets".into()),
         }
@@ -291,8 +311,8 @@ pub fn settle(
     let mut writes = vec![Write::Dequeue(QUEUE.into(), SendJob::id(&job.user, &job.guid))];
     let item = read_item(reader, &store, &job.guid);
     let body = reader.read(Read::Body(store.clone(), job.guid.clone()));
-    let replied = original(reader, &store, job.replies_to.as_deref());
-    let forwarded = original(reader, &store, job.forwards.as_deref());
+    let replied = original(reader, &store, job, Kind::Reply);
+    let forwarded = original(reader, &store, job, Kind::Forward);
     let (item, body, replied, forwarded) = (item?, body?, replied?, forwarded?);
     let body = match body {
         Value::Body(Some(body)) => body.clone(),
@@ -381,7 +401,7 @@ fn settled_item(
         let sent = Role::Sent.guid();
         new_body = job.sent_copy(body);
         value.match_keys = match &new_body {
-            Some(completed) => both_keys(Some(&sent), completed, body),
+            Some(completed) => completed_keys(Some(&sent), completed, &value.match_keys),
             None => moved_keys(Some(&sent), &value.match_keys),
         };
         value.parent = Some(sent);
@@ -507,7 +527,17 @@ pub(crate) fn read_once(reader: &mut Reader<'_>, user: &str, key: &str) -> Resul
     }
 }
 
-fn original(reader: &mut Reader<'_>, store: &StoreKey, id: Option<&str>) -> Result<Option<Item>, Missing> {
+/// The mail that is answered or forwarded: the one that was named, else the first that has the Message-ID.
+fn original(
+    reader: &mut Reader<'_>,
+    store: &StoreKey,
+    job: &SendJob,
+    kind: Kind,
+) -> Result<Option<Item>, Missing> {
+    if let Some(about) = &job.about {
+        return if about.kind == kind { read_item(reader, store, &about.guid) } else { Ok(None) };
+    }
+    let id = if kind == Kind::Reply { &job.replies_to } else { &job.forwards };
     let Some(id) = id else { return Ok(None) };
     match read_once(reader, &store.user, &index_key(id))? {
         Some(guid) => read_item(reader, store, &guid),
@@ -546,7 +576,7 @@ fn line(parts: &[&str]) -> Box<str> {
 }
 
 /// Appends a header field with CRLF line ends. A bare CR becomes a blank: it must not start a new field.
-fn push_field(out: &mut Vec<u8>, field: &[u8]) {
+pub(super) fn push_field(out: &mut Vec<u8>, field: &[u8]) {
     let field = field.strip_suffix(b"\n").unwrap_or(field);
     for line in field.split(|&b| b == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);

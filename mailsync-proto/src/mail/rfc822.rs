@@ -2,6 +2,7 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::email::Email;
+use super::forward;
 use super::headers::Headers;
 use super::mailbox::Role;
 use super::time;
@@ -92,6 +93,7 @@ pub fn read(data: &Bytes) -> Simple {
             read: text(READ).map(|v| v.eq_ignore_ascii_case("true")),
             modified: text(MODIFIED).and_then(|v| time::from_basic(&v)),
             item: Some(message),
+            ext: forward::ext_of(data).into_iter().collect(),
             ..Email::default()
         },
         folder: text(FOLDER).and_then(|v| Role::parse(&v)),

@@ -51,7 +51,7 @@ impl Summary {
 /// A message of more than 32 MiB, or deeper than the parser goes, shows as much as was read.
 pub fn plain_text(message: &[u8]) -> String {
     let message = message.get(..message.len().min(32 * 1024 * 1024)).unwrap_or_default();
-    let Some(parsed) = MessageParser::default().parse(message) else { return String::new() };
+    let Some(parsed) = super::cut::parsed(message) else { return String::new() };
     parsed.body_text(0).map(|t| t.replace("\r\n", "\n")).unwrap_or_default()
 }
 

@@ -17,6 +17,17 @@ pub fn to_base64(data: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(data)
 }
 
+/// Base64 in lines of 76, each with its line end.
+// spec: RFC 2045 §6.8
+pub fn to_base64_lines(data: &[u8]) -> String {
+    let mut out = String::with_capacity(data.len().saturating_mul(78) / 57);
+    for line in data.chunks(57) {
+        out.push_str(&to_base64(line));
+        out.push_str("\r\n");
+    }
+    out
+}
+
 /// Reads base64, blanks anywhere, padding or none. None if any other octet is in it.
 pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     if text.iter().any(u8::is_ascii_whitespace) {

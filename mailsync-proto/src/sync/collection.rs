@@ -1,10 +1,12 @@
 //! What the items of a datastore are: all that the sync engine does not know.
 
-use super::store::{Item, ItemValue, MatchKey, Read, Row, StoreKey, Value, Write};
+use super::filter::Filter;
+use super::store::{Item, ItemValue, MatchKey, PeerKey, Read, Row, StoreKey, Value, Write};
 use super::turn::{Missing, Reader};
 use bytes::Bytes;
-use idmap::Guid;
-use syncml::{DataStore, Encoding, Property, StatusCode, Version};
+use core::cell::Cell;
+use idmap::{Guid, Luid, Record};
+use syncml::{DataStore, Encoding, Ext, Property, StatusCode, Version};
 
 /// A kind of datastore: notes, contacts, ...
 ///
@@ -123,6 +125,34 @@ pub trait Collection: Send + core::marker::Sync {
         Ok(None)
     }
 
+    /// What a device is to get, where something is stored of it beside what it asks for; in words, what was overruled.
+    fn agreed(
+        &self,
+        cx: &mut Context<'_, '_>,
+        device: &str,
+        asked: Option<Filter>,
+    ) -> Result<(Option<Filter>, Option<String>), Missing> {
+        let _ = (cx, device);
+        Ok((asked, None))
+    }
+
+    /// A command of its own (`Exec` of `./NAME/command/COMMAND`): the new item that it makes, in no device yet; none where
+    /// there is no such command.
+    fn command(
+        &self,
+        cx: &mut Context<'_, '_>,
+        command: &str,
+        incoming: &Incoming<'_>,
+    ) -> Result<Option<Absorbed>, Stop> {
+        let _ = (cx, command, incoming);
+        Ok(None)
+    }
+
+    /// What it can beside the standard, for the extensions of a DevInf.
+    fn extensions(&self) -> Vec<Ext> {
+        Vec::new()
+    }
+
     /// A peer deletes an item: the effects beside that, for instance the end of a job, or a refusal.
     fn removed(&self, cx: &mut Context<'_, '_>, item: &Item, server: bool) -> Result<Vec<Write>, Stop> {
         let _ = (cx, item, server);
@@ -148,6 +178,8 @@ pub struct Projection<'a> {
     pub fields: Option<&'a [Property]>,
     /// The device that it goes to; none on a client.
     pub device: Option<&'a str>,
+    /// The peer knows our extensions.
+    pub extended: bool,
 }
 
 impl<'a> Projection<'a> {
@@ -159,7 +191,16 @@ impl<'a> Projection<'a> {
         version: Version,
         encoding: Encoding,
     ) -> Self {
-        Projection { item, fields_only, accepts, version, encoding, fields: None, device: None }
+        Projection {
+            item,
+            fields_only,
+            accepts,
+            version,
+            encoding,
+            fields: None,
+            device: None,
+            extended: false,
+        }
     }
 
     /// Of which the peer wants these properties only.
@@ -172,6 +213,12 @@ impl<'a> Projection<'a> {
     #[must_use]
     pub fn to_device(self, device: Option<&'a str>) -> Self {
         Projection { device, ..self }
+    }
+
+    /// For a peer that knows our extensions, or not.
+    #[must_use]
+    pub fn with_extended(self, extended: bool) -> Self {
+        Projection { extended, ..self }
     }
 }
 
@@ -289,13 +336,16 @@ pub struct Context<'a, 'f> {
     /// Now, seconds since 1970.
     pub now: u64,
     pending: &'a [Write],
+    /// Whose numbers an item may name, in which map generation.
+    peer: Option<(PeerKey, u32)>,
+    allowance: Option<&'a Cell<u64>>,
     reader: &'a mut Reader<'f>,
 }
 
 impl<'a, 'f> Context<'a, 'f> {
     /// A context over what was found.
     pub fn new(store: &'a StoreKey, user: &'a str, now: u64, reader: &'a mut Reader<'f>) -> Self {
-        Context { store, user, device: "", now, pending: &[], reader }
+        Context { store, user, device: "", now, pending: &[], peer: None, allowance: None, reader }
     }
 
     /// From this device.
@@ -308,6 +358,55 @@ impl<'a, 'f> Context<'a, 'f> {
     #[must_use]
     pub fn with_pending(self, pending: &'a [Write]) -> Self {
         Context { pending, ..self }
+    }
+
+    /// An item may name others by the numbers of this peer.
+    #[must_use]
+    pub fn with_peer(self, peer: PeerKey, generation: u32) -> Self {
+        Context { peer: Some((peer, generation)), ..self }
+    }
+
+    /// Octets of other items' bodies that may still be read, in all of a turn.
+    #[must_use]
+    pub fn with_allowance(self, allowance: &'a Cell<u64>) -> Self {
+        Context { allowance: Some(allowance), ..self }
+    }
+
+    /// The item that the peer calls so.
+    // threats: S5: the map is the user's and the device's
+    pub fn by_number(&mut self, number: &str) -> Result<Option<Guid>, Missing> {
+        let (Some((peer, generation)), Ok(luid)) = (&self.peer, Luid::try_from(number)) else {
+            return Ok(None);
+        };
+        let mut gone = Vec::new();
+        for write in self.pending.iter().rev() {
+            match write {
+                Write::Map(of, Record::Put(entry), _)
+                    if of == peer && entry.generation == *generation && entry.luid() == Some(&luid) =>
+                {
+                    return Ok(Some(entry.guid.clone()));
+                }
+                Write::Map(of, Record::Remove { guid, .. }, _) if of == peer => gone.push(guid),
+                _ => {}
+            }
+        }
+        let Value::Entry(entry) = self.reader.read(Read::ByLuid(peer.clone(), *generation, luid))? else {
+            return Ok(None);
+        };
+        Ok(entry.as_ref().map(|entry| &entry.guid).filter(|guid| !gone.contains(guid)).cloned())
+    }
+
+    /// Takes octets from what may still be read; false where that is used up.
+    // threats: L2: a small command must not make many large bodies be read
+    pub fn spend(&self, octets: u64) -> bool {
+        let Some(allowance) = self.allowance else { return true };
+        match allowance.get().checked_sub(octets) {
+            Some(left) => {
+                allowance.set(left);
+                true
+            }
+            None => false,
+        }
     }
 
     /// A row, or [`Missing`]: then the turn runs again with it.

@@ -108,6 +108,8 @@ pub(crate) struct Core<'a, 'f> {
     pub(crate) spool_from: Box<str>,
     /// Candidates of a slow sync that this turn has used up.
     pub(crate) used: Vec<super::matching::Used>,
+    /// On a client: the server knows our extensions.
+    pub(crate) extended: bool,
     /// What an open `Atomic` may return to.
     pub(crate) before_atomic: Option<Box<Savepoint>>,
 }
@@ -130,6 +132,7 @@ impl<'a, 'f> Core<'a, 'f> {
             spool_from: Box::default(),
             surplus: None,
             used: Vec::new(),
+            extended: false,
             before_atomic: None,
         }
     }

@@ -47,6 +47,7 @@ pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version
         devinf.data_stores.push(described);
     }
     devinf.ext.push(syncml::Ext { xnam: FOLDERS.into(), xval: vec!["1".into()] });
+    devinf.ext.extend(stores.iter().flat_map(|store| store.collection.extensions()));
     devinf
 }
 
@@ -110,7 +111,10 @@ pub(crate) const CUTS: [Cut; 4] = [
     },
     |devinf, _| DeviceQuirks::SMALL.adapt(devinf, &[]),
     // By the rest a client of ours still knows whom it talks to.
-    |devinf, _| devinf.data_stores.clear(),
+    |devinf, _| {
+        devinf.data_stores.clear();
+        devinf.ext.retain(|ext| &*ext.xnam == FOLDERS);
+    },
 ];
 
 /// Whether a device says of itself that it takes single fields, or is one of ours.

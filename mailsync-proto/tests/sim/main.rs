@@ -8,6 +8,7 @@ mod crash;
 mod events;
 mod filters;
 mod foreign;
+mod forward;
 mod golden;
 mod hierarchy;
 mod load;

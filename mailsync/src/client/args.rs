@@ -4,9 +4,12 @@ use super::maildir_verbs::Maildir;
 use super::options::{Options, StoreOption};
 use super::tools::Asked;
 use crate::secret;
+use crate::time::group_cli::Group;
+use crate::time::task_cli::Task;
 use crate::time::terminal_cli::{Dm, Time};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
+use mailsync_proto::mail::forward::Way;
 use mailsync_proto::sync::Mode;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -63,12 +66,23 @@ pub(super) enum Command {
         dir: Dir,
         /// Its id, as listed
         luid: String,
-        /// Our address [default: the one that the mail was delivered to]
+        /// To whom [default: to whom the mail asks answers to go]
         #[arg(long, value_name = "MAILADDR")]
-        from: Option<String>,
-        /// The text
-        #[arg(long)]
-        text: Option<String>,
+        to: Vec<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Forward a mail, also one that is not downloaded: all of it, or some of its parts
+    Forward {
+        #[command(flatten)]
+        dir: Dir,
+        /// Its id, as listed
+        luid: String,
+        /// To whom
+        #[arg(long, value_name = "MAILADDR", required = true)]
+        to: Vec<String>,
+        #[command(flatten)]
+        how: How,
     },
     /// Mark a mail: +read -flagged +answered ...
     Flag {
@@ -122,6 +136,9 @@ pub(super) enum Command {
     /// Accounts at mail servers, which the server is to use
     #[command(subcommand)]
     Account(super::account::Command),
+    /// Mail parameters that the server keeps for this user's devices
+    #[command(subcommand)]
+    Settings(super::settings::Command),
     /// Ask a server what it offers: versions, spellings, login, datastores and their types
     Probe {
         #[command(flatten)]
@@ -148,6 +165,12 @@ pub(super) enum Command {
     /// The clock of this client
     #[command(subcommand)]
     Time(Time),
+    /// Time tasks: alarms, schedules, meetings, shopping, of one's own and for others
+    #[command(subcommand)]
+    Task(Task),
+    /// Friend groups: who may set tasks for us
+    #[command(subcommand)]
+    Group(Group),
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]
@@ -193,6 +216,52 @@ pub(super) struct Dir {
     /// The folder that is synced
     #[arg(long)]
     dir: PathBuf,
+}
+
+/// How a mail is forwarded or answered.
+#[derive(Debug, clap::Args)]
+pub(super) struct How {
+    /// Our address [default: the one that the mail was delivered to]
+    #[arg(long, value_name = "MAILADDR")]
+    pub(super) from: Option<String>,
+    /// The text
+    #[arg(long, conflicts_with = "text_file")]
+    pub(super) text: Option<String>,
+    /// The text is in this file; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(super) text_file: Option<PathBuf>,
+    /// Who puts in the original: we send all of it, or the server has it and we name it
+    #[arg(long, value_enum)]
+    pub(super) how: Option<WayArg>,
+    /// The same as --how by-number
+    #[arg(long, conflicts_with = "how")]
+    pub(super) without_download: bool,
+    /// Only these parts of the original, by their numbers as `show --json` lists them
+    #[arg(long = "part", value_name = "N", value_delimiter = ',')]
+    pub(super) parts: Vec<u32>,
+}
+
+/// A way by its name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WayArg(pub(super) Way);
+
+impl ValueEnum for WayArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [WayArg; 3] = {
+            let [a, b, c] = Way::ALL;
+            [WayArg(a), WayArg(b), WayArg(c)]
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Way::Upload => "We send all of it; it must be here whole",
+            Way::ByNumber => "The server puts in the original",
+            Way::Parts => "The server puts in the parts that --part names",
+        };
+        Some(PossibleValue::new(self.0.as_str()).help(help))
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,15 +1,17 @@
 //! The command line of `mailsync`: what each verb does.
 
 use super::account;
-use super::args::{Cli, Command, Sync};
+use super::args::{Cli, Command, How, Sync, WayArg};
 use super::look::{self, Show};
-use super::maildir_verbs::{Listed, Maildir};
+use super::maildir_verbs::{About, Listed, Maildir};
 use super::report::{Outcome, Report};
 use super::sync;
 use super::tools;
-use crate::time::terminal_cli;
+use crate::time::{group_cli, task_cli, terminal_cli};
 use crate::turns;
 use clap::Parser;
+use mailsync_proto::mail::cut::{LeftPart, parts};
+use mailsync_proto::mail::forward::{Kind, Way};
 use mailsync_proto::mail::summary::plain_text;
 use serde_json::json;
 use std::ffi::OsString;
@@ -54,21 +56,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
             let luid = dir.open()?.send(&message, &unique()?).map_err(text)?;
             done(json, &luid, &format!("{luid} is in the outbox; the next sync sends it"))
         }
-        Command::Reply { dir, luid, from, text: words } => {
-            let maildir = dir.open()?;
-            let from = match from {
-                Some(from) => from,
-                None => delivered_to(&maildir.show(&luid).map_err(text)?)
-                    .ok_or("the mail does not say to whom it was delivered; say --from MAILADDR")?,
-            };
-            let words = match words {
-                Some(words) => words,
-                None => standard_input()?,
-            };
-            let now = turns::unix_now();
-            let answer = maildir.reply(&luid, &from, &words, &unique()?, now).map_err(text)?;
-            done(json, &answer, &format!("{answer} is in the outbox; the next sync sends it"))
-        }
+        Command::Reply { dir, luid, to, how } => about(&dir.open()?, Kind::Reply, &luid, to, how, json),
+        Command::Forward { dir, luid, to, how } => about(&dir.open()?, Kind::Forward, &luid, to, how, json),
         Command::Flag { dir, luid, flags } => {
             let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
             dir.open()?.flag(&luid, &flags).map_err(text)?;
@@ -92,6 +81,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         }
         Command::Sms(command) => crate::sms::run(command, json),
         Command::Account(command) => account::run(command, json),
+        Command::Settings(command) => super::settings::run(command, json),
         Command::Fetch(fetch) => super::parameters::fetch(*fetch, json),
         Command::Convert { to, file } => look::convert(&file, to.encoding()),
         Command::Probe { server, user } => {
@@ -106,6 +96,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Watch(command) => super::watch::run(*command, json),
         Command::Dm(command) => terminal_cli::dm(command, json),
         Command::Time(command) => terminal_cli::time(command, json),
+        Command::Task(command) => task_cli::run(command, json),
+        Command::Group(command) => group_cli::run(command, json),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
             if args.iter().any(|arg| arg == "--http") {
@@ -210,11 +202,13 @@ fn as_json(mail: &Listed) -> serde_json::Value {
         "left": mail.left.as_ref().map(|left| json!({
             "size": left.size,
             "text": left.body,
-            "attachments": left.attachments.iter().map(|part| json!({
-                "number": part.number, "name": part.name, "size": part.size, "type": part.media_type,
-            })).collect::<Vec<_>>(),
+            "attachments": left.attachments.iter().map(part_as_json).collect::<Vec<_>>(),
         })),
     })
+}
+
+fn part_as_json(part: &LeftPart) -> serde_json::Value {
+    json!({"number": part.number, "name": part.name, "size": part.size, "type": part.media_type})
 }
 
 fn show(maildir: &Maildir, luid: &str, headers: bool, json: bool) -> Result<ExitCode, String> {
@@ -225,6 +219,7 @@ fn show(maildir: &Maildir, luid: &str, headers: bool, json: bool) -> Result<Exit
         if !headers {
             shown["text"] = plain_text(&message).into();
         }
+        shown["parts"] = parts(&message).iter().map(part_as_json).collect();
         println!("{shown}");
         return Ok(ExitCode::SUCCESS);
     }
@@ -233,6 +228,48 @@ fn show(maildir: &Maildir, luid: &str, headers: bool, json: bool) -> Result<Exit
     // A closed pipe ends it.
     let _ = std::io::stdout().lock().write_all(shown);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Forwards or answers a mail.
+// mission: M6
+fn about(
+    maildir: &Maildir,
+    kind: Kind,
+    luid: &str,
+    to: Vec<String>,
+    how: How,
+    json: bool,
+) -> Result<ExitCode, String> {
+    let here = maildir.show(luid).map_err(text)?;
+    let from = how.from.or_else(|| delivered_to(&here));
+    let from = from.ok_or("the mail does not say to whom it was delivered; say --from MAILADDR")?;
+    let words = match (how.text, how.text_file) {
+        (Some(words), _) => words,
+        (None, Some(file)) if file != Path::new("-") => {
+            std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?
+        }
+        // A forward may go without a word.
+        (None, None) if kind == Kind::Forward => String::new(),
+        (None, _) => standard_input()?,
+    };
+    let way = match how.how {
+        Some(WayArg(Way::Parts)) if how.parts.is_empty() => {
+            return Err("--how parts: say which, --part N".into());
+        }
+        Some(WayArg(way)) => way,
+        None if how.without_download => Way::ByNumber,
+        None => maildir.way(luid),
+    };
+    let (unique, now) = (unique()?, turns::unix_now());
+    let plain = kind == Kind::Reply && way == Way::Upload && how.parts.is_empty() && to.is_empty();
+    let new = if plain {
+        maildir.reply(luid, &from, &words, &unique, now)
+    } else {
+        let about = About { kind, way, from, to, text: words, parts: how.parts };
+        maildir.about(luid, &about, &unique, now)
+    };
+    let new = new.map_err(text)?;
+    done(json, &new, &format!("{new} is in the outbox; the next sync sends it"))
 }
 
 fn done(json: bool, luid: &str, words: &str) -> Result<ExitCode, String> {

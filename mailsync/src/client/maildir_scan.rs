@@ -9,6 +9,7 @@ use super::maildir_index::{Change, FileRow};
 use super::maildir_write::{at, digest, stat};
 use bytes::Bytes;
 use idmap::Guid;
+use mailsync_proto::mail::forward::{ext_of, without_field};
 use mailsync_proto::mail::headers::Headers;
 use mailsync_proto::mail::mailbox::{changed_value, folder_value, mail_value};
 use mailsync_proto::mail::summary::Summary;
@@ -42,6 +43,8 @@ struct Batch {
     writes: Vec<Write>,
     rows: Vec<(Guid, FileRow)>,
     gone: Vec<Guid>,
+    /// Whose files are not what the items say: they are written from the database.
+    rewritten: Vec<Guid>,
     bytes: usize,
 }
 
@@ -217,12 +220,18 @@ impl DirStore {
                 fields.draft = parent == Some(Role::Drafts.guid());
             }
             fields.modified = Some(now);
+            let mut body = None;
+            if moved && parent == Some(Role::Outbox.guid()) {
+                let path = place.path(&self.root);
+                body = as_sent(&fs::read(&path).map_err(|e| at(&path, e))?.into());
+                batch.rewritten.extend(body.is_some().then(|| guid.clone()));
+            }
             batch.writes.push(Write::PutItem {
                 store: self.key(MAIL),
                 guid: guid.clone(),
                 expect: Some(item.rev),
                 value: changed_value(&item.value, parent, &fields),
-                body: None,
+                body,
             });
             report.changed += 1;
         }
@@ -286,12 +295,21 @@ impl DirStore {
         }
         let file = fs::File::open(&to).map_err(|e| at(&to, e))?;
         self.disk.sync(&file).map_err(|e| at(&to, e))?;
-        let message = Bytes::from(crlf.unwrap_or(message));
+        let mut message = Bytes::from(crlf.unwrap_or(message));
         let parent = folders.get(&target.directory).map_or("folder-inbox", String::as_str);
         let parent = Guid::unvalidated(parent);
         let mut fields = MailFields::default();
         place.flags().change(&Flags::default(), &mut fields);
         fields.draft |= parent == Role::Drafts.guid();
+        if [Role::Outbox, Role::Drafts].iter().any(|role| role.guid() == parent) {
+            fields.ext.extend(ext_of(&message));
+        }
+        if parent == Role::Outbox.guid()
+            && let Some(sent) = as_sent(&message)
+        {
+            message = sent;
+            batch.rewritten.push(guid.clone());
+        }
         fields.received =
             stat(&to).ok().flatten().and_then(|(_, mtime)| u64::try_from(mtime / 1_000_000_000).ok());
         let head = message.get(..Headers::parse(&message).body).unwrap_or_default();
@@ -426,11 +444,18 @@ impl DirStore {
         let mut bodies = Vec::new();
         for (guid, row) in batch.rows {
             let Some(item) = self.item(store, &guid)? else { continue };
-            bodies.push((store.to_owned(), guid.clone(), item.body_rev));
-            changes.push(Change::Put(store.to_owned(), guid, FileRow { rev: item.rev, ..row }));
+            let as_found = !batch.rewritten.contains(&guid);
+            if as_found {
+                bodies.push((store.to_owned(), guid.clone(), item.body_rev));
+            }
+            let rev = if as_found { item.rev } else { row.rev };
+            changes.push(Change::Put(store.to_owned(), guid, FileRow { rev, ..row }));
         }
         work.index.apply(&changes).map_err(|e| self.sqlite(e))?;
-        work.index.drop_bodies(&self.user, &bodies).map_err(|e| self.sqlite(e))
+        work.index.drop_bodies(&self.user, &bodies).map_err(|e| self.sqlite(e))?;
+        let rewritten: Vec<_> = batch.rewritten.into_iter().map(|guid| (store.to_owned(), guid)).collect();
+        self.materialise(work, &rewritten, true)?;
+        self.settle(work)
     }
 
     fn item(&self, store: &str, guid: &Guid) -> Result<Option<Item>, DirStoreError> {
@@ -462,6 +487,12 @@ impl DirStore {
         }
         Ok(Guid::unvalidated(wish))
     }
+}
+
+/// A mail of the outbox without what it says to the sync server alone, if it says any: the copy that stays is the one that goes.
+fn as_sent(message: &Bytes) -> Option<Bytes> {
+    let sent = without_field(message);
+    (sent.len() != message.len()).then_some(sent)
 }
 
 /// Which of the files with an item's name is it: the one where we left it, else the first.

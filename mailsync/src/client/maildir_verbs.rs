@@ -6,6 +6,8 @@ use super::maildir::{Flags, Place, directories, encode, folder_name, join, mails
 use super::maildir_write::at;
 use bytes::Bytes;
 use mailsync_proto::mail::compose::{ComposeError, Draft};
+use mailsync_proto::mail::forward::{Kind, Refusal, Request, Way};
+use mailsync_proto::mail::splice::splice;
 use mailsync_proto::mail::summary::Summary;
 use mailsync_proto::mail::{Folder, Left, MailFields, Role, SendState};
 use std::collections::HashMap;
@@ -71,6 +73,29 @@ pub enum VerbError {
     /// The mail cannot be written.
     #[error(transparent)]
     Compose(#[from] ComposeError),
+    /// It is not all here.
+    #[error("{0} is here in part only; say --without-download, or `mailsync fetch {0}` first")]
+    InPart(String),
+    /// What is to be forwarded is not there.
+    #[error(transparent)]
+    Forward(#[from] Refusal),
+}
+
+/// A mail that is about another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Forward or reply.
+    pub kind: Kind,
+    /// Who puts in the original.
+    pub way: Way,
+    /// Our address.
+    pub from: String,
+    /// To whom; empty: to whom an answer goes.
+    pub to: Vec<String>,
+    /// The new text; may be empty.
+    pub text: String,
+    /// Only these parts of the original; empty: all of it.
+    pub parts: Vec<u32>,
 }
 
 impl Maildir {
@@ -189,7 +214,7 @@ impl Maildir {
         Ok(luid)
     }
 
-    /// Answers a mail: the answer goes into the outbox, the mail is marked. Gives the answer's id.
+    /// Answers a mail that is here: the answer goes into the outbox, the mail is marked. Gives the answer's id.
     pub fn reply(
         &self,
         luid: &str,
@@ -199,9 +224,50 @@ impl Maildir {
         now: u64,
     ) -> Result<String, VerbError> {
         let answer = Draft::reply(&self.show(luid)?, from, text)?.to_message(unique, now)?;
-        let sent = self.send(&answer, unique)?;
+        let sent = self.send(&Request::new(Kind::Reply, luid).before(&answer), unique)?;
         self.flag(luid, &["+answered", "+read"])?;
         Ok(sent)
+    }
+
+    /// Forwards a mail, or answers it by its number: what goes into the outbox names the mail, the server marks it when the
+    /// new one is sent. Gives the new one's id.
+    ///
+    /// Where it is not uploaded, a header of the mail is all that must be here.
+    // mission: M6
+    pub fn about(&self, luid: &str, about: &About, unique: &str, now: u64) -> Result<String, VerbError> {
+        let here = self.show(luid)?;
+        let mut draft = match about.kind {
+            Kind::Forward => Draft::forward(&here, &about.from, Vec::new(), &about.text),
+            Kind::Reply => Draft::answer(&here, &about.from, &about.text)?,
+        };
+        if !about.to.is_empty() {
+            draft.to.clone_from(&about.to);
+        }
+        let mut request = Request::new(about.kind, luid);
+        request.text = about.kind == Kind::Reply;
+        request.whole = about.kind == Kind::Forward && about.parts.is_empty();
+        request.parts.clone_from(&about.parts);
+        let message = draft.to_message(unique, now)?;
+        let message = if about.way == Way::Upload {
+            if self.is_in_part(luid) {
+                return Err(VerbError::InPart(luid.to_owned()));
+            }
+            let whole = splice(&request, &message, &here)?;
+            Request::new(about.kind, luid).before(&whole)
+        } else {
+            request.before(&message)
+        };
+        self.send(&message, unique)
+    }
+
+    /// Who puts in the original, where nobody says: whom the settings name; else the server, unless all of the mail is here.
+    pub fn way(&self, luid: &str) -> Way {
+        let agreed = super::settings::of_folder(&self.root).forward.unwrap_or(Way::Upload);
+        if self.is_in_part(luid) || agreed != Way::Upload { Way::ByNumber } else { Way::Upload }
+    }
+
+    fn is_in_part(&self, luid: &str) -> bool {
+        self.states.get(luid).is_some_and(|state| Left::of(&state.ext).is_some())
     }
 
     fn listed(&self, place: &Place) -> Result<Option<Listed>, VerbError> {

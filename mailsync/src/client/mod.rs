@@ -15,6 +15,7 @@ mod options;
 mod parameters;
 mod progress;
 pub mod report;
+mod settings;
 pub mod sync;
 #[cfg(test)]
 mod tests;

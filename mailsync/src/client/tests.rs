@@ -318,6 +318,56 @@ fn a_scan_that_is_killed_makes_no_mail_twice() {
     }
 }
 
+// mission: M6
+#[test]
+fn a_request_leaves_the_file_for_the_item_whenever_the_scan_is_killed() {
+    use mailsync_proto::mail::forward::{Kind, Request};
+    let mut request = Request::new(Kind::Forward, "17");
+    request.whole = true;
+    for steps in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let store = open(root);
+        fs::write(root.join(".Outbox/new/a"), request.before(RAW)).unwrap();
+        fs::write(root.join(".Drafts/new/b"), request.before(RAW)).unwrap();
+        let moved = |store: &DirStore| -> bool {
+            let there = mails(root, ".Drafts").unwrap().into_iter().find(|place| place.base() == "b");
+            let there = there.map(|place| place.path(root));
+            let before = there.as_ref().map(|path| fs::read(path).unwrap());
+            assert!(before.is_none_or(|before| before == request.before(RAW)), "a draft is not rewritten");
+            if item(store, "mail", "b").is_some() {
+                there.is_none_or(|path| fs::rename(path, root.join(".Outbox/cur/b:2,DS")).is_ok())
+            } else {
+                false
+            }
+        };
+        drop(store);
+        let store = DirStore::open_with(root, "ann", &layouts(), Disk::failing_after(steps)).unwrap();
+        let whole = store.scan("mail", NOW).is_ok() && moved(&store) && store.scan("mail", NOW).is_ok();
+        drop(store);
+        let store = open(root);
+        store.scan("mail", NOW).unwrap();
+        assert!(moved(&store));
+        store.scan("mail", NOW).unwrap();
+        assert_eq!(mails(root, ".Outbox").unwrap().len(), 2, "after {steps} steps");
+        for id in ["a", "b"] {
+            assert_eq!(
+                Request::of(&fields(&store, id).ext).unwrap(),
+                Some(request.clone()),
+                "after {steps} steps"
+            );
+            assert_eq!(body(&store, "mail", id).as_deref(), Some(RAW), "{id} after {steps} steps");
+        }
+        let again = store.scan("mail", NOW).unwrap();
+        assert_eq!((again.added, again.changed, again.deleted, again.before), (0, 0, 0, 2));
+        assert_eq!(store.work().index.bodies().unwrap(), 0);
+        if whole {
+            assert!(steps > 8, "only {steps} steps");
+            break;
+        }
+    }
+}
+
 #[test]
 fn threat_s11_a_folder_that_vanished_deletes_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use axum::extract::{ConnectInfo, Extension};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use mailsync_proto::mail::{AccountCollection, MailCollection};
+use mailsync_proto::mail::{AccountCollection, MailCollection, SettingsCollection};
 use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
 use mailsync_proto::sync::StoreConfig;
@@ -348,6 +348,8 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
     mail.aliases = vec!["email".into()];
     let mut accounts = StoreConfig::new("accounts", Arc::new(AccountCollection));
     accounts.conflict = ConflictRule::ClientWins;
+    let mut settings = StoreConfig::new("settings", Arc::new(SettingsCollection));
+    settings.conflict = ConflictRule::ClientWins;
     let mut notes = StoreConfig::new("notes", Arc::new(PlainCollection::notes()));
     notes.aliases = vec!["note".into(), "memo".into()];
     notes.conflict = ConflictRule::KeepBoth;
@@ -357,8 +359,9 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
         store.conflict = ConflictRule::KeepBoth;
         store
     });
+    let devices = mailsync_proto::mail::device::store();
     let mut stores: Vec<StoreConfig> =
-        [mail, accounts, mailsync_proto::mail::device::store(), notes].into_iter().chain(pim).collect();
+        [mail, accounts, settings, devices, notes].into_iter().chain(pim).collect();
     stores.extend([ReminderCollection::store(), RequestCollection::store(), GroupCollection::store()]);
     for said in &config.store {
         stores.iter_mut().for_each(|store| said.apply(store));

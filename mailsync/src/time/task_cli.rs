@@ -192,7 +192,7 @@ fn add(add: Add, json: bool) -> Result<ExitCode, String> {
             None => {
                 let message = itip::write(&task, Method::Request, None, now);
                 let name = request::place_of(&task).1;
-                pocket.put(request::DATASTORE, name.as_str(), message.as_bytes())?;
+                pocket.put(request::DATASTORE, &format!("{}.ics", name.as_str()), message.as_bytes())?;
                 say(json, &task.uid, &format!("the next sync of ./requests asks {}", task.owner.as_str()))
             }
         };

@@ -169,12 +169,22 @@ impl Sink {
         Sink { _process: process, address, dir: dir.to_owned() }
     }
 
-    /// Every message that was kept, with its envelope as JSON.
-    pub(crate) fn mails(&self) -> Vec<(String, String)> {
+    fn names(&self) -> Vec<PathBuf> {
         let mut names: Vec<PathBuf> =
             std::fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.retain(|name| name.extension().is_some_and(|e| e == "eml"));
         names.sort();
+        names
+    }
+
+    /// Every message that was kept, octet for octet.
+    pub(crate) fn octets(&self) -> Vec<Vec<u8>> {
+        self.names().iter().map(|name| std::fs::read(name).unwrap()).collect()
+    }
+
+    /// Every message that was kept, with its envelope as JSON.
+    pub(crate) fn mails(&self) -> Vec<(String, String)> {
+        let names = self.names();
         let read = |name: &Path| String::from_utf8_lossy(&std::fs::read(name).unwrap()).into_owned();
         names.iter().map(|name| (read(name), read(&name.with_extension("json")))).collect()
     }

@@ -17,6 +17,7 @@
 //! peer fails the test and says how to install it. The scripts behind this are described in `README.md` beside this file.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of this module")]
 
+mod bench;
 mod chrony;
 mod delay_proxy;
 mod exchange;
@@ -26,6 +27,7 @@ mod smpp;
 mod syncevolution;
 pub(crate) mod trees;
 
+pub(crate) use bench::{Bench, is, lacks, mail};
 pub(crate) use chrony::{Chrony, faketime};
 pub(crate) use delay_proxy::{DelayProxy, Dice, Path};
 pub(crate) use exchange::{Exchange, Lab, PASSWORD, Phone, base64, field, mailsync, read_mail, wait_for};

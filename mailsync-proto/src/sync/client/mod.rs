@@ -436,6 +436,7 @@ impl<'a, 'f> Run<'a, 'f> {
                     return Ok(false);
                 }
                 let caps = self.caps();
+                self.core.extended = self.state.ours;
                 Sender::new(&mut self.core, ex, &caps).send()
             }
             Package::Maps if ex.peer_final() => {

@@ -119,7 +119,8 @@ impl Sender<'_, '_, '_, '_> {
         let device = (self.core.side == Side::Server).then(|| self.core.device.clone());
         let projection = Projection::new(item, fields_only, &caps.accepts, version, encoding)
             .with_fields(filter.as_ref().and_then(|filter| filter.fields.as_deref()))
-            .to_device(device.as_deref());
+            .to_device(device.as_deref())
+            .with_extended(self.core.side == Side::Server || self.core.extended);
         let mut body = None;
         if config.collection.needs_body(&projection) {
             let read = Read::Body(self.core.store_key(&name), item.guid.clone());

@@ -1,5 +1,6 @@
 //! Packages 1 and 2: which datastores are synced, how, and from which sync point.
 
+use super::super::collection::Context;
 use super::super::core::{Side, StoreConfig};
 use super::super::event::{Event, Mode, WhySlow};
 use super::super::filter::{Filter, FilterError};
@@ -59,6 +60,14 @@ impl Run<'_, '_> {
                 self.refused(target, error.status());
                 return Ok(());
             }
+        }
+        let (key, user, device) =
+            (self.core.store_key(&config.name), self.core.user.clone(), self.core.device.clone());
+        let mut cx = Context::new(&key, &user, self.core.at.now, &mut self.core.reader);
+        let (filter, overruled) = config.collection.agreed(&mut cx, &device, store.filter.take())?;
+        store.filter = filter;
+        if let Some(overruled) = overruled {
+            self.core.events.push(Event::Oddity(format!("{}: {overruled}", config.name)));
         }
         let digest = store.filter.as_ref().map(Filter::digest);
         let inclusive = store.filter.as_ref().is_some_and(|filter| filter.inclusive);

@@ -1,6 +1,8 @@
 //! Commands beside `Add`, `Replace` and `Delete`: what leaves a device only, copies, moves, containers, searches.
 
-use super::super::collection::{Projection, Wire};
+use super::super::collection::{Context, Incoming, Projection, Stop, Wire};
+use super::super::core::plain_name;
+use super::super::event::Event;
 use super::super::filter::cgi::Expr;
 use super::super::store::{Cursor, Item, Peer, Read, Seen, StoreKey, Value};
 use super::super::turn::Missing;
@@ -8,8 +10,9 @@ use super::Run;
 use super::receive::Arrival;
 use bytes::Bytes;
 use idmap::{Entry, Luid, Record, State};
+use std::sync::Arc;
 use syncml::session::{Received, ServerExchange, Slot};
-use syncml::{CommandName, Data, Encoding, Search, Source, StatusCode, Target, Version};
+use syncml::{CommandName, Data, Encoding, Exec, Meta, Search, Source, StatusCode, Target, Version};
 
 /// Items of a container looked at.
 const CONTENT: u32 = 5_000;
@@ -198,6 +201,82 @@ impl Run<'_, '_> {
         for (slot, index, received) in waiting {
             self.done(ex, &slot, index, &received, StatusCode::NOT_EMPTY);
         }
+        Ok(())
+    }
+
+    /// Runs a command of a collection: what it makes goes to the devices as any new item does.
+    pub(super) fn exec(
+        &mut self,
+        ex: &mut ServerExchange<'_>,
+        slot: &Slot,
+        exec: &Exec,
+    ) -> Result<(), Missing> {
+        let Some(item) = exec.items.first() else {
+            ex.answer(slot, StatusCode::INCOMPLETE);
+            return Ok(());
+        };
+        let target = item.target.as_ref().map(|target| plain_name(&target.loc_uri)).unwrap_or_default();
+        let named = target.split_once("/command/");
+        let found = named.and_then(|(name, command)| {
+            Some((self.config.stores.iter().find(|store| store.is_named(name))?, command))
+        });
+        let Some((config, command)) = found else {
+            // Left unanswered it is refused as what we do not run.
+            return Ok(());
+        };
+        let (name, collection) = (config.name.clone(), Arc::clone(&config.collection));
+        let key = self.core.store_key(&name);
+        let peer = self.core.peer_key(&name);
+        let index = self.core.stores.iter().position(|store| store.name == name);
+        let generation = match index.and_then(|index| self.core.lookups.get(index)) {
+            Some(lookup) => lookup.generation,
+            None => match self.core.reader.read(Read::Peer(peer.clone()))? {
+                Value::Peer(kept) => kept.as_ref().map_or(0, |kept| kept.generation),
+                _ => 0,
+            },
+        };
+        let metas = [item.meta.as_deref(), exec.meta.as_deref()];
+        let said = |of: fn(&Meta) -> Option<&str>| metas.iter().flatten().find_map(|meta| of(meta));
+        let format = said(|meta| meta.format.as_deref());
+        let media_type = said(|meta| meta.type_.as_deref()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let octets = item.data.as_ref().and_then(Data::as_bytes).cloned().unwrap_or_default();
+        let data = match syncml::session::payload(format, octets) {
+            Ok(data) => data,
+            Err(code) => {
+                ex.answer(slot, code);
+                return Ok(());
+            }
+        };
+        let guid = self.core.ids.guid();
+        let incoming = Incoming::new(&media_type, &data, &guid, true);
+        let (user, now) = (self.core.user.clone(), self.core.at.now);
+        let mut cx = Context::new(&key, &user, now, &mut self.core.reader)
+            .with_pending(self.core.batch.writes())
+            .with_allowance(&self.allowance)
+            .with_peer(peer, generation);
+        let code = match collection.command(&mut cx, command, &incoming) {
+            Ok(None) => return Ok(()),
+            Ok(Some(absorbed)) => {
+                // What is here already under another id was done before.
+                if absorbed.same_as.is_none() {
+                    let body = Some(absorbed.body.unwrap_or_default());
+                    self.core.batch.put(&key, &guid, None, absorbed.value, body);
+                    absorbed.effects.into_iter().for_each(|write| self.core.batch.push(write));
+                    if let Some(index) = index {
+                        self.walk_again(index, true);
+                    }
+                }
+                // It is stored; the outcome comes as a change of the item.
+                StatusCode::ACCEPTED
+            }
+            Err(Stop::Missing(missing)) => return Err(missing),
+            Err(Stop::Refuse(code, reason)) => {
+                self.core.events.push(Event::Oddity(format!("{name} {command}: {reason}")));
+                code
+            }
+        };
+        ex.answer(slot, code);
         Ok(())
     }
 

@@ -24,6 +24,7 @@ use super::store::{Device, Found, Read, SessionWrite, Value, Write};
 use super::turn::{Missing, Moment, Step, Turn};
 use crate::stored;
 use bytes::Bytes;
+use core::cell::Cell;
 use login::Opened;
 use serde::{Deserialize, Serialize};
 use syncml::DevInf;
@@ -124,7 +125,9 @@ fn take(
         Opened::Missing => Ok(Step::Need(core.reader.missed())),
         Opened::Again(answer) => Ok(Step::Again(answer)),
         Opened::Run { ex, state, version } => {
-            let run = Run { config, core, state, current: None, get: Vec::new(), deferred: Vec::new() };
+            let allowance = Cell::new(ALLOWANCE);
+            let (get, deferred) = (Vec::new(), Vec::new());
+            let run = Run { config, core, state, current: None, get, deferred, allowance };
             run.answer(*ex, version, suspend)
         }
     }
@@ -140,7 +143,13 @@ struct Run<'a, 'f> {
     get: Vec<(u32, u32)>,
     /// Containers to be deleted, until it is known whether what is in them goes, too.
     deferred: Vec<(Slot, usize, Received)>,
+    /// Octets of other items that what comes may still have read.
+    allowance: Cell<u64>,
 }
+
+/// Octets of other items that the commands of one message may have read.
+// threats: L2
+const ALLOWANCE: u64 = 64 << 20;
 
 impl<'a, 'f> Run<'a, 'f> {
     fn answer(
@@ -235,6 +244,7 @@ impl<'a, 'f> Run<'a, 'f> {
             }
             Ask::Answered { tag, code, object_dropped } => self.answered(&tag, code, object_dropped),
             Ask::Search { slot, search } => self.search(ex, &slot, search),
+            Ask::Exec { slot, exec } => self.exec(ex, &slot, exec),
             Ask::Suspend => {
                 self.core.events.push(Event::Suspended);
                 Ok(())

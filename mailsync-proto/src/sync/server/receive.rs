@@ -386,9 +386,15 @@ impl Run<'_, '_> {
             peer_id: Some(arrival.luid.as_str()),
         };
         let (user, device, now) = (self.core.user.clone(), self.core.device.clone(), self.core.at.now);
+        let peer =
+            self.core.lookups.get(arrival.index).map(|lookup| (lookup.peer.clone(), lookup.generation));
         let mut cx = Context::new(&arrival.key, &user, now, &mut self.core.reader)
             .of_device(&device)
-            .with_pending(self.core.batch.writes());
+            .with_pending(self.core.batch.writes())
+            .with_allowance(&self.allowance);
+        if let Some((peer, generation)) = peer {
+            cx = cx.with_peer(peer, generation);
+        }
         match config.collection.absorb(&mut cx, &incoming) {
             Ok(absorbed) => Ok(Ok(absorbed)),
             Err(Stop::Missing(missing)) => Err(missing),
