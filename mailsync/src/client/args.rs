@@ -171,6 +171,7 @@ pub(super) enum Command {
     /// Friend groups: who may set tasks for us
     #[command(subcommand)]
     Group(Group),
+    Register(crate::time::register::Register),
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]

@@ -107,6 +107,9 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
     let first = match sync::run(&options) {
         Ok(first) => {
             judge(&first, &options)?;
+            if let Some(bells) = &mut bells {
+                bells.after_sync()?;
+            }
             Some(first)
         }
         // What waits here rings without the server; who was here before needs it for nothing else.

@@ -1,6 +1,9 @@
 //! The SyncML endpoint.
 
 mod dm;
+mod register;
+
+pub(super) use register::Counted;
 
 use super::serve::State;
 use super::session_log;
@@ -40,7 +43,7 @@ const RETRY_AFTER: &str = "30";
 
 /// The routes of the HTTP listener.
 pub(super) fn router(state: Arc<State>) -> Router {
-    let shared = Arc::clone(&state);
+    let (shared, registry) = (Arc::clone(&state), Arc::clone(&state));
     Router::new()
         .route(
             PATH,
@@ -54,6 +57,13 @@ pub(super) fn router(state: Arc<State>) -> Router {
             axum::routing::any(move |peer, request| {
                 let state = Arc::clone(&shared);
                 async move { dm::handle(state, peer, request).await }
+            }),
+        )
+        .route(
+            register::PATH,
+            axum::routing::any(move |peer, request| {
+                let state = Arc::clone(&registry);
+                async move { register::handle(state, peer, request).await }
             }),
         )
 }
@@ -152,6 +162,20 @@ async fn answer(
     Ok(response)
 }
 
+/// A message whose sender logs in by another name, as the user's.
+// mission: T9
+fn alias(state: &State, inbound: Inbound) -> Inbound {
+    let Some(name) = inbound.login_name() else { return inbound };
+    match state.store.alias(&name) {
+        Ok(Some(alias)) => inbound.known_as(&alias.user, &alias.verifier),
+        Ok(None) => inbound,
+        Err(error) => {
+            tracing::error!(%error, "aliases cannot be read");
+            inbound
+        }
+    }
+}
+
 /// What leaves.
 struct Answered {
     message: Bytes,
@@ -179,7 +203,8 @@ impl Incoming {
     fn turn(&self, state: &State, peer: SocketAddr) -> Result<Answered, Refusal> {
         let started = std::time::Instant::now();
         let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets)
-            .map(|inbound| inbound.with_mac(self.mac.as_deref()).with_load(self.load));
+            .map(|inbound| inbound.with_mac(self.mac.as_deref()).with_load(self.load))
+            .map(|inbound| alias(state, inbound));
         let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
             let route =
                 Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };

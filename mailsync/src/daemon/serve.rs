@@ -145,6 +145,9 @@ pub(super) struct State {
     pub(super) notify: NotifyConfig,
     /// Time tasks.
     pub(super) tasks: tasks::Config,
+    /// Who becomes a user without the operator.
+    pub(super) register: super::config::Registration,
+    pub(super) registered: http::Counted,
     /// The server's time zone.
     pub(super) zone: timesync::zones::ZoneName,
     /// Who works the queues.
@@ -232,6 +235,8 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         manager,
         notify: config.notify.clone(),
         tasks: config.tasks.clone(),
+        register: config.register.clone(),
+        registered: http::Counted::default(),
         zone,
         lead: Lead::new(&options.data),
         postmaster: config.smtp.postmaster.clone(),

@@ -245,7 +245,10 @@ impl Worker {
             let head = heads.get(&of).copied().unwrap_or(0);
             self.wakes.ask(now, (user.as_str(), client.as_str()), head);
         }
-        for (user, client) in call {
+        // Who asked for something hears what became of it.
+        let asked = answers.into_iter().map(|answered| answered.task.setter);
+        let asked = asked.map(|setter| (setter.user, setter.client));
+        for (user, client) in call.into_iter().chain(asked) {
             self.calls.ask(now, (user.as_str(), client.as_str()), u64::MAX);
         }
         Ok(())

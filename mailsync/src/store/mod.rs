@@ -1,6 +1,7 @@
 //! The state in SQLite: one file, one writer, many readers.
 
 mod admin;
+mod alias;
 mod dir;
 mod kept;
 mod mailbox;
@@ -12,6 +13,7 @@ mod tasks;
 mod time;
 mod write;
 
+pub use alias::Alias;
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use kept::Kept;

@@ -52,6 +52,8 @@ pub(crate) struct Alarms {
     /// Not before then is a sync asked for again.
     asked: Option<Instant>,
     read: Option<Instant>,
+    /// The files of ours as the last sync left them.
+    synced: Option<u64>,
 }
 
 /// Something for the person.
@@ -87,7 +89,7 @@ impl Alarms {
         let door = args.direct.map(Door::open).transpose()?;
         let grace = Duration::from_secs(args.task_grace.into());
         let sent = (Vec::new(), BTreeSet::new());
-        Ok(Alarms { pocket, door, friends, grace, sent, asked: None, read: None })
+        Ok(Alarms { pocket, door, friends, grace, sent, asked: None, read: None, synced: None })
     }
 
     /// Where other clients reach us.
@@ -170,7 +172,10 @@ impl Alarms {
             return false;
         }
         let Ok(held) = self.pocket.hold() else { return false };
-        let wanted = !held.bell.feedback().is_empty() || !held.bell.uploads().is_empty();
+        let wanted = !held.bell.feedback().is_empty()
+            || !held.bell.uploads().is_empty()
+            || self.synced.is_some_and(|synced| synced != self.pocket.mark());
+        drop(held);
         if wanted {
             self.asked = Some(Instant::now());
         }
@@ -194,6 +199,7 @@ impl Alarms {
         held.bell.uploaded(now, &uploads);
         held.read_folder(now)?;
         self.read = Some(Instant::now());
+        self.synced = Some(self.pocket.mark());
         held.store()
     }
 

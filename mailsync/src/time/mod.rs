@@ -11,6 +11,7 @@ pub mod manage;
 pub mod operation;
 pub(crate) mod pocket;
 pub mod reference;
+pub(crate) mod register;
 pub(crate) mod task_cli;
 mod terminal;
 pub(crate) mod terminal_cli;

@@ -1,11 +1,13 @@
 //! A client's tasks in its folder: the engine's value, the objects of `./reminders`, own entries and groups as files.
 
 use super::terminal::{Clock, Folder};
+use crate::store::private_dir;
 use bytes::Bytes;
 use mailsync_proto::tasks::bell::{Bell, BellError};
 use mailsync_proto::tasks::group::FriendGroup;
 use mailsync_proto::tasks::{Reminder, group, reminder, request};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use timesync::UnixTime;
@@ -42,7 +44,7 @@ impl Pocket {
         zone: Option<&str>,
         clock_offset: i64,
     ) -> Result<Self, String> {
-        std::fs::create_dir_all(dir.join(".mailsync")).map_err(|e| format!("{}: {e}", dir.display()))?;
+        private_dir(&dir.join(".mailsync")).map_err(text)?;
         Ok(Pocket {
             dir: dir.to_owned(),
             clock: Clock::new(zone, clock_offset)?,
@@ -135,6 +137,22 @@ impl Pocket {
         }
         files.sort();
         files
+    }
+
+    /// What the files of our own datastores look like from outside: another number when one changed.
+    pub(crate) fn mark(&self) -> u64 {
+        let mut hash = DefaultHasher::new();
+        for datastore in ["calendar", "tasks", request::DATASTORE, group::DATASTORE] {
+            let Ok(entries) = std::fs::read_dir(self.dir.join(datastore)) else { continue };
+            let mut files: Vec<_> = entries.flatten().collect();
+            files.sort_by_key(std::fs::DirEntry::file_name);
+            for file in files {
+                let meta = file.metadata().ok();
+                (datastore, file.file_name(), meta.as_ref().map(std::fs::Metadata::len)).hash(&mut hash);
+                meta.and_then(|meta| meta.modified().ok()).hash(&mut hash);
+            }
+        }
+        hash.finish()
     }
 
     /// Writes a file of a datastore: whole, or not at all.

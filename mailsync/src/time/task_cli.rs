@@ -4,7 +4,9 @@ use super::direct;
 use super::pocket::Pocket;
 use super::terminal::Folder;
 use crate::client::device_id;
+use crate::store::private_dir;
 use crate::turns;
+use mailsync_proto::mail::device::{self, Device};
 use mailsync_proto::tasks::{direct as proof, group, request};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -46,6 +48,11 @@ pub(crate) enum Task {
         /// How much later: 90s, 10m, 2h, 1d
         #[arg(long = "for", value_name = "TIME", default_value = "10m", value_parser = duration)]
         by: Duration,
+    },
+    /// The user's clients that have said where notices reach them; tasks may name them
+    Clients {
+        #[command(flatten)]
+        own: Own,
     },
     /// Take back what was set for somebody else
     Cancel {
@@ -141,8 +148,7 @@ impl Own {
     pub(super) fn pocket(&self) -> Result<Pocket, String> {
         let kept = || std::fs::read_to_string(self.dir.join(".mailsync").join("user")).ok();
         let user = self.user.clone().or_else(kept).ok_or("whose folder is it? say --user")?;
-        std::fs::create_dir_all(self.dir.join(".mailsync"))
-            .map_err(|error| format!("{}: {error}", self.dir.display()))?;
+        private_dir(&self.dir.join(".mailsync")).map_err(text)?;
         let device = device_id(&self.dir, self.device.as_deref()).map_err(text)?;
         Pocket::open(&self.dir, user.trim(), &device, self.zone.as_deref(), self.clock_offset)
     }
@@ -155,6 +161,7 @@ pub(crate) fn run(command: Task, json: bool) -> Result<ExitCode, String> {
         Task::List { own } => list(&own.pocket()?, json),
         Task::Done { own, uid } => done(&own.pocket()?, &uid, json),
         Task::Snooze { own, uid, by } => snooze(&own.pocket()?, &uid, by, json),
+        Task::Clients { own } => clients(&own.pocket()?, json),
         Task::Cancel { own, uid } => cancel(&own.pocket()?, &uid, json),
     }
 }
@@ -184,18 +191,17 @@ fn add(add: Add, json: bool) -> Result<ExitCode, String> {
         }
     }
     TaskLimits::default().check(&task).map_err(text)?;
-    let owner = add.owner.as_deref().map(UserId::new).transpose().map_err(text)?;
-    if let Some(owner) = owner.filter(|owner| *owner != task.owner) {
-        task.owner = owner;
-        return match &add.direct {
-            Some(to) => bring(&task, to, add.direct_keys.as_deref(), now, json),
-            None => {
-                let message = itip::write(&task, Method::Request, None, now);
-                let name = request::place_of(&task).1;
-                pocket.put(request::DATASTORE, &format!("{}.ics", name.as_str()), message.as_bytes())?;
-                say(json, &task.uid, &format!("the next sync of ./requests asks {}", task.owner.as_str()))
-            }
-        };
+    if let Some(owner) = &add.owner {
+        task.owner = UserId::new(owner).map_err(text)?;
+    }
+    if let Some(to) = &add.direct {
+        return bring(&task, to, add.direct_keys.as_deref(), now, json);
+    }
+    if task.owner != task.setter.user {
+        let message = itip::write(&task, Method::Request, None, now);
+        let name = request::place_of(&task).1;
+        pocket.put(request::DATASTORE, &format!("{}.ics", name.as_str()), message.as_bytes())?;
+        return say(json, &task.uid, &format!("the next sync of ./requests asks {}", task.owner.as_str()));
     }
     pocket.put_task(&task)?;
     let mut held = pocket.hold()?;
@@ -206,8 +212,9 @@ fn add(add: Add, json: bool) -> Result<ExitCode, String> {
 
 fn when(add: &Add, pocket: &Pocket, now: UnixTime) -> Result<TaskWhen, String> {
     if let Some(within) = add.within {
-        // True time: no clock is asked.
-        return Ok(TaskWhen::Instant(now.after(within)));
+        // True time: no clock is asked. To the second, as calendars have it, and never before.
+        let at = now.after(within).plus(999_999_999);
+        return Ok(TaskWhen::Instant(UnixTime::from_secs(at.as_secs())));
     }
     let said = add.at.as_deref().unwrap_or_default();
     let (civil, utc) = match said.strip_suffix('Z') {
@@ -348,6 +355,20 @@ fn snooze(pocket: &Pocket, uid: &str, by: Duration, json: bool) -> Result<ExitCo
     held.store()?;
     held.write_feedback()?;
     say(json, &name, "put off")
+}
+
+// mission: T9
+fn clients(pocket: &Pocket, json: bool) -> Result<ExitCode, String> {
+    let objects = pocket.files(device::DATASTORE).into_iter().map(|(_, body)| (0, body));
+    let mut known: Vec<String> =
+        Device::registered(objects).into_iter().map(|device| device.id.into()).collect();
+    known.sort();
+    if json {
+        println!("{}", json!(known));
+    } else {
+        known.iter().for_each(|id| println!("{id}"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn cancel(pocket: &Pocket, uid: &str, json: bool) -> Result<ExitCode, String> {
