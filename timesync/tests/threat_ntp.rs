@@ -51,7 +51,9 @@ fn threat_ntp_length_0_to_47_and_over_2048() {
 
 #[test]
 fn threat_ntp_extension_fields_of_length_0_3_and_65535_and_odd_macs() {
-    for (length, ok) in [(0_u16, false), (3, false), (15, false), (17, false), (28, true), (32, false), (65_535, false)] {
+    for (length, ok) in
+        [(0_u16, false), (3, false), (15, false), (17, false), (28, true), (32, false), (65_535, false)]
+    {
         let mut long = honest().encode().to_vec();
         long.extend([0x01, 0x04]);
         long.extend(length.to_be_bytes());

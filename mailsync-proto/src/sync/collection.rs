@@ -298,7 +298,14 @@ pub struct Absorbed {
 impl Absorbed {
     /// A new state and nothing else.
     pub fn new(value: ItemValue) -> Self {
-        Absorbed { value, body: None, effects: Vec::new(), same_as: None, unless_matched: None, tell_back: false }
+        Absorbed {
+            value,
+            body: None,
+            effects: Vec::new(),
+            same_as: None,
+            unless_matched: None,
+            tell_back: false,
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! The terminal's side: sleeping copies, the server's words and one's own entries in; what to show, and feedback, out.
-#![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![warn(clippy::indexing_slicing)]
 
 use super::reminder::Reminder;
 use crate::stored::{self, Unread};

@@ -220,8 +220,8 @@ impl GroupCollection {
 
     fn changed(&self, cx: &mut Context<'_, '_>, incoming: &Incoming<'_>) -> Result<Absorbed, Stop> {
         let mut came = FriendGroup::parse(incoming.data)?;
-        let owner = UserId::new(cx.user)
-            .map_err(|error| Stop::Refuse(StatusCode::BAD_REQUEST, error.to_string()))?;
+        let owner =
+            UserId::new(cx.user).map_err(|error| Stop::Refuse(StatusCode::BAD_REQUEST, error.to_string()))?;
         let known = match incoming.existing {
             Some(item) => cx.body(&item.guid)?.and_then(|body| FriendGroup::parse(&body).ok()),
             None => {
@@ -353,7 +353,11 @@ mod tests {
         let absorbed = absorb(&unaware, Some(&family())).unwrap();
         let now = FriendGroup::parse(absorbed.body.as_ref().unwrap()).unwrap();
         assert_eq!((now.level, &now.rights), (family().level, &family().rights));
-        assert_eq!(now.members, [user("ben")].into(), "who was taken out is out, who came in unseen is not in");
+        assert_eq!(
+            now.members,
+            [user("ben")].into(),
+            "who was taken out is out, who came in unseen is not in"
+        );
         assert!(absorbed.tell_back);
         assert_eq!(now.unknown, family().unknown);
         let fresh = absorb(&unaware, None).unwrap();

@@ -353,7 +353,10 @@ mod tests {
         for (inner, what) in [
             ("", "without all"),
             ("<Kind>copy</Kind><UID>a</UID>", "without all"),
-            ("<Kind>word</Kind><UID>a</UID><Sequence>1</Sequence><At>5</At><Client>c</Client>", "without all"),
+            (
+                "<Kind>word</Kind><UID>a</UID><Sequence>1</Sequence><At>5</At><Client>c</Client>",
+                "without all",
+            ),
             ("<Kind>feedback</Kind><UID>a</UID><At>-5</At>", "before 1970"),
             ("<Kind>word</Kind><UID>a</UID><At>99999999999999999999</At>", "not a moment"),
             ("<Kind>word</Kind><UID>a</UID><Sequence>-1</Sequence>", "not a number"),

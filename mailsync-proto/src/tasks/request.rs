@@ -86,7 +86,8 @@ impl RequestCollection {
                 if live.is_none() && item.is_some() {
                     return Err(Stop::Refuse(StatusCode::GONE, TaskRefusal::Gone.to_string()));
                 }
-                let profile = if datastore == Profile::Tasks.name() { Profile::Tasks } else { Profile::Calendar };
+                let profile =
+                    if datastore == Profile::Tasks.name() { Profile::Tasks } else { Profile::Calendar };
                 let value = PimCollection::new(profile).value(&text);
                 let expect = item.as_ref().map(|item| item.rev);
                 Ok(vec![Write::PutItem { store, guid, expect, value, body: Some(text) }])
@@ -116,12 +117,7 @@ fn forbidden(refusal: &timesync::task::RightsRefusal) -> Stop {
 }
 
 fn value(uid: &TaskUid) -> ItemValue {
-    ItemValue {
-        rank: 1,
-        kind: MEDIA_TYPE.into(),
-        match_keys: vec![request_key(uid)],
-        ..ItemValue::default()
-    }
+    ItemValue { rank: 1, kind: MEDIA_TYPE.into(), match_keys: vec![request_key(uid)], ..ItemValue::default() }
 }
 
 impl Collection for RequestCollection {
@@ -289,7 +285,8 @@ mod tests {
             panic!("{absorbed:?}")
         };
         assert_eq!((&*store.user, &*store.datastore), ("ben", "calendar"));
-        let entry = ical::read_entry(core::str::from_utf8(body).unwrap(), &task("ben").owner, &task("ben").setter);
+        let entry =
+            ical::read_entry(core::str::from_utf8(body).unwrap(), &task("ben").owner, &task("ben").setter);
         assert_eq!(entry.unwrap().claims.unwrap(), task("ben").setter);
         assert!(declined(absorb(&text, &[], None)).contains("none of the owner's groups"));
         assert!(declined(absorb(&text, &[friends(&[Kind::Meeting])], None)).contains("may not set"));

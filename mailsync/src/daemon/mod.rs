@@ -11,12 +11,12 @@ mod kept_cli;
 mod load;
 pub mod logging;
 pub mod notify;
-pub mod tasks;
 mod outbox;
 pub mod serve;
 mod session_log;
 mod smtp_in;
 mod submit;
+pub mod tasks;
 mod users;
 
 pub use cli::main;

@@ -215,7 +215,8 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     let engine = engine(config, options.lab, &store)?;
     let zone =
         config.time.zone_name().map_err(|message| ConfigError::Bad { path: "time.zone".into(), message })?;
-    let manager = Manager::new(engine.nonce_key, engine.session.scheme, zone.clone(), config.session.max_msg_size);
+    let manager =
+        Manager::new(engine.nonce_key, engine.session.scheme, zone.clone(), config.session.max_msg_size);
     let mailboxes = Watcher::new(Arc::clone(&store), options.data.clone(), config.mail.clone())
         .map_err(|message| ConfigError::Bad { path: "mail.ca".into(), message })?;
     let state = Arc::new(State {

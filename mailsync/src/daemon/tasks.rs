@@ -147,13 +147,20 @@ impl Worker {
                 tracing::error!(owner = ?key.owner, task = ?key.name, %error, "tasks: a state that is not used");
             }
         }
-        let worker = Worker { desk, seen: HashMap::new(), clients: BTreeMap::new(), wakes: Wakes::default(), calls: Wakes::default() };
+        let worker = Worker {
+            desk,
+            seen: HashMap::new(),
+            clients: BTreeMap::new(),
+            wakes: Wakes::default(),
+            calls: Wakes::default(),
+        };
         tracing::info!(waiting = worker.desk.waiting(), "tasks: read from the store");
         Ok(worker)
     }
 
     fn pause(&self, now: UnixTime) -> Duration {
-        let next = [self.desk.poll_timeout(), self.wakes.next(), self.calls.next()].into_iter().flatten().min();
+        let next =
+            [self.desk.poll_timeout(), self.wakes.next(), self.calls.next()].into_iter().flatten().min();
         let left = next.map(|at| u64::try_from(at.since(now)).unwrap_or(0));
         left.map_or(POLL, |nanos| Duration::from_nanos(nanos).clamp(Duration::from_millis(20), POLL))
     }
@@ -258,8 +265,7 @@ impl Worker {
         let mut packages = Vec::new();
         let due: BTreeSet<_> = self.wakes.due(now).into_iter().chain(self.calls.due(now)).collect();
         for (user, device) in due {
-            let registered =
-                Device::registered(state.store.registered_devices(&user).map_err(text)?);
+            let registered = Device::registered(state.store.registered_devices(&user).map_err(text)?);
             let places: Vec<Place> = registered
                 .iter()
                 .filter(|known| known.id == device)
@@ -298,7 +304,13 @@ fn package(state: &State, user: &str, device: &str) -> Result<Option<Bytes>, Str
 struct Rows<'s> {
     state: &'s State,
     /// The last word on each, over the revision that was read.
-    changed: BTreeMap<(StoreKey, Guid), (Option<Item>, Option<(ItemValue, Bytes)>)>,
+    changed: BTreeMap<(StoreKey, Guid), Changed>,
+}
+
+/// An item as it was read, and as it is to be; none: gone.
+struct Changed {
+    before: Option<Item>,
+    now: Option<(ItemValue, Bytes)>,
 }
 
 impl Rows<'_> {
@@ -312,15 +324,10 @@ impl Rows<'_> {
         self.set(key, guid.clone(), now)
     }
 
-    fn set(
-        &mut self,
-        key: StoreKey,
-        guid: Guid,
-        now: Option<(ItemValue, Bytes)>,
-    ) -> Result<(), StoreError> {
+    fn set(&mut self, key: StoreKey, guid: Guid, now: Option<(ItemValue, Bytes)>) -> Result<(), StoreError> {
         let id = (key, guid);
-        if let Some((_, last)) = self.changed.get_mut(&id) {
-            *last = now;
+        if let Some(changed) = self.changed.get_mut(&id) {
+            changed.now = now;
             return Ok(());
         }
         let read = Read::Item(id.0.clone(), id.1.clone());
@@ -329,7 +336,7 @@ impl Rows<'_> {
             Some(Value::Item(item)) => item.clone(),
             _ => None,
         };
-        self.changed.insert(id, (before, now));
+        self.changed.insert(id, Changed { before, now });
         Ok(())
     }
 
@@ -354,7 +361,7 @@ impl Rows<'_> {
 
     fn writes(self) -> Vec<Write> {
         let state = self.state;
-        let changes = self.changed.into_iter().filter_map(|((store, guid), (before, now))| {
+        let changes = self.changed.into_iter().filter_map(|((store, guid), Changed { before, now })| {
             let live = before.as_ref().filter(|item| !item.deleted);
             match (now, live) {
                 (None, None) => None,

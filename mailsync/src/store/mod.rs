@@ -13,8 +13,8 @@ mod tasks;
 mod time;
 mod write;
 
-pub use alias::Alias;
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
+pub use alias::Alias;
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use kept::Kept;
 pub use mailbox::{AccountRow, Note, queue_name};

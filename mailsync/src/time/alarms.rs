@@ -10,9 +10,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use timesync::UnixTime;
-use timesync::task::{
-    Ack, ClientEvent, DirectReply, Extra, ExtraData, ExtraKind, Occurrence, Task, TaskUid,
-};
+use timesync::task::{Ack, ClientEvent, DirectReply, Extra, ExtraData, ExtraKind, Occurrence, Task, TaskUid};
 
 /// What `mailsync watch` is told of tasks.
 #[derive(Debug, Clone, clap::Args)]
@@ -115,7 +113,9 @@ impl Alarms {
         while let Some(call) = self.door.as_ref().and_then(Door::next) {
             let Call { body, proof, answer } = call;
             let (status, words, line) = match self.friends.open(self.pocket.owner(), &body, &proof) {
-                Err(error) => (401, String::new(), json!({"event": "task refused", "why": error.to_string()})),
+                Err(error) => {
+                    (401, String::new(), json!({"event": "task refused", "why": error.to_string()}))
+                }
                 Ok((setter, task)) => {
                     let reply = self
                         .pocket
@@ -131,7 +131,11 @@ impl Alarms {
                         }
                         DirectReply::Refused(refusal) => {
                             let why = refusal.to_string();
-                            (403, words, json!({"event": "task refused", "uid": uid, "from": from, "why": why}))
+                            (
+                                403,
+                                words,
+                                json!({"event": "task refused", "uid": uid, "from": from, "why": why}),
+                            )
                         }
                     }
                 }
@@ -203,11 +207,7 @@ impl Alarms {
         held.store()
     }
 
-    fn line(
-        &self,
-        event: ClientEvent,
-        task: impl Fn(&TaskUid) -> Option<Task>,
-    ) -> Result<Line, String> {
+    fn line(&self, event: ClientEvent, task: impl Fn(&TaskUid) -> Option<Task>) -> Result<Line, String> {
         let (what, occurrence, late, alone) = match event {
             ClientEvent::Show { occurrence, late, alone } => ("task", occurrence, late, alone),
             ClientEvent::Missed { occurrence, late } => ("task missed", occurrence, late, false),

@@ -94,10 +94,7 @@ async fn take(request: Request<Incoming>, sender: &SyncSender<Call>) -> Response
     response
 }
 
-async fn called(
-    request: Request<Incoming>,
-    sender: &SyncSender<Call>,
-) -> Result<(u16, String), StatusCode> {
+async fn called(request: Request<Incoming>, sender: &SyncSender<Call>) -> Result<(u16, String), StatusCode> {
     if request.method() != Method::POST {
         return Err(StatusCode::METHOD_NOT_ALLOWED);
     }

@@ -92,8 +92,7 @@ pub(crate) fn run(command: Group, json: bool) -> Result<ExitCode, String> {
                 Some(path) => std::fs::write(&path, group.to_xml())
                     .map_err(|error| format!("{}: {error}", path.display()))?,
                 None => {
-                    let file: String =
-                        name.bytes().take(20).map(|octet| format!("{octet:02x}")).collect();
+                    let file: String = name.bytes().take(20).map(|octet| format!("{octet:02x}")).collect();
                     pocket.put(DATASTORE, &format!("g{file}"), &group.to_xml())?;
                 }
             }
@@ -118,7 +117,8 @@ fn list(pocket: &Pocket, json: bool) -> Result<ExitCode, String> {
     let mut lines = Vec::new();
     for (_, body) in pocket.files(DATASTORE) {
         let Ok(group) = FriendGroup::parse(&body) else { continue };
-        let names = |debug: Vec<String>| -> Vec<String> { debug.iter().map(|name| name.to_lowercase()).collect() };
+        let names =
+            |debug: Vec<String>| -> Vec<String> { debug.iter().map(|name| name.to_lowercase()).collect() };
         let kinds = names(group.rights.kinds.iter().map(|kind| format!("{kind:?}")).collect());
         let extras = names(group.rights.extras.iter().map(|extra| format!("{extra:?}")).collect());
         let members: Vec<&str> = group.members.iter().map(UserId::as_str).collect();
@@ -138,7 +138,12 @@ fn list(pocket: &Pocket, json: bool) -> Result<ExitCode, String> {
             if all.is_empty() { "nothing".into() } else { all.join(", ") }
         };
         let (name, level) = (line["name"].as_str().unwrap_or_default(), &line["level"]);
-        println!("{name}: level {level}; may {}; attach {}; {}", words("may"), words("attach"), words("members"));
+        println!(
+            "{name}: level {level}; may {}; attach {}; {}",
+            words("may"),
+            words("attach"),
+            words("members")
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

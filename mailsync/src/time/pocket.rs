@@ -95,11 +95,7 @@ impl Pocket {
                 let bell = Bell::from_bytes(&octets);
                 let bell = bell.map_err(|error: BellError| format!("{}: {error}", path.display()))?;
                 // In another's name, or as another terminal, it would answer for what it never showed.
-                if *bell.owner() == self.owner && *bell.client() == self.client {
-                    bell
-                } else {
-                    self.fresh()
-                }
+                if *bell.owner() == self.owner && *bell.client() == self.client { bell } else { self.fresh() }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.fresh(),
             Err(error) => return Err(format!("{}: {error}", path.display())),

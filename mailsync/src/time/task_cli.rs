@@ -15,11 +15,11 @@ use std::time::Duration;
 use timesync::UnixTime;
 use timesync::appoint::{AppointedZone, Appointment};
 use timesync::civil::shown_at;
-use timesync::task::ical::itip::{self, Answer, Method};
 use timesync::task::ical;
+use timesync::task::ical::itip::{self, Answer, Method};
 use timesync::task::{
-    ClientId, Extra, ExtraData, ExtraKind, Kind, Rule, Setter, Targets, Task as TimeTask, TaskLimits, TaskUid,
-    TaskWhen, UserId,
+    ClientId, Extra, ExtraData, ExtraKind, Kind, Rule, Setter, Targets, Task as TimeTask, TaskLimits,
+    TaskUid, TaskWhen, UserId,
 };
 
 /// Time tasks: alarms, schedules, meetings, shopping
@@ -176,7 +176,8 @@ fn add(add: Add, json: bool) -> Result<ExitCode, String> {
     let mut task = TimeTask::alarm(uid, setter, &add.summary, when(&add, &pocket, now)?);
     task.kind = add.kind;
     task.text = add.text;
-    task.rule = add.rule.as_deref().map(Rule::parse).transpose().map_err(|error| format!("--rule: {error}"))?;
+    task.rule =
+        add.rule.as_deref().map(Rule::parse).transpose().map_err(|error| format!("--rule: {error}"))?;
     if !add.clients.is_empty() {
         let named: Result<_, _> = add.clients.iter().map(|name| ClientId::new(name)).collect();
         task.targets = Targets::Clients(named.map_err(text)?);
@@ -221,7 +222,8 @@ fn when(add: &Add, pocket: &Pocket, now: UnixTime) -> Result<TaskWhen, String> {
         Some(civil) => (civil, true),
         None => (said, false),
     };
-    let seconds = if civil.split('[').next().unwrap_or_default().matches(':').count() == 1 { ":00" } else { "" };
+    let seconds =
+        if civil.split('[').next().unwrap_or_default().matches(':').count() == 1 { ":00" } else { "" };
     let whole = match civil.split_once('[') {
         Some((civil, zone)) => format!("{civil}{seconds}[{zone}"),
         None => format!("{civil}{seconds}"),
@@ -270,11 +272,16 @@ fn attachment(kind: ExtraKind, path: &Path) -> Result<Extra, String> {
 }
 
 /// Straight to the other's client, which asks its own groups.
-fn bring(task: &TimeTask, to: &str, keys: Option<&Path>, now: UnixTime, json: bool) -> Result<ExitCode, String> {
+fn bring(
+    task: &TimeTask,
+    to: &str,
+    keys: Option<&Path>,
+    now: UnixTime,
+    json: bool,
+) -> Result<ExitCode, String> {
     let path = keys.ok_or("--direct: say --direct-keys")?;
     let words = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let friends =
-        proof::Friends::parse(&words).map_err(|error| format!("{}: {error}", path.display()))?;
+    let friends = proof::Friends::parse(&words).map_err(|error| format!("{}: {error}", path.display()))?;
     let secret = friends.secret(&task.owner);
     let secret = secret.ok_or_else(|| format!("{}: no secret of {:?}", path.display(), task.owner))?;
     let message = proof::request(task, now);
@@ -318,7 +325,14 @@ fn list(pocket: &Pocket, json: bool) -> Result<ExitCode, String> {
         let word = |name: &str| -> String {
             line[name].as_str().unwrap_or_default().chars().filter(|c| !c.is_control()).collect()
         };
-        println!("{}  {shown:<20}  {:<10}  {} -> {}  {}", word("uid"), word("state"), word("from"), word("for"), word("summary"));
+        println!(
+            "{}  {shown:<20}  {:<10}  {} -> {}  {}",
+            word("uid"),
+            word("state"),
+            word("from"),
+            word("for"),
+            word("summary")
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

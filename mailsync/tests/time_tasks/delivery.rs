@@ -29,7 +29,15 @@ fn t6_one_of_three_shows_it_on_time_reports_and_the_others_are_silent() {
     let uid = lab.add(
         "ana",
         "desk",
-        &["Wake up", "--in", "14s", "--sound", sound.to_str().unwrap(), "--picture", picture.to_str().unwrap()],
+        &[
+            "Wake up",
+            "--in",
+            "14s",
+            "--sound",
+            sound.to_str().unwrap(),
+            "--picture",
+            picture.to_str().unwrap(),
+        ],
     );
     for name in names {
         lab.until("ana", name, &uid, |task| task["state"] == "waits");
@@ -37,7 +45,9 @@ fn t6_one_of_three_shows_it_on_time_reports_and_the_others_are_silent() {
     wait_for("its moment", || millis() > due + 1_000);
     let shown: Vec<usize> = terminals.iter().map(|one| one.shown(&uid, 2 * SECOND)).collect();
     assert_eq!(shown.iter().sum::<usize>(), 1, "{shown:?}\n{}", lab.log());
-    wait_for("the hook", || marks.iter().any(|mark| std::fs::read_to_string(mark).is_ok_and(|t| t == "ringface")));
+    wait_for("the hook", || {
+        marks.iter().any(|mark| std::fs::read_to_string(mark).is_ok_and(|t| t == "ringface"))
+    });
     // It is reported, and the server is done with it.
     wait_for("the report", || lab.log().contains("Executed"));
     let shown: Vec<usize> = terminals.iter().map(|one| one.shown(&uid, 3 * SECOND)).collect();
@@ -73,7 +83,8 @@ fn a_server_that_is_killed_goes_on_where_it_was() {
     let mut lab = Lab::new(QUICK, &["ana"]);
     let phone = lab.watch("ana", "phone", &["--task-grace", "60"]);
     let uid = lab.add("ana", "phone", &["Tea", "--in", "20s"]);
-    let weekly = lab.add("ana", "phone", &["Bins", "--at", "2031-01-06T07:00", "--rule", "FREQ=WEEKLY;BYDAY=MO"]);
+    let weekly =
+        lab.add("ana", "phone", &["Bins", "--at", "2031-01-06T07:00", "--rule", "FREQ=WEEKLY;BYDAY=MO"]);
     wait_for("the server to have both", || {
         let copies = std::fs::read_dir(lab.path("phone").join("reminders")).map_or(0, Iterator::count);
         copies >= 2

@@ -19,7 +19,8 @@ fn groups_are_equal_everywhere_and_a_client_without_levels_changes_none() {
     // A client that knows names and members only writes what it knows: carl out, mallory in.
     let folder = lab.path("old").join("groups");
     let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
-    std::fs::write(&file, "<Group><Name>friends</Name><Member>ben</Member><Member>mallory</Member></Group>").unwrap();
+    std::fs::write(&file, "<Group><Name>friends</Name><Member>ben</Member><Member>mallory</Member></Group>")
+        .unwrap();
     for device in ["old", "phone", "old"] {
         let synced = lab.sync("ana", device, &["--store", GROUPS]);
         assert_eq!(synced.code, 0, "{synced:?}");

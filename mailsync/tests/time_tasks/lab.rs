@@ -105,7 +105,13 @@ impl Lab {
     }
 
     /// Waits until a device lists a task so.
-    pub(crate) fn until(&self, user: &str, device: &str, uid: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(
+        &self,
+        user: &str,
+        device: &str,
+        uid: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let deadline = Instant::now() + LIMIT;
         loop {
             let listed = self.listed(user, device, uid);

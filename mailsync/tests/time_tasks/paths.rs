@@ -6,7 +6,8 @@ use std::time::Instant;
 /// The secrets that ana shares.
 fn keys(lab: &Lab) -> String {
     let path = lab.path("keys");
-    std::fs::write(&path, "ana secret-of-anas\nben secret-of-ben-and-ana\ncarl secret-of-carl-and-ana\n").unwrap();
+    std::fs::write(&path, "ana secret-of-anas\nben secret-of-ben-and-ana\ncarl secret-of-carl-and-ana\n")
+        .unwrap();
     let bens = lab.path("bens-keys");
     std::fs::write(&bens, "ana secret-of-ben-and-ana\n").unwrap();
     path.to_str().unwrap().to_owned()
@@ -16,11 +17,8 @@ fn keys(lab: &Lab) -> String {
 fn people(lab: &Lab) -> ([Terminal; 3], Terminal) {
     let keys = keys(lab);
     let door = ["--direct", "127.0.0.1:0", "--direct-keys", &keys];
-    let anas = [
-        lab.watch("ana", "desk", &[]),
-        lab.watch("ana", "laptop", &door),
-        lab.watch("ana", "phone", &[]),
-    ];
+    let anas =
+        [lab.watch("ana", "desk", &[]), lab.watch("ana", "laptop", &door), lab.watch("ana", "phone", &[])];
     let ben = lab.watch("ben", "bens", &[]);
     lab.befriend("ana", "laptop", &["ben"]);
     // The laptop's own copy counts at its door; the server has it when another terminal has.
@@ -60,7 +58,16 @@ fn t5_eight_combinations_of_senders_receivers_and_ways() {
                 }
                 // Those who are not named get no copy, though all terminals have synced since.
                 for other in ["desk", "phone"].iter().filter(|other| !receivers.contains(other)) {
-                    let synced = lab.sync("ana", other, &["--store", "reminders:application/vnd.mailsync.reminder+xml", "--store", "calendar"]);
+                    let synced = lab.sync(
+                        "ana",
+                        other,
+                        &[
+                            "--store",
+                            "reminders:application/vnd.mailsync.reminder+xml",
+                            "--store",
+                            "calendar",
+                        ],
+                    );
                     assert_eq!(synced.code, 0, "{synced:?}");
                     let held = lab.listed("ana", other, &uid);
                     assert_eq!(held, None, "{user} {named} {direct} {other}");
@@ -104,7 +111,8 @@ fn a_stranger_is_refused_with_an_answer_by_the_server_and_by_the_terminal_itself
     assert!(refused.stderr.contains("does not believe who we are"), "{refused:?}");
     // Who is allowed is taken meanwhile, and the server hears of it later.
     let bens = lab.path("bens-keys");
-    let args = ["Call", "--in", "1h", "--for", "ana", "--direct", &door, "--direct-keys", bens.to_str().unwrap()];
+    let args =
+        ["Call", "--in", "1h", "--for", "ana", "--direct", &door, "--direct-keys", bens.to_str().unwrap()];
     let uid = lab.add("ben", "bens", &args);
     lab.until("ana", "laptop", &uid, |task| task["state"] == "waits" && task["from"] == "ben");
     lab.start();

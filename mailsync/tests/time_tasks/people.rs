@@ -12,7 +12,17 @@ fn register(lab: &Lab, args: &[&str]) -> Finished {
 fn sync(lab: &Lab, folder: &str, user: &str, password: &str, more: &[&str]) -> Finished {
     let mut command = lab.mailsync();
     command.env("MAILSYNC_PASSWORD", password);
-    command.args(["sync", "--store", "notes:text/plain", "--server", lab.url(), "--user", user, "--device", folder]);
+    command.args([
+        "sync",
+        "--store",
+        "notes:text/plain",
+        "--server",
+        lab.url(),
+        "--user",
+        user,
+        "--device",
+        folder,
+    ]);
     run(command.arg("--dir").arg(lab.path(folder)).args(more), LIMIT)
 }
 
@@ -36,7 +46,9 @@ fn t9_a_client_registers_itself_where_the_operator_allows_it() {
     std::fs::write(lab.path("one").join("notes").join("n1"), "milk").unwrap();
     let done = sync(&lab, "one", "dora", password, &[]);
     assert_eq!(done.code, 0, "{done:?}");
-    for (folder, name, auth) in [("two", imei, "md5"), ("three", "+8613800138000", "basic"), ("four", imei, "basic")] {
+    for (folder, name, auth) in
+        [("two", imei, "md5"), ("three", "+8613800138000", "basic"), ("four", imei, "basic")]
+    {
         let done = sync(&lab, folder, name, password, &["--auth", auth]);
         assert_eq!(done.code, 0, "{name} {auth}: {done:?}");
         let notes = std::fs::read_dir(lab.path(folder).join("notes")).unwrap().count();

@@ -159,10 +159,13 @@ fn alarms_of_others_ring_when_they_say() {
         assert_eq!(again, Ok(found.task));
     }
     assert!(!entry(start).alarmed);
-    for over in ["STATUS:CANCELLED\n", "STATUS:COMPLETED\n", "PERCENT-COMPLETE:100\n", "COMPLETED:20261130T000000Z\n"] {
+    for over in
+        ["STATUS:CANCELLED\n", "STATUS:COMPLETED\n", "PERCENT-COMPLETE:100\n", "COMPLETED:20261130T000000Z\n"]
+    {
         assert!(entry(&format!("{start}{over}")).closed, "{over}");
     }
-    let seen = entry(&format!("{start}BEGIN:VALARM\nTRIGGER:PT0S\nACKNOWLEDGED:20261201T080001Z\nEND:VALARM\n"));
+    let seen =
+        entry(&format!("{start}BEGIN:VALARM\nTRIGGER:PT0S\nACKNOWLEDGED:20261201T080001Z\nEND:VALARM\n"));
     assert_eq!(seen.acknowledged.map(UnixTime::as_secs), Some(eight + 1));
     // As phones of the nineties write it.
     let old = entry(&format!("{start}DALARM:20261201T074500Z;;;Hurry\n"));

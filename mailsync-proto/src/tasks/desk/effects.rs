@@ -8,9 +8,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use timesync::UnixTime;
 use timesync::task::ical::itip::Answer;
-use timesync::task::{
-    Ack, ClientId, Occurrence, Task, TaskEvent, TaskOutput, TaskRefusal, TaskUid, UserId,
-};
+use timesync::task::{Ack, ClientId, Occurrence, Task, TaskEvent, TaskOutput, TaskRefusal, TaskUid, UserId};
 
 /// What is to be done, states and items in one durable step.
 #[derive(Clone, Debug, Default)]

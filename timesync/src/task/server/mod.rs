@@ -336,7 +336,8 @@ impl TaskServer {
             let Some(plan) = self.plans.get(&slot) else { continue };
             // A day back, so that the same occurrence is found again wherever it moved.
             let after = plan.rule.as_ref().map(|_| plan.of.plus(-86_400_000_000_000).max(now));
-            if let Ok(Some(at)) = next_occurrence((&plan.when, plan.rule.as_deref(), plan.trigger), after, place)
+            if let Ok(Some(at)) =
+                next_occurrence((&plan.when, plan.rule.as_deref(), plan.trigger), after, place)
                 && at != plan.at
             {
                 self.reschedule(slot, at, Some(at));
