@@ -82,6 +82,7 @@ impl Pair {
             limits: Limits::default(),
             quirks: Quirks::default(),
             server_login: None,
+            item_key: None,
             alerts: true,
             notified: (1, 60),
         };

@@ -232,6 +232,7 @@ impl Device {
             limits: Limits::default(),
             quirks: Quirks::default(),
             server_login: None,
+            item_key: None,
             alerts: true,
             notified: (1, 60),
         };

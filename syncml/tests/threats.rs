@@ -161,7 +161,7 @@ fn threat_w4_string_table_makes_the_message_grow() {
     message.extend_from_slice(b"\x6B\x45\x4B\x031\0\x01\x54\x4F");
     message.extend_from_slice(&b"\x83\x00".repeat(10));
     message.extend_from_slice(b"\x01\x01\x01\x01\x01");
-    let read = read(Encoding::Wbxml, &Bytes::from(message)).unwrap();
+    let read = decode(Encoding::Wbxml, &Bytes::from(message), &Limits::default(), &Quirks::normal()).unwrap();
     let Command::Add(add) = &read.commands[0] else { panic!() };
     assert_eq!(add.items[0].data.as_ref().unwrap().as_bytes().unwrap().len(), 300_000);
 }

@@ -6,11 +6,13 @@ use super::event::{ConflictRule, DeletionRule, Event, Mode};
 use super::ids::Ids;
 use super::lookup::Lookup;
 use super::savepoint::Savepoint;
+use super::seal::{self, Sealer, Sealing};
 use super::state::{Kind, Outcome, Resume, Retry, StoreSync, Tag};
 use super::store::{Direction, Found, Item, PeerKey, Read, Seen, StoreKey, Value, Write};
 use super::turn::{Missing, Moment, Reader};
 use bytes::{Bytes, BytesMut};
 use idmap::Guid;
+use std::borrow::Cow;
 use std::sync::Arc;
 use syncml::StatusCode;
 use syncml::session::Payload;
@@ -110,6 +112,8 @@ pub(crate) struct Core<'a, 'f> {
     pub(crate) used: Vec<super::matching::Used>,
     /// On a client: the server knows our extensions.
     pub(crate) extended: bool,
+    /// How items travel.
+    pub(crate) sealing: Sealing,
     /// What an open `Atomic` may return to.
     pub(crate) before_atomic: Option<Box<Savepoint>>,
 }
@@ -133,8 +137,48 @@ impl<'a, 'f> Core<'a, 'f> {
             surplus: None,
             used: Vec::new(),
             extended: false,
+            sealing: Sealing::Clear,
             before_atomic: None,
         }
+    }
+
+    /// What came for an item, opened if it was sealed: its type and the object. Refused, it stops its datastore: nothing of the sync
+    /// counts, so that nothing is lost when both sides agree again.
+    pub(crate) fn unsealed<'t>(
+        &mut self,
+        index: Option<usize>,
+        id: &str,
+        media_type: &'t str,
+        data: Bytes,
+    ) -> Result<(Cow<'t, str>, Bytes), StatusCode> {
+        let is_sealed = media_type.eq_ignore_ascii_case(seal::MEDIA_TYPE);
+        let sealer = match self.side {
+            Side::Client => Sealer::Server,
+            Side::Server => Sealer::Client,
+        };
+        let (code, why) = match &self.sealing {
+            Sealing::Clear if !is_sealed => return Ok((media_type.into(), data)),
+            Sealing::With(key) if is_sealed => match key.open(sealer, id, &data) {
+                Ok((media_type, data)) => return Ok((String::from(media_type).into(), data)),
+                Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+            },
+            _ if is_sealed => (StatusCode::UNSUPPORTED_TYPE, "an item is sealed, and there is no key".into()),
+            _ => (StatusCode::FORBIDDEN, "an item is not sealed, and must be".into()),
+        };
+        match index {
+            Some(index) => self.stop(index, code, &why),
+            None => self.events.push(Event::Oddity(why)),
+        }
+        Err(code)
+    }
+
+    /// Ends the sync of a datastore; nothing of it counts.
+    pub(crate) fn stop(&mut self, index: usize, code: StatusCode, why: &str) {
+        let Some(store) = self.stores.get_mut(index).filter(|store| store.is_active()) else { return };
+        store.fail(code);
+        let name = store.name.clone();
+        self.events.push(Event::Oddity(format!("{name}: {why}")));
+        self.events.push(Event::StoreRefused { store: name, code: code.0 });
     }
 
     /// Takes up the datastores of a session.

@@ -2,6 +2,7 @@
 
 use super::core::{StoreConfig, plain_name};
 use super::device::DeviceQuirks;
+use super::seal::{CIPHER, EXTENSION, Sealing};
 use super::send::Caps;
 use crate::stored;
 use bytes::Bytes;
@@ -29,7 +30,12 @@ const FOLDERS: &str = "x-mailsync-folders";
 const SYNC_TYPES: [u32; 7] = [1, 2, 3, 4, 5, 6, 7];
 
 /// Our device information.
-pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version) -> DevInf {
+pub(crate) fn ours(
+    identity: &Identity,
+    stores: &[StoreConfig],
+    version: Version,
+    sealing: &Sealing,
+) -> DevInf {
     let mut devinf = DevInf::new(version, &identity.dev_id, &identity.dev_typ);
     devinf.man = Some(identity.man.clone());
     devinf.model = Some(identity.model.clone());
@@ -47,6 +53,9 @@ pub(crate) fn ours(identity: &Identity, stores: &[StoreConfig], version: Version
         devinf.data_stores.push(described);
     }
     devinf.ext.push(syncml::Ext { xnam: FOLDERS.into(), xval: vec!["1".into()] });
+    if !matches!(sealing, Sealing::Clear) {
+        devinf.ext.push(syncml::Ext { xnam: EXTENSION.into(), xval: vec![CIPHER.into()] });
+    }
     devinf.ext.extend(stores.iter().flat_map(|store| store.collection.extensions()));
     devinf
 }
@@ -113,7 +122,7 @@ pub(crate) const CUTS: [Cut; 4] = [
     // By the rest a client of ours still knows whom it talks to.
     |devinf, _| {
         devinf.data_stores.clear();
-        devinf.ext.retain(|ext| &*ext.xnam == FOLDERS);
+        devinf.ext.retain(|ext| [FOLDERS, EXTENSION].contains(&&*ext.xnam));
     },
 ];
 
@@ -127,18 +136,42 @@ pub(crate) fn is_ours(devinf: &DevInf) -> bool {
     devinf.ext.iter().any(|ext| &*ext.xnam == FOLDERS)
 }
 
-/// What a client keeps: its own device information as the server knows it, and whether the server is one of ours.
-pub(crate) fn with_flag(devinf: &DevInf, server_is_ours: bool) -> Option<Bytes> {
+/// Whether it is of somebody who seals items as we do.
+pub(crate) fn seals(devinf: &DevInf) -> bool {
+    let mut ext = devinf.ext.iter().filter(|ext| &*ext.xnam == EXTENSION);
+    ext.any(|ext| ext.xval.iter().any(|cipher| &**cipher == CIPHER))
+}
+
+/// What a client knows of its server by the server's device information.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Known {
+    /// It is one of ours.
+    pub(crate) ours: bool,
+    /// It seals items for this device.
+    pub(crate) seals: bool,
+}
+
+impl Known {
+    pub(crate) fn of(server: &DevInf) -> Self {
+        Known { ours: is_ours(server), seals: seals(server) }
+    }
+}
+
+/// What a client keeps: its own device information as the server knows it, and what it knows of the server.
+pub(crate) fn with_flags(devinf: &DevInf, server: Known) -> Option<Bytes> {
     let mut bytes = to_bytes(devinf)?.to_vec();
-    bytes.push(u8::from(server_is_ours));
+    bytes.push(u8::from(server.ours) | u8::from(server.seals) << 1);
     Some(bytes.into())
 }
 
-/// The two parts of [`with_flag`].
-pub(crate) fn split_flag(kept: Option<&Bytes>) -> (Option<Bytes>, bool) {
-    match kept.and_then(|kept| kept.split_last().map(|(flag, _)| (kept, *flag))) {
-        Some((kept, flag)) => (Some(kept.slice(..kept.len().saturating_sub(1))), flag == 1),
-        None => (None, false),
+/// The two parts of [`with_flags`].
+pub(crate) fn split_flags(kept: Option<&Bytes>) -> (Option<Bytes>, Known) {
+    match kept.and_then(|kept| kept.split_last().map(|(flags, _)| (kept, *flags))) {
+        Some((kept, flags)) => {
+            let known = Known { ours: flags & 1 != 0, seals: flags & 2 != 0 };
+            (Some(kept.slice(..kept.len().saturating_sub(1))), known)
+        }
+        None => (None, Known::default()),
     }
 }
 
@@ -146,8 +179,8 @@ pub(crate) fn split_flag(kept: Option<&Bytes>) -> (Option<Bytes>, bool) {
 pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
     let name = plain_name(path);
     let store = devinf.data_stores.iter().find(|s| plain_name(&s.source_ref).eq_ignore_ascii_case(name));
-    let folders = is_ours(devinf);
-    let Some(store) = store else { return Caps { folders, ..Caps::default() } };
+    let (folders, seals) = (is_ours(devinf), seals(devinf));
+    let Some(store) = store else { return Caps { folders, seals, ..Caps::default() } };
     let types = store.rx_pref.iter().chain(&store.rx);
     Caps {
         max_guid_size: store.max_guid_size,
@@ -159,6 +192,7 @@ pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
             .map(|cap| cap.ct_type.ct_type.to_ascii_lowercase().into())
             .collect(),
         folders: folders || store.support_hierarchical_sync,
+        seals,
     }
 }
 

@@ -30,6 +30,7 @@ mod matching;
 mod modes;
 mod resume;
 mod savepoint;
+pub mod seal;
 mod send;
 pub mod server;
 mod state;

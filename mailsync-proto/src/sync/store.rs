@@ -8,6 +8,7 @@
 //! row, which the commit locks; every item it touches gets that number as its `rev`. So a reader who sees the
 //! counter at `n` sees everything up to `n`.
 
+use super::seal::ItemKey;
 use bytes::Bytes;
 use idmap::{Entry, Guid, Luid, Record};
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,8 @@ pub struct Login {
     pub verifier: Box<str>,
     /// The password itself, where it is kept: for the digest of SyncML 1.0, on a test bench.
     pub password: Option<Box<str>>,
+    /// The key that seals the device's items, if they are to be sealed.
+    pub item_key: Option<ItemKey>,
     /// The device may not log in.
     pub revoked: bool,
     /// What is kept of the device.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mailsync_proto::sync::store::{Commit, Read, SessionRow, SessionWrite, Store, Value};
 use syncml::{Encoding, Version};
 
-const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/session-server-v3.hex");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/session-server-v4.hex");
 
 fn hex(octets: &[u8]) -> String {
     let line = |line: &[u8]| line.iter().map(|octet| format!("{octet:02x}")).collect::<String>() + "\n";
@@ -73,16 +73,16 @@ fn a_session_of_this_format_is_read_and_goes_on_octet_for_octet() {
     let (world, ..) = middle();
     let (_, now) = row(&world);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let head = "; origin: this program, tests/sim/golden.rs: a server's session value of format 3, in the middle of \
+        let head = "; origin: this program, tests/sim/golden.rs: a server's session value of format 4, in the middle of \
                     package 3, half an object open\n";
         std::fs::write(FILE, head.to_owned() + &hex(&now.value)).unwrap();
     }
     let golden = Bytes::from(read(&std::fs::read_to_string(FILE).unwrap()));
-    assert_eq!(golden.first(), Some(&3), "the format's number");
+    assert_eq!(golden.first(), Some(&4), "the format's number");
     assert_eq!(hex(&now.value), hex(&golden), "what is written is what was written");
     assert_eq!(goes_on(Some(golden.clone())), goes_on(None), "the same answer and the same next value");
     // A newer format is refused, and so is a damaged value.
-    for bad in [[&[4], &golden[1..]].concat(), golden[..golden.len() / 2].to_vec(), Vec::new()] {
+    for bad in [[&[5], &golden[1..]].concat(), golden[..golden.len() / 2].to_vec(), Vec::new()] {
         let (world, client, token, request) = middle();
         let (server, before) = row(&world);
         let session = SessionWrite {

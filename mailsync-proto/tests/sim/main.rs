@@ -20,6 +20,7 @@ mod network;
 mod notes;
 mod raw;
 mod resume;
+mod sealed;
 mod sizes;
 mod threats;
 mod world;

@@ -418,6 +418,7 @@ impl Client {
             limits: Limits::default(),
             quirks: Quirks::default(),
             server_login: None,
+            item_key: None,
             alerts: true,
             notified: (1, 60),
         };

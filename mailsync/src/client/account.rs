@@ -67,6 +67,9 @@ pub(super) struct There {
     /// Certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
+    /// The key that seals items, where the server gave one (as with mailsync sync)
+    #[arg(long, value_name = "FILE")]
+    pub(super) item_key: Option<PathBuf>,
 }
 
 /// Runs the command.

@@ -11,6 +11,7 @@ use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 use mailsync_proto::mail::forward::Way;
 use mailsync_proto::sync::Mode;
+use mailsync_proto::sync::seal::ItemKey;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use syncml::session::OwnLogin;
@@ -302,6 +303,9 @@ pub(super) struct Sync {
     /// Certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Seal every item for the server, by the key in this file (mailsyncd device key); nothing is sent or taken in clear
+    #[arg(long, value_name = "FILE")]
+    item_key: Option<PathBuf>,
     /// Record every message here, secrets blanked
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -410,7 +414,9 @@ impl Sync {
             }
             None => None,
         };
+        let item_key = self.item_key.as_deref().map(item_key).transpose()?;
         Ok(Options {
+            item_key,
             server_login,
             notification,
             notified: super::options::NOTIFIED,
@@ -442,6 +448,13 @@ impl Sync {
             verbose: self.verbose,
         })
     }
+}
+
+/// The first line of a file as a key.
+pub(super) fn item_key(path: &std::path::Path) -> Result<ItemKey, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let key = text.lines().next().and_then(ItemKey::parse);
+    key.ok_or_else(|| format!("{}: its first line is no key, 32 octets in Base64", path.display()))
 }
 
 impl Dir {

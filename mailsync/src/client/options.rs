@@ -10,6 +10,7 @@ use mailsync_proto::sync::client::Config;
 use mailsync_proto::sync::collection::Collection;
 use mailsync_proto::sync::devinf::Identity;
 use mailsync_proto::sync::event::Mode;
+use mailsync_proto::sync::seal::ItemKey;
 use std::path::PathBuf;
 use std::sync::Arc;
 use syncml::session::auth::Scheme;
@@ -49,6 +50,8 @@ pub struct Options {
     pub max_obj_size: u64,
     /// Certificates to trust besides the system's.
     pub ca: Option<PathBuf>,
+    /// What seals items.
+    pub item_key: Option<ItemKey>,
     /// Where every message is recorded.
     pub record: Option<PathBuf>,
     /// Log in, find out what would be sent, send nothing.
@@ -117,6 +120,7 @@ pub(super) fn config(options: &Options, device: String) -> Config {
         quirks: Quirks::default(),
         server_login: options.server_login.clone(),
         alerts: true,
+        item_key: options.item_key.clone(),
         notified: options.notified,
     }
 }

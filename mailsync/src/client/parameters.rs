@@ -4,7 +4,7 @@
 // mission: M2, M9
 
 use super::account::There;
-use super::args::password;
+use super::args::{item_key, password};
 use super::options::{Options, StoreOption};
 use super::sync;
 use mailsync_proto::mail::{Wanted, email};
@@ -119,6 +119,7 @@ impl There {
             max_msg_size: 150_000,
             max_obj_size: 32 << 20,
             ca: self.ca.clone(),
+            item_key: self.item_key.as_deref().map(item_key).transpose()?,
             record: None,
             dry_run: false,
             verbose: false,

@@ -8,8 +8,10 @@ use super::{ask_cli, doctor, kept_cli, users};
 use crate::mailbox::account_cli;
 use crate::store::{Bodies, SqliteStore, database, private_dir};
 use crate::time;
+use crate::turns;
 use clap::{CommandFactory, Parser, Subcommand};
 use mailsync_proto::mail::mailbox;
+use mailsync_proto::sync::seal::ItemKey;
 use mailsync_proto::sync::store::StoreKey;
 use serde::Serialize;
 use std::ffi::OsString;
@@ -42,6 +44,12 @@ struct Run {
     /// Where the SyncML endpoint listens; port 0 is any free one
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Certificate chain to show, PEM: the SyncML endpoint speaks TLS; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Where mail is taken; port 0 is any free one
     #[arg(long, value_name = "ADDR")]
     smtp: Option<SocketAddr>,
@@ -67,8 +75,9 @@ struct Run {
 
 impl Run {
     fn is_given(&self) -> bool {
-        let Run { http, smtp, lmtp, lab, record, only, shared, log_format } = self;
-        let places = http.is_some() || smtp.is_some() || lmtp.is_some() || record.is_some();
+        let Run { http, tls_cert, tls_key: _, smtp, lmtp, lab, record, only, shared, log_format } = self;
+        let places =
+            http.is_some() || tls_cert.is_some() || smtp.is_some() || lmtp.is_some() || record.is_some();
         places || *lab || *shared || !only.is_empty() || log_format.is_some()
     }
 
@@ -191,6 +200,16 @@ enum Device {
         /// Device id, as the device says it (for instance IMEI:...)
         device: String,
     },
+    /// Give a device a key that seals its items, and print it: the device gets it by another way (mailsync sync --item-key)
+    Key {
+        /// Login name
+        user: String,
+        /// Device id
+        device: String,
+        /// Take the key away: its items go in clear again
+        #[arg(long)]
+        remove: bool,
+    },
     /// List devices
     List {
         /// Login name
@@ -251,7 +270,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     if cli.command.is_some() && cli.run.is_given() {
-        let text = "--http, --smtp, --lmtp, --lab, --record, --only, --shared and --log-format are for running the server, not for a command";
+        let text = "--http, --tls-cert, --tls-key, --smtp, --lmtp, --lab, --record, --only, --shared and --log-format are for running the server, not for a command";
         let _ = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text).print();
         return ExitCode::from(2);
     }
@@ -275,6 +294,8 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         None => {
             logging::init(cli.run.log_format.unwrap_or_default());
             config.http.listen = cli.run.http.unwrap_or(config.http.listen);
+            config.http.tls_cert = cli.run.tls_cert.clone().or(config.http.tls_cert);
+            config.http.tls_key = cli.run.tls_key.clone().or(config.http.tls_key);
             config.smtp.listen = cli.run.smtp.unwrap_or(config.smtp.listen);
             config.smtp.lmtp = cli.run.lmtp.or(config.smtp.lmtp);
             let parts = cli.run.parts();
@@ -431,6 +452,22 @@ fn device(out: &Out, config: &Config, store: &SqliteStore, command: Device) -> R
             let verifier = users::verifier(&user, &users::password(&user)?);
             let added = store.set_device(&user, &device, &verifier);
             changed(out, added, &format!("device {device} of {user} added"), &format!("no user {user}"))
+        }
+        Device::Key { user, device, remove: true } => {
+            let removed = store.set_item_key(&user, &device, None);
+            changed(
+                out,
+                removed,
+                &format!("items of {device} go in clear"),
+                &format!("no key of {device} of {user}"),
+            )
+        }
+        Device::Key { user, device, remove: false } => {
+            let key = ItemKey::new(turns::moment().map_err(text)?.entropy);
+            match store.set_item_key(&user, &device, Some(&key)).map_err(text)? {
+                true => out.done(&key.to_text()),
+                false => Err(format!("no user {user}")),
+            }
         }
         Device::List { user } => {
             let devices = store.devices(user.as_deref()).map_err(text)?;

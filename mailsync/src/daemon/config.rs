@@ -147,6 +147,12 @@ impl Device {
 pub struct Http {
     /// Address and port; port 0 is any free one.
     pub listen: SocketAddr,
+    /// The certificate chain that we show, PEM; with it and the key the endpoint speaks TLS only.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key, PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Proxies of ours: what they say of who is behind them is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Connections from one address at a time.
     pub connections_per_address: usize,
     /// Messages being answered at a time.
@@ -243,6 +249,9 @@ impl Default for Http {
     fn default() -> Self {
         Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_cert: None,
+            tls_key: None,
+            trusted_proxies: Vec::new(),
             connections_per_address: 256,
             parallel: 16,
             busy: 64,
@@ -319,6 +328,9 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), String> {
+        if self.http.tls_cert.is_some() != self.http.tls_key.is_some() {
+            return Err("http: tls_cert and tls_key go together".into());
+        }
         if let Some(url) = &self.public_url
             && !(url.starts_with("http://") || url.starts_with("https://"))
         {

@@ -1,8 +1,10 @@
 //! The SyncML endpoint.
 
 mod dm;
+mod origin;
 mod register;
 
+pub(super) use origin::{Door, Origin};
 pub(super) use register::Counted;
 
 use super::serve::State;
@@ -11,15 +13,16 @@ use crate::record::Exchange;
 use crate::turns::{self, Failure};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, Extension, Request, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use mailsync_proto::sync::event::Event;
 use mailsync_proto::sync::server::{Inbound, Route, TurnError};
 use mailsync_proto::sync::store::StoreError;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use syncml::session::Load;
@@ -28,6 +31,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 /// The path of the endpoint.
 pub(super) const PATH: &str = "/syncml";
+/// Where a proxy asks whether we are well.
+const HEALTH: &str = "/healthz";
 
 // spec: threats, default limits
 /// Octets of a message that names no session.
@@ -41,38 +46,41 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When to try again, seconds.
 const RETRY_AFTER: &str = "30";
 
-/// The routes of the HTTP listener.
+/// The routes of the HTTP listener; once more below the path that the world sees, if a proxy leaves that there.
 pub(super) fn router(state: Arc<State>) -> Router {
-    let (shared, registry) = (Arc::clone(&state), Arc::clone(&state));
-    Router::new()
-        .route(
-            PATH,
-            axum::routing::any(move |peer, request| {
-                let state = Arc::clone(&state);
-                async move { handle(state, peer, request).await }
-            }),
-        )
-        .route(
-            dm::PATH,
-            axum::routing::any(move |peer, request| {
-                let state = Arc::clone(&shared);
-                async move { dm::handle(state, peer, request).await }
-            }),
-        )
-        .route(
-            register::PATH,
-            axum::routing::any(move |peer, request| {
-                let state = Arc::clone(&registry);
-                async move { register::handle(state, peer, request).await }
-            }),
-        )
+    let prefix = state.door.public_prefix().map(str::to_owned);
+    let routes = Router::new()
+        .route(PATH, any(handle))
+        .route(dm::PATH, any(dm::handle))
+        .route(register::PATH, any(register::handle))
+        .route(HEALTH, get(health))
+        .with_state(state);
+    match prefix {
+        Some(prefix) => routes.clone().nest(&prefix, routes),
+        None => routes,
+    }
 }
 
-async fn handle(state: Arc<State>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request) -> Response {
+/// Whether messages can be answered: for what stands before us.
+async fn health(Shared(state): Shared<Arc<State>>) -> Response {
+    let read = tokio::task::spawn_blocking(move || state.store.is_well());
+    match read.await {
+        Ok(Ok(())) => "ok\n".into_response(),
+        _ => Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the database cannot be read").into_response(),
+    }
+}
+
+async fn handle(
+    Shared(state): Shared<Arc<State>>,
+    Extension(ConnectInfo(peer)): Extension<ConnectInfo<SocketAddr>>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     // spec: threats H1: a chunked request is the last on its connection, so that nothing hides behind its end
     let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
-    let asked = Asked { peer, headers: &parts.headers, query: parts.uri.query() };
+    let origin = Origin::of(&state.door, peer, &parts.headers);
+    let peer = origin.peer;
+    let asked = Asked { origin, headers: &parts.headers, query: parts.uri.query() };
     let mut response = match answer(&state, &parts.method, asked, body).await {
         Ok(response) => response,
         Err(refusal) => {
@@ -88,7 +96,7 @@ async fn handle(state: Arc<State>, ConnectInfo(peer): ConnectInfo<SocketAddr>, r
 
 /// A request without its body.
 struct Asked<'a> {
-    peer: SocketAddr,
+    origin: Origin,
     headers: &'a HeaderMap,
     query: Option<&'a str>,
 }
@@ -115,11 +123,8 @@ async fn answer(
         None => state.engine.limits.message_bytes.min(STRANGER_BYTES),
     };
     let octets = read_body(asked.headers, body, limit).await?;
-    let url = match &state.public_url {
-        Some(url) => url.clone(),
-        None => format!("http://{}{PATH}", host(asked.headers).unwrap_or_else(|| state.http.to_string())),
-    };
-    let basic_allowed = state.basic_allowed(asked.peer.ip());
+    let url = asked.origin.url(PATH);
+    let basic_allowed = state.basic_allowed(&asked.origin);
     let mac = asked.headers.get(syncml::session::mac::HEADER).and_then(|value| value.to_str().ok());
     let mac = mac.map(Into::into);
     let entered = state.gauge.enter(token.is_none());
@@ -136,7 +141,7 @@ async fn answer(
     let Ok(Ok(permit)) = permit else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too busy"));
     };
-    let (peer, load) = (asked.peer, message.load);
+    let (peer, load) = (asked.origin.peer, message.load);
     let shared = Arc::clone(state);
     let done = tokio::task::spawn_blocking(move || {
         let (_permit, _entered) = (permit, entered);
@@ -200,7 +205,7 @@ struct Incoming {
 
 impl Incoming {
     /// Its answer, and how long that must wait.
-    fn turn(&self, state: &State, peer: SocketAddr) -> Result<Answered, Refusal> {
+    fn turn(&self, state: &State, peer: IpAddr) -> Result<Answered, Refusal> {
         let started = std::time::Instant::now();
         let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets)
             .map(|inbound| inbound.with_mac(self.mac.as_deref()).with_load(self.load))
@@ -261,7 +266,7 @@ impl Incoming {
     }
 }
 
-fn log(peer: SocketAddr, event: &Event) {
+fn log(peer: IpAddr, event: &Event) {
     match event {
         Event::LoggedIn { user, device } => tracing::info!(%peer, ?user, ?device, "login"),
         Event::LoginRefused { user, device, code: 407 } => {
@@ -309,13 +314,6 @@ fn content(headers: &HeaderMap) -> Result<Encoding, Refusal> {
 /// The session's token in a query: `s=TOKEN`.
 fn token(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("s=")).filter(|token| !token.is_empty())
-}
-
-/// The host that the client asked, if it is one that may stand in a URL.
-fn host(headers: &HeaderMap) -> Option<String> {
-    let host = headers.get(header::HOST)?.to_str().ok()?;
-    let good = |octet: u8| octet.is_ascii_alphanumeric() || b".-:[]_".contains(&octet);
-    (!host.is_empty() && host.len() <= 128 && host.bytes().all(good)).then(|| host.to_owned())
 }
 
 async fn read_body(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes, Refusal> {

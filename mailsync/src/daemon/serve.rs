@@ -2,24 +2,27 @@
 
 use super::config::{Config, ConfigError, Device, Network};
 use super::delays::Delays;
+use super::http::{self, Door, Origin};
 use super::load::Gauge;
 use super::notify::Config as NotifyConfig;
-use super::{http, notify, outbox, smtp_in, tasks};
+use super::{notify, outbox, smtp_in, tasks};
 use crate::exchange::{Doors, Exchange};
 use crate::mailbox::Watcher;
 use crate::record::Recorder;
 use crate::store::{Bodies, DirError, DirLock, Lead, OpenError, SqliteStore, database};
 use crate::time::{Manager, Reference};
+use crate::tls::Identity;
 use crate::turns::{self, Failure};
+use axum::Router;
 use axum::extract::{ConnectInfo, Extension};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher as Graceful};
 use hyper_util::service::TowerToHyperService;
 use mailsync_proto::mail::{AccountCollection, MailCollection, SettingsCollection};
 use mailsync_proto::pim::{PimCollection, Profile};
 use mailsync_proto::plain::PlainCollection;
 use mailsync_proto::sync::StoreConfig;
-use mailsync_proto::sync::devinf::Identity;
+use mailsync_proto::sync::devinf::Identity as Described;
 use mailsync_proto::sync::event::ConflictRule;
 use mailsync_proto::sync::server::Config as Engine;
 use mailsync_proto::sync::store::StoreError;
@@ -124,9 +127,8 @@ pub(super) struct State {
     /// Short messages and mail as one.
     pub(super) exchange: Option<Arc<Exchange>>,
     pub(super) engine: Engine,
-    /// Where the SyncML endpoint listens; where it would, if it does not run.
-    pub(super) http: SocketAddr,
-    pub(super) public_url: Option<String>,
+    /// The SyncML endpoint, or where it would be.
+    pub(super) door: Door,
     pub(super) domain: String,
     /// One permit a turn.
     pub(super) turns: Arc<Semaphore>,
@@ -158,11 +160,16 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Whether a password may come from this address over this plain connection.
+    /// Whether a password may come in clear from an address.
     // spec: threats S4
-    pub(super) fn basic_allowed(&self, address: IpAddr) -> bool {
+    pub(super) fn plain_allowed(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.lab || address.is_loopback() || self.plain_basic.iter().any(|network| network.contains(address))
+    }
+
+    /// Whether a password may come with a request.
+    pub(super) fn basic_allowed(&self, origin: &Origin) -> bool {
+        origin.secure || (self.plain_allowed(origin.peer) && (self.lab || !origin.hidden))
     }
 
     /// Whose mail it is.
@@ -219,12 +226,25 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         Manager::new(engine.nonce_key, engine.session.scheme, zone.clone(), config.session.max_msg_size);
     let mailboxes = Watcher::new(Arc::clone(&store), options.data.clone(), config.mail.clone())
         .map_err(|message| ConfigError::Bad { path: "mail.ca".into(), message })?;
+    let identity = match (&config.http.tls_cert, &config.http.tls_key) {
+        (Some(certificate), Some(key)) => Some(Arc::new(
+            Identity::load(certificate, key)
+                .map_err(|message| ConfigError::Bad { path: certificate.clone(), message })?,
+        )),
+        _ => None,
+    };
+    let door = Door {
+        listen: http_at,
+        tls: identity.is_some(),
+        trusted: config.http.trusted_proxies.clone(),
+        public_url: config.public_url.clone(),
+    };
+    let syncml = door.url(http::PATH);
     let state = Arc::new(State {
         engine,
         store,
         exchange: exchange.clone(),
-        http: http_at,
-        public_url: config.public_url.clone(),
+        door,
         domain: config.domain.clone(),
         turns: Arc::new(Semaphore::new(config.http.parallel)),
         gauge: Gauge::new(&config.http),
@@ -244,7 +264,6 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         plain_basic: config.session.allow_plain_basic.clone(),
         lab: options.lab,
     });
-    let syncml = format!("http://{http_at}{}", http::PATH);
     if options.lab {
         explain_lab(&state, &syncml);
     }
@@ -254,7 +273,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     if let Some(http) = http {
         open.push(("syncml", syncml.clone()));
         let per_address = config.http.connections_per_address;
-        listeners.spawn(accept_http(Arc::clone(&state), http, per_address, stopped.clone()));
+        listeners.spawn(accept_http(Arc::clone(&state), http, identity, per_address, stopped.clone()));
     }
     let mail = [("smtp", Protocol::Smtp, smtp), ("lmtp", Protocol::Lmtp, lmtp)];
     for (name, protocol, listener) in mail {
@@ -375,7 +394,7 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
     Ok(Engine {
         session,
         stores,
-        identity: Identity {
+        identity: Described {
             man: "mailsync".into(),
             model: "mailsyncd".into(),
             swv: env!("CARGO_PKG_VERSION").into(),
@@ -417,17 +436,18 @@ fn explain_lab(state: &State, syncml: &str) {
          \x20 remote database       contacts: ./contacts    calendar: ./calendar    to-do: ./tasks\n\
          \x20                       notes: ./notes    e-mail: ./mail\n\
          \x20 HTTP authentication   no",
-        state.http.port()
+        state.door.listen.port()
     );
 }
 
 async fn accept_http(
     state: Arc<State>,
     listener: TcpListener,
+    identity: Option<Arc<Identity>>,
     per_address: usize,
     mut stop: watch::Receiver<()>,
 ) {
-    let router = http::router(state);
+    let router = http::router(Arc::clone(&state));
     let graceful = GracefulShutdown::new();
     let open: Arc<Mutex<HashMap<IpAddr, usize>>> = Arc::default();
     loop {
@@ -436,27 +456,42 @@ async fn accept_http(
             _ = stop.changed() => break,
         };
         let Some((stream, peer)) = accepted_or_wait(accepted).await else { continue };
-        let Some(place) = Place::take(&open, peer.ip(), per_address) else {
+        // Behind a proxy of ours are many.
+        let most = if state.door.is_proxy(peer.ip()) { usize::MAX } else { per_address };
+        let Some(place) = Place::take(&open, peer.ip(), most) else {
             tracing::warn!(%peer, "too many connections from this address");
             continue;
         };
-        let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIME)
-            .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let (router, watcher, identity) = (router.clone(), graceful.watcher(), identity.clone());
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = connection.await {
-                tracing::debug!(%peer, %error, "http connection ended");
+            match identity {
+                None => serve_http(TokioIo::new(stream), router, watcher, peer).await,
+                Some(identity) => match identity.accept(stream).await {
+                    Ok(stream) => serve_http(TokioIo::new(stream), router, watcher, peer).await,
+                    Err(error) => tracing::debug!(%peer, error, "no TLS"),
+                },
             }
         });
     }
     drop(listener);
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("http connections were cut");
+    }
+}
+
+async fn serve_http<I>(io: I, router: Router, watcher: Graceful, peer: SocketAddr)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(router.layer(Extension(ConnectInfo(peer))));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(io, service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%peer, %error, "http connection ended");
     }
 }
 

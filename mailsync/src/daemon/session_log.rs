@@ -3,13 +3,13 @@
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::Duration;
 use syncml::{AlertCode, Command, Encoding, Limits, Message, Quirks};
 
 /// A message and its answer.
 pub(super) struct Exchange<'a> {
-    pub(super) peer: SocketAddr,
+    pub(super) peer: IpAddr,
     pub(super) encoding: Encoding,
     /// The request, if it could be read.
     pub(super) request: Option<&'a Message>,

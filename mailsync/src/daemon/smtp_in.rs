@@ -24,7 +24,7 @@ pub(super) async fn connection(state: Arc<State>, protocol: Protocol, stream: Tc
     if state.exchange.is_some() {
         // Users log in to send short messages, and want to hear what became of them.
         config.auth = server::AuthPolicy::Offered;
-        config.auth_in_clear = state.basic_allowed(peer.ip());
+        config.auth_in_clear = state.plain_allowed(peer.ip());
         config.dsn = true;
     }
     let mut session = server::Session::new(config, clock.now());

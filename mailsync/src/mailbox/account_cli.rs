@@ -195,6 +195,7 @@ pub fn key(command: &Key, store: &SqliteStore, data: &Path, json: bool) -> Resul
             vault.seal(&place, vault.open_sealed(&place, sealed)?.expose())
         })
         .map_err(text)?;
+    let count = count + store.reseal_item_keys().map_err(text)?;
     vault.drop_old()?;
     done(json, &format!("{count} secrets sealed with key {}", vault.number()))
 }

@@ -167,8 +167,14 @@ impl SqliteStore {
             ] {
                 conn.execute(&sql, [name])?;
             }
+            super::item_key::forget(conn, name)?;
             Ok(conn.execute("DELETE FROM user WHERE name = ?1", [name])? > 0)
         })
+    }
+
+    /// Whether the database can be read.
+    pub fn is_well(&self) -> Result<(), StoreError> {
+        self.query(|conn| conn.query_row("SELECT count(*) FROM (SELECT 1 FROM user LIMIT 1)", [], |_| Ok(())))
     }
 
     /// All users, by name.

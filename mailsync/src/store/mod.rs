@@ -3,6 +3,7 @@
 mod admin;
 mod alias;
 mod dir;
+mod item_key;
 mod kept;
 mod mailbox;
 mod notices;
@@ -23,7 +24,7 @@ pub use schema::SCHEMA;
 pub use tasks::{Followed, TaskClientRow, TaskItem};
 pub use time::{TimeKey, TimeRow, TimeWrite};
 
-use mailsync_proto::sync::store::{Commit, Found, Read, Store, StoreError};
+use mailsync_proto::sync::store::{Commit, Found, Login, Read, Store, StoreError, Value};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -168,13 +169,27 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn read(&self, reads: &[Read]) -> Result<Found, StoreError> {
-        self.query(|conn| {
+        let mut keys = Vec::new();
+        let mut found = self.query(|conn| {
             let mut found = Found::default();
+            keys.clear();
             for read in reads {
                 found.insert(read.clone(), read::read(conn, read, self.bodies)?);
+                if let Read::Login { user, device } = read
+                    && let Some(sealed) = item_key::sealed(conn, user, device)?
+                {
+                    keys.push((read, self.opened(user, device, &sealed)));
+                }
             }
             Ok(found)
-        })
+        })?;
+        for (read, key) in keys {
+            let key = key?;
+            if let Some(Value::Login(Some(login))) = found.get(read).cloned() {
+                found.insert(read.clone(), Value::Login(Some(Login { item_key: Some(key), ..login })));
+            }
+        }
+        Ok(found)
     }
 
     fn commit(&self, commit: &Commit) -> Result<(), StoreError> {

@@ -65,6 +65,7 @@ fn login(conn: &Connection, user: &str, device: &str) -> rusqlite::Result<Option
         let password: Option<Vec<u8>> = row.get(6)?;
         Ok(Login {
             verifier: row.get(0)?,
+            item_key: None,
             password: password.and_then(|octets| String::from_utf8(octets).ok()).map(Into::into),
             revoked: row.get(1)?,
             device: device_from(row, 2)?,

@@ -278,6 +278,7 @@ fn golden_schema_stays_readable(sql: &str, filter: Option<MatchKey>) {
             Value::Login(Some(Login {
                 verifier: "VERIFIER".into(),
                 password: None,
+                item_key: None,
                 revoked: true,
                 device,
                 sessions: 0,

@@ -3,6 +3,7 @@
 use super::super::core::StoreConfig;
 use super::super::devinf;
 use super::super::event::Mode;
+use super::super::seal::ItemKey;
 use bytes::Bytes;
 use syncml::session::{ClientConfig, OwnLogin, SessionError, auth};
 use syncml::{DecodeError, Encoding, Limits, Message, Quirks};
@@ -29,6 +30,8 @@ pub struct Config {
     pub notified: (u8, u32),
     /// What the server asks for inside a session (206 to 210) is done in it; otherwise it is refused with 406.
     pub alerts: bool,
+    /// What seals our items: then none leaves in clear, and none is taken in clear.
+    pub item_key: Option<ItemKey>,
 }
 
 /// An answer of the server, decoded.

@@ -67,7 +67,7 @@ impl Run<'_, '_> {
     /// Keeps the server's nonce and what it knows of us.
     pub(super) fn keep_login(&mut self, ex: &ClientExchange<'_>) {
         let session = ex.is_suspended().then(|| self.core.token.clone());
-        let ours = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+        let ours = self.devinf(ex.version());
         let read = Read::Device(self.core.user.clone(), self.core.device.clone());
         // Where servers must prove who they are, the turn has read it.
         let logins = match self.config.server_login.as_ref().map(|_| self.core.reader.read(read)) {
@@ -78,7 +78,7 @@ impl Run<'_, '_> {
             nonce: ex.next_nonce().map(Bytes::copy_from_slice),
             logins: logins.saturating_add(u64::from(ex.nonce_used)),
             session,
-            devinf: devinf::with_flag(&ours, self.state.ours),
+            devinf: devinf::with_flags(&ours, self.state.server),
         };
         self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), device));
     }

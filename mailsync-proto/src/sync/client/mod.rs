@@ -12,6 +12,7 @@ mod round;
 use super::core::{Core, Side};
 use super::devinf;
 use super::event::{Event, Mode};
+use super::seal::Sealing;
 use super::send::{Caps, Sender};
 use super::server::alert_command;
 use super::state::{StoreSync, Tag};
@@ -22,7 +23,7 @@ use bytes::Bytes;
 pub use config::{Answer, Config, NextHop, Plan, TurnError, decode};
 use serde::{Deserialize, Serialize};
 use syncml::session::{Ask, ClientExchange, ClientSession, Leftover, LoginState, Package, SessionError};
-use syncml::{Command, StatusCode};
+use syncml::{Command, DevInf, StatusCode, Version};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct State {
@@ -33,14 +34,14 @@ struct State {
     devinf_got: bool,
     /// What the last session left, until the server has said whether it goes on.
     leftover: Option<Leftover>,
-    /// The server is one of ours: it knows again what was sent before a break.
-    ours: bool,
+    /// What the server is. One of ours knows again what was sent before a break.
+    server: devinf::Known,
     /// What the server has asked for, and how often that was begun.
     wishes: Vec<round::Wish>,
     rounds: u8,
 }
 
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 impl State {
     fn to_bytes(&self) -> Result<Bytes, SessionError> {
@@ -75,7 +76,12 @@ fn new_core<'a, 'f>(config: &'a Config, at: Moment, found: &'f Found) -> Core<'a
     let mut core = Core::new(Side::Client, at, &config.stores, found);
     core.device = config.server_id.clone();
     core.token = core.ids.token();
+    core.sealing = sealing(config);
     core
+}
+
+fn sealing(config: &Config) -> Sealing {
+    config.item_key.clone().map_or(Sealing::Clear, Sealing::With)
 }
 
 /// Begins a session, with this id if it was asked for.
@@ -93,14 +99,14 @@ fn open(
         _ => None,
     };
     let earlier = resume::earlier(&mut core, last.as_deref(), config.session.version);
-    let (known, server_is_ours) = match &device {
-        Ok(Value::Device(Some(device))) => devinf::split_flag(device.devinf.as_ref()),
-        _ => (None, false),
+    let (known, server) = match &device {
+        Ok(Value::Device(Some(device))) => devinf::split_flags(device.devinf.as_ref()),
+        _ => (None, devinf::Known::default()),
     };
     for plan in plans {
         let earlier = earlier.as_ref().ok().and_then(|earlier| earlier.as_ref());
         let left = earlier.and_then(|earlier| earlier.store(plan));
-        let unsure = !server_is_ours && earlier.is_some_and(|earlier| earlier.is_unsure(&plan.name));
+        let unsure = !server.ours && earlier.is_some_and(|earlier| earlier.is_unsure(&plan.name));
         let _ = alert::begin_store(&mut core, plan, left, unsure);
     }
     let (Ok(device), Ok(earlier)) = (device, earlier) else {
@@ -122,11 +128,18 @@ fn open(
     let kept = Device { session: Some(core.token.clone()), ..kept };
     core.batch.push(Write::PutDevice(core.user.clone(), core.device.clone(), kept));
     let nonce = device.as_ref().and_then(|device| device.nonce.clone());
-    let ours = devinf::to_bytes(&devinf::ours(&config.identity, &config.stores, config.session.version));
-    let put = known.is_some() && known == ours && core.stores.iter().all(|store| !store.mode.is_anew());
+    let ours = devinf::to_bytes(&devinf::ours(
+        &config.identity,
+        &config.stores,
+        config.session.version,
+        &core.sealing,
+    ));
+    // Who seals asks again until the server does, too.
+    let agreed = config.item_key.is_some() == server.seals;
+    let put =
+        known.is_some() && known == ours && agreed && core.stores.iter().all(|store| !store.mode.is_anew());
     let ex = ClientSession::new(&config.session, session_id, nonce.as_deref()).start(&config.session)?;
-    let state =
-        State { devinf_put: put, devinf_got: put, leftover, ours: server_is_ours, ..State::default() };
+    let state = State { devinf_put: put, devinf_got: put, leftover, server, ..State::default() };
     let mut run =
         Run { config, core, state, current: None, peer_suspends: false, peer_silent: false, refuses: false };
     let mut ex = ex;
@@ -174,6 +187,7 @@ fn take(
     suspend: bool,
 ) -> Result<Step<Event>, TurnError> {
     let mut core = Core::new(Side::Client, at, &config.stores, found);
+    core.sealing = sealing(config);
     core.device = config.server_id.clone();
     core.token = token.into();
     let Ok(value) = core.reader.read(Read::Session(token.into())) else {
@@ -313,14 +327,14 @@ impl<'a, 'f> Run<'a, 'f> {
                 Ok(())
             }
             Ask::DevInf(devinf) => {
-                self.state.ours = devinf::is_ours(devinf);
+                self.state.server = devinf::Known::of(devinf);
                 self.state.caps =
                     self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
                 Ok(())
             }
             Ask::GetDevInf(slot) => {
                 ex.answer(&slot, StatusCode::OK);
-                let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+                let devinf = self.devinf(ex.version());
                 let asked = ex.reference(&slot);
                 // Without room the server does without.
                 let _ = ex.results(asked, devinf);
@@ -390,7 +404,7 @@ impl<'a, 'f> Run<'a, 'f> {
     /// Package 1: device information and alerts; true when all of it went.
     fn package_one(&mut self, ex: &mut ClientExchange<'_>) -> bool {
         if !self.state.devinf_put {
-            let devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+            let devinf = self.devinf(ex.version());
             if ex.put_devinf(devinf).is_err() && !ex.is_roomy() {
                 return false;
             }
@@ -436,7 +450,7 @@ impl<'a, 'f> Run<'a, 'f> {
                     return Ok(false);
                 }
                 let caps = self.caps();
-                self.core.extended = self.state.ours;
+                self.core.extended = self.state.server.ours;
                 Sender::new(&mut self.core, ex, &caps).send()
             }
             Package::Maps if ex.peer_final() => {
@@ -448,13 +462,18 @@ impl<'a, 'f> Run<'a, 'f> {
         }
     }
 
+    fn devinf(&self, version: Version) -> DevInf {
+        devinf::ours(&self.config.identity, &self.config.stores, version, &self.core.sealing)
+    }
+
     fn caps(&self) -> Vec<Caps> {
         // Our ids are ours: a server's MaxGUIDSize does not bind them.
         let mut caps = self.state.caps.clone();
         caps.resize(self.core.stores.len(), Caps::default());
         for caps in &mut caps {
             caps.max_guid_size = None;
-            caps.folders |= self.state.ours;
+            caps.folders |= self.state.server.ours;
+            caps.seals |= self.state.server.seals;
         }
         caps
     }

@@ -328,9 +328,14 @@ impl Run<'_, '_> {
             Ok(data) => data,
             Err(code) => return Ok(Err(code)),
         };
+        let id = received.target.as_deref().or(received.source.as_deref()).unwrap_or_default();
+        let (media_type, data) = match self.core.unsealed(Some(index), id, &received.media_type, data) {
+            Ok(opened) => opened,
+            Err(code) => return Ok(Err(code)),
+        };
         let parent = self.named_parent(index, received)?;
         let incoming = Incoming {
-            media_type: &received.media_type,
+            media_type: &media_type,
             data: &data,
             parent: parent.as_ref(),
             existing: existing.filter(|item| !item.deleted),

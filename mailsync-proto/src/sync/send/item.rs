@@ -2,6 +2,7 @@
 
 use super::super::collection::{Projection, Wire};
 use super::super::core::Side;
+use super::super::seal::{self, Sealer, Sealing};
 use super::super::state::{Kind, Tag};
 use super::super::store::{Direction, Item, Read, Seen, StoreKey, Value, Write};
 use super::super::turn::Missing;
@@ -132,13 +133,14 @@ impl Sender<'_, '_, '_, '_> {
             Ok(wire) => wire,
             Err(refusal) => return Ok(self.skip(&name, &item.guid, refusal.reason)),
         };
-        if let Some(max) = self.ex.peer_max_obj_size().filter(|max| wire.data.len() as u64 > *max) {
-            let reason = format!("{} octets, the peer takes {max}", wire.data.len());
+        let size = (wire.data.len() as u64).saturating_add(self.core.sealing.added(&wire.media_type));
+        if let Some(max) = self.ex.peer_max_obj_size().filter(|max| size > *max) {
+            let reason = format!("{size} octets, the peer takes {max}");
             return Ok(self.skip(&name, &item.guid, reason));
         }
         let kind = if has_it { Kind::Replace } else { Kind::Add };
         if kind == Kind::Add
-            && let Some(reason) = self.no_room(index, wire.data.len() as u64)
+            && let Some(reason) = self.no_room(index, size)
         {
             // The rest is kept for later.
             if let Some(store) = self.core.stores.get_mut(index) {
@@ -146,20 +148,21 @@ impl Sender<'_, '_, '_, '_> {
             }
             return Ok(self.skip(&name, &item.guid, reason));
         }
-        let size = wire.data.len() as u64;
         let Some((mut head, records)) = self.address(index, item, entry, kind, &caps)? else {
             return Ok(self.skip(&name, &item.guid, "the peer takes no id long enough".into()));
         };
         if gathering {
             return Ok(Went::Sent);
         }
-        let Wire { media_type, data } = wire;
+        let takes_fields = caps.field_level.contains(&wire.media_type);
+        let Wire { media_type, data } = match self.sealed(wire, &head) {
+            Ok(wire) => wire,
+            Err(reason) => return Ok(self.skip(&name, &item.guid, reason)),
+        };
         let (data, base64) = wire_form(self.ex.encoding(), &data);
         // spec: session facts section 4: only where the peer's CTCap of the type says so
-        head.field_level = fields_only
-            && version >= Version::V1_2
-            && config.collection.takes_field_level()
-            && caps.field_level.contains(&media_type);
+        head.field_level =
+            fields_only && version >= Version::V1_2 && config.collection.takes_field_level() && takes_fields;
         head.media_type = media_type;
         head.base64 = base64;
         if !self.open_sync(index, None) {
@@ -186,6 +189,19 @@ impl Sender<'_, '_, '_, '_> {
             _ => {}
         }
         Ok(went)
+    }
+
+    /// An object as it travels; or why it does not.
+    fn sealed(&self, wire: Wire, head: &ObjectHead) -> Result<Wire, String> {
+        let (key, sealer) = match (&self.core.sealing, self.core.side) {
+            (Sealing::Clear, _) => return Ok(wire),
+            (Sealing::Keyless, _) => return Err("there is no key to seal it".into()),
+            (Sealing::With(key), Side::Client) => (key, Sealer::Client),
+            (Sealing::With(key), Side::Server) => (key, Sealer::Server),
+        };
+        let id = head.target.as_deref().or(head.source.as_deref()).unwrap_or_default();
+        let data = key.seal(sealer, id, &wire.media_type, &wire.data).map_err(|error| error.to_string())?;
+        Ok(Wire { media_type: seal::MEDIA_TYPE.into(), data })
     }
 
     /// Why a new item of so many octets has no room at the peer.

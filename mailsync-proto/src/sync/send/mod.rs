@@ -10,6 +10,7 @@ use super::store::{Changes, Direction, Item, Read, Row, Value, Write};
 use super::turn::Missing;
 use idmap::{Entry, Guid};
 use std::collections::HashSet;
+use syncml::StatusCode;
 use syncml::session::{Exchange, ObjectProgress};
 
 /// Rows asked for at once; no message takes more.
@@ -29,6 +30,8 @@ pub(crate) struct Caps {
     pub(crate) field_level: Vec<Box<str>>,
     /// It understands folders although its version has none.
     pub(crate) folders: bool,
+    /// It takes sealed items.
+    pub(crate) seals: bool,
 }
 
 /// How far a row got.
@@ -101,6 +104,11 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
     pub(crate) fn send(mut self) -> Result<bool, Missing> {
         if !self.continue_object()? {
             return Ok(false);
+        }
+        for (index, caps) in self.caps.iter().enumerate() {
+            if let Some(why) = self.core.sealing.hinders(caps.seals) {
+                self.core.stop(index, StatusCode::UNSUPPORTED_TYPE, why);
+            }
         }
         let waits = |core: &Core<'_, '_>, index: usize| {
             core.stores.get(index).is_some_and(|store| store.is_active() && !store.done)

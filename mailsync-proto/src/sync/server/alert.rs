@@ -2,6 +2,7 @@
 
 use super::super::collection::Context;
 use super::super::core::{Side, StoreConfig};
+use super::super::devinf;
 use super::super::event::{Event, Mode, WhySlow};
 use super::super::filter::{Filter, FilterError};
 use super::super::state::{StoreSync, Tag};
@@ -43,6 +44,14 @@ impl Run<'_, '_> {
         };
         if again {
             ex.answer_alert(slot, StatusCode::ALREADY_EXISTS, anchor);
+            return Ok(());
+        }
+        if let Some(why) =
+            self.known_devinf()?.and_then(|devinf| self.core.sealing.hinders(devinf::seals(&devinf)))
+        {
+            ex.answer_alert(slot, StatusCode::UNSUPPORTED_TYPE, anchor);
+            self.core.events.push(Event::Oddity(format!("{}: {why}", config.name)));
+            self.refused(target, StatusCode::UNSUPPORTED_TYPE);
             return Ok(());
         }
         let peer = match self.core.reader.read(Read::Peer(self.core.peer_key(&config.name)))? {

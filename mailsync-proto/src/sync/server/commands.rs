@@ -248,6 +248,13 @@ impl Run<'_, '_> {
                 return Ok(());
             }
         };
+        let (media_type, data) = match self.core.unsealed(None, "", &media_type, data) {
+            Ok(opened) => opened,
+            Err(code) => {
+                ex.answer(slot, code);
+                return Ok(());
+            }
+        };
         let guid = self.core.ids.guid();
         let incoming = Incoming::new(&media_type, &data, &guid, true);
         let (user, now) = (self.core.user.clone(), self.core.at.now);

@@ -3,6 +3,7 @@
 use super::super::core::Core;
 use super::super::event::Event;
 use super::super::ids;
+use super::super::seal::ItemKey;
 use super::super::store::{Device, Read, SessionRow, Value, Write};
 use super::super::turn::Missing;
 use super::State;
@@ -54,10 +55,12 @@ pub(super) fn open<'m>(
 }
 
 /// How the user and device that a turn is for log in.
-struct Known {
+pub(super) struct Known {
     verifier: Option<Box<str>>,
     password: Option<Box<str>>,
     sessions: u32,
+    /// What seals the device's items.
+    pub(super) item_key: Option<ItemKey>,
     kept: Device,
 }
 
@@ -77,7 +80,7 @@ impl Known {
 }
 
 /// `alias` is the verifier of the name that was written, where that is another one of the user's.
-fn known(core: &mut Core<'_, '_>, alias: Option<&str>) -> Result<Known, Missing> {
+pub(super) fn known(core: &mut Core<'_, '_>, alias: Option<&str>) -> Result<Known, Missing> {
     let read = Read::Login { user: core.user.clone(), device: core.device.clone() };
     let login = match core.reader.read(read)? {
         Value::Login(login) => login.clone(),
@@ -88,6 +91,7 @@ fn known(core: &mut Core<'_, '_>, alias: Option<&str>) -> Result<Known, Missing>
         verifier: open.map(|login| alias.map_or_else(|| login.verifier.clone(), Into::into)),
         password: open.and_then(|login| login.password.clone()),
         sessions: login.as_ref().map_or(0, |login| login.sessions),
+        item_key: open.and_then(|login| login.item_key.clone()),
         kept: login.map(|login| login.device).unwrap_or_default(),
     })
 }
@@ -160,6 +164,7 @@ fn login<'m>(
     } else {
         core.events.push(Event::LoggedIn { user: user.clone(), device: device.clone() });
         state.earlier = kept.session.clone();
+        state.sealed = login.item_key.is_some();
         let logins = kept.logins.saturating_add(1);
         let kept = Device { logins, session: Some(core.token.clone()), ..kept };
         core.batch.push(Write::PutDevice(user, device, kept));

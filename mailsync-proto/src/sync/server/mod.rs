@@ -18,6 +18,7 @@ use super::core::{Core, Side};
 use super::device::DeviceQuirks;
 use super::devinf;
 use super::event::Event;
+use super::seal::Sealing;
 use super::send::{Caps, Sender};
 use super::state::{StoreSync, Tag};
 use super::store::{Device, Found, Read, SessionWrite, Value, Write};
@@ -48,9 +49,11 @@ struct State {
     rounds: u8,
     /// The next message begins what was asked for, if the device wants to.
     reopened: bool,
+    /// Its items are sealed; the key is with the login.
+    sealed: bool,
 }
 
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 impl State {
     fn to_bytes(&self) -> Result<Bytes, SessionError> {
@@ -125,6 +128,12 @@ fn take(
         Opened::Missing => Ok(Step::Need(core.reader.missed())),
         Opened::Again(answer) => Ok(Step::Again(answer)),
         Opened::Run { ex, state, version } => {
+            if state.sealed {
+                let Ok(login) = login::known(&mut core, None) else {
+                    return Ok(Step::Need(core.reader.missed()));
+                };
+                core.sealing = login.item_key.map_or(Sealing::Keyless, Sealing::With);
+            }
             let allowance = Cell::new(ALLOWANCE);
             let (get, deferred) = (Vec::new(), Vec::new());
             let run = Run { config, core, state, current: None, get, deferred, allowance };
@@ -297,20 +306,20 @@ impl<'a, 'f> Run<'a, 'f> {
         if let Some((_, quirks)) = named {
             return Ok(*quirks);
         }
-        let read = Read::Device(self.core.user.clone(), self.core.device.clone());
-        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(DeviceQuirks::default()) };
-        let now = self.core.batch.writes().iter().rev().find_map(put_device);
-        let devinf = now.or(kept.as_ref()).and_then(|device| devinf::from_bytes(device.devinf.as_ref()?));
-        Ok(devinf.map_or_else(DeviceQuirks::default, |devinf| DeviceQuirks::of(&devinf).1))
+        Ok(self.known_devinf()?.map_or_else(DeviceQuirks::default, |devinf| DeviceQuirks::of(&devinf).1))
     }
 
     /// Whether the client says that it takes single fields.
     fn says_field_level(&mut self) -> Result<bool, Missing> {
+        Ok(self.known_devinf()?.is_some_and(|devinf| devinf::says_field_level(&devinf)))
+    }
+
+    /// What the client says of itself: in this turn, else in an earlier one.
+    fn known_devinf(&mut self) -> Result<Option<DevInf>, Missing> {
         let read = Read::Device(self.core.user.clone(), self.core.device.clone());
-        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(false) };
+        let Value::Device(kept) = self.core.reader.read(read)? else { return Ok(None) };
         let now = self.core.batch.writes().iter().rev().find_map(put_device);
-        let devinf = now.or(kept.as_ref()).and_then(|device| devinf::from_bytes(device.devinf.as_ref()?));
-        Ok(devinf.is_some_and(|devinf| devinf::says_field_level(&devinf)))
+        Ok(now.or(kept.as_ref()).and_then(|device| devinf::from_bytes(device.devinf.as_ref()?)))
     }
 
     /// What we say of our own accord; true when our package is whole with it.
@@ -320,7 +329,8 @@ impl<'a, 'f> Run<'a, 'f> {
             if self.state.results_owed.is_empty() { DeviceQuirks::default() } else { self.quirks()? };
         let field_level = !self.state.results_owed.is_empty() && self.says_field_level()?;
         while let Some(asked) = self.state.results_owed.first().copied() {
-            let mut devinf = devinf::ours(&self.config.identity, &self.config.stores, ex.version());
+            let mut devinf =
+                devinf::ours(&self.config.identity, &self.config.stores, ex.version(), &self.core.sealing);
             let paths: Vec<(&str, &str)> =
                 self.core.stores.iter().map(|store| (&*store.name, &*store.ours)).collect();
             quirks.adapt(&mut devinf, &paths);

@@ -131,7 +131,12 @@ impl Run<'_, '_> {
             Err(code) => return Ok(code),
         };
         let parent = self.parent(index, received)?;
-        let (cmd, media_type) = (received.cmd.clone(), &*received.media_type);
+        let opened = self.core.unsealed(Some(index), luid.as_str(), &received.media_type, data);
+        let (media_type, data) = match opened {
+            Ok(opened) => opened,
+            Err(code) => return Ok(code),
+        };
+        let (cmd, media_type) = (received.cmd.clone(), &*media_type);
         self.put(&Arrival { index, key, luid, cmd, media_type, data, parent })
     }
 

@@ -23,6 +23,7 @@ fn new_device<S: Fixture>(store: &S) {
     let expected = Login {
         verifier: "VERIFIER==".into(),
         password: None,
+        item_key: None,
         revoked: false,
         device: Device::default(),
         sessions: 0,

@@ -4,6 +4,7 @@ mod read;
 mod write;
 
 use super::conformance::Fixture;
+use crate::sync::seal::ItemKey;
 use crate::sync::store::*;
 use bytes::Bytes;
 use idmap::{Entry, Guid, View};
@@ -103,6 +104,7 @@ fn drop_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Guid>>, key: &K, guid: &Gu
 struct DeviceRow {
     device: Device,
     verifier: Option<Box<str>>,
+    item_key: Option<ItemKey>,
     revoked: bool,
 }
 
@@ -112,6 +114,13 @@ impl MemoryStore {
         let store = Self::default();
         store.restore(snapshot);
         store
+    }
+
+    /// Gives a device the key that seals its items.
+    pub fn set_item_key(&self, user: &str, device: &str, key: Option<ItemKey>) {
+        let mut inner = self.lock();
+        let row = Arc::make_mut(&mut inner.state).devices.entry((user.into(), device.into())).or_default();
+        row.item_key = key;
     }
 
     /// All rows as they are now. Costs nothing until the next commit, which then copies them once.

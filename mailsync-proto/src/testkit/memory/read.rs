@@ -67,6 +67,7 @@ impl State {
         Some(Login {
             verifier: row.verifier.unwrap_or(verifier),
             password: None,
+            item_key: row.item_key,
             revoked: row.revoked,
             device: row.device,
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),

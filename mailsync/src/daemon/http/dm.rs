@@ -1,9 +1,10 @@
 //! The device management endpoint: SyncML DM sessions that terminals begin.
 
-use super::{BODY_GRACE, PATIENCE, Refusal, STRANGER_BYTES, host, read_body, token};
+use super::origin::Origin;
+use super::{BODY_GRACE, PATIENCE, Refusal, STRANGER_BYTES, read_body, token};
 use crate::daemon::serve::State;
 use crate::time::manage::{ManageError, Request as Message};
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, Extension, Request, State as Shared};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mailsync_proto::dm::server::{Event, TurnError};
@@ -17,14 +18,16 @@ use tokio::time::timeout;
 pub(in crate::daemon) const PATH: &str = "/dm";
 
 pub(super) async fn handle(
-    state: Arc<State>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Shared(state): Shared<Arc<State>>,
+    Extension(ConnectInfo(peer)): Extension<ConnectInfo<SocketAddr>>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
     // spec: threats H1
     let chunked = parts.headers.contains_key(header::TRANSFER_ENCODING);
-    let mut response = match answer(&state, peer, &parts, body).await {
+    let origin = Origin::of(&state.door, peer, &parts.headers);
+    let peer = origin.peer;
+    let mut response = match answer(&state, &origin, &parts, body).await {
         Ok(response) => response,
         Err(refusal) => {
             tracing::info!(%peer, status = refusal.status.as_u16(), reason = %refusal.reason, "dm: refused");
@@ -39,7 +42,7 @@ pub(super) async fn handle(
 
 async fn answer(
     state: &Arc<State>,
-    peer: SocketAddr,
+    origin: &Origin,
     parts: &axum::http::request::Parts,
     body: axum::body::Body,
 ) -> Result<Response, Refusal> {
@@ -64,16 +67,13 @@ async fn answer(
         None => state.manager.largest_message().min(STRANGER_BYTES),
     };
     let octets = read_body(&parts.headers, body, limit).await?;
-    let url = match &state.public_url {
-        Some(url) => format!("{}{PATH}", url.strip_suffix(super::PATH).unwrap_or(url)),
-        None => format!("http://{}{PATH}", host(&parts.headers).unwrap_or_else(|| state.http.to_string())),
-    };
+    let url = origin.url(PATH);
     let permit = timeout(PATIENCE.min(BODY_GRACE), Arc::clone(&state.turns).acquire_owned()).await;
     let Ok(Ok(permit)) = permit else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too busy"));
     };
     let (shared, token, basic_allowed) =
-        (Arc::clone(state), token.map(str::to_owned), state.basic_allowed(peer.ip()));
+        (Arc::clone(state), token.map(str::to_owned), state.basic_allowed(origin));
     let done = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let message = Message { encoding, body: &octets, token: token.as_deref(), url: &url, basic_allowed };
@@ -86,6 +86,7 @@ async fn answer(
             return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
         }
     };
+    let peer = origin.peer;
     for event in &events {
         match event {
             Event::LoginRefused(407) => tracing::debug!(%peer, ?event, "dm"),

@@ -3,11 +3,12 @@
 //! `POST /register` with `{"name": "...", "aliases": ["..."]}`, both optional; answered 201 with `{"user": ..., "password": ...}`.
 // mission: T9
 
+use super::origin::Origin;
 use super::{Refusal, read_body};
 use crate::daemon::serve::State;
 use crate::daemon::users;
 use crate::turns;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, Extension, Request, State as Shared};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mailsync_proto::mail::mailbox;
@@ -53,11 +54,13 @@ struct Asked {
 }
 
 pub(super) async fn handle(
-    state: Arc<State>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Shared(state): Shared<Arc<State>>,
+    Extension(ConnectInfo(peer)): Extension<ConnectInfo<SocketAddr>>,
     request: Request,
 ) -> Response {
-    match answer(&state, peer, request).await {
+    let origin = Origin::of(&state.door, peer, request.headers());
+    let peer = origin.peer;
+    match answer(&state, &origin, request).await {
         Ok(response) => response,
         Err(refusal) => {
             tracing::info!(%peer, status = refusal.status.as_u16(), reason = %refusal.reason, "not registered");
@@ -66,7 +69,7 @@ pub(super) async fn handle(
     }
 }
 
-async fn answer(state: &Arc<State>, peer: SocketAddr, request: Request) -> Result<Response, Refusal> {
+async fn answer(state: &Arc<State>, origin: &Origin, request: Request) -> Result<Response, Refusal> {
     let refused = |status, why: &str| Err(Refusal::new(status, why.to_owned()));
     if !state.register.open {
         return refused(StatusCode::NOT_FOUND, "nobody registers here; ask the operator");
@@ -76,7 +79,7 @@ async fn answer(state: &Arc<State>, peer: SocketAddr, request: Request) -> Resul
     }
     // The password goes back over this connection.
     // threat: S4
-    if !state.basic_allowed(peer.ip()) {
+    if !state.basic_allowed(origin) {
         return refused(StatusCode::FORBIDDEN, "not over a connection that others can read");
     }
     let (parts, body) = request.into_parts();
@@ -93,7 +96,7 @@ async fn answer(state: &Arc<State>, peer: SocketAddr, request: Request) -> Resul
     let done = tokio::task::spawn_blocking(move || register(&shared, asked)).await;
     let (user, password) =
         done.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))??;
-    tracing::info!(%peer, user, "registered");
+    tracing::info!(peer = %origin.peer, user, "registered");
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     let words = json!({"user": user, "password": password}).to_string();
     Ok((StatusCode::CREATED, headers, words).into_response())
