@@ -126,7 +126,14 @@ impl Bell {
                 continue;
             }
             let (closed, acknowledged) = (entry.closed, entry.acknowledged);
+            let says_all = entry.claims.is_some();
             let Some(mut task) = of_entry(entry) else { continue };
+            let known = self.task(&task.uid).cloned();
+            if let Some(known) = known.as_ref().filter(|_| !says_all) {
+                // Written anew by a program that drops what it does not know.
+                (task.kind, task.missed) = (known.kind, known.missed);
+                task.targets = known.targets.clone();
+            }
             if closed || !task.targets.include(&config.client) {
                 continue;
             }
@@ -135,7 +142,7 @@ impl Bell {
                 continue;
             }
             // An edit here is the next version, as it will be at the server.
-            if let Some((known, _)) = self.engine.held().find(|(known, _)| known.uid == task.uid) {
+            if let Some(known) = &known {
                 let same = Task { sequence: known.sequence, setter: known.setter.clone(), ..task.clone() };
                 if same == *known {
                     task = same;

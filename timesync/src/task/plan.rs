@@ -60,6 +60,18 @@ impl Plan {
         &self.setter
     }
 
+    /// What sort of task it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What if its moment is missed.
+    #[must_use]
+    pub const fn missed(&self) -> Missed {
+        self.missed
+    }
+
     /// For which clients.
     #[must_use]
     pub const fn targets(&self) -> &Targets {

@@ -199,12 +199,19 @@ impl Desk {
     fn set(&mut self, now: UnixTime, entry: Entry, place: Place) {
         let Entry { mut task, claims, acknowledged, .. } = entry;
         let (owner, uid) = (task.owner.clone(), task.uid.clone());
-        if let Some(setter) = claims {
-            task.setter = setter;
-        }
         let known = self.engine.record(&owner, &uid).cloned();
+        match (claims, &known) {
+            (Some(setter), _) => task.setter = setter,
+            // Written anew by a program that drops what it does not know.
+            (None, Some(known)) => {
+                task.kind = known.kind();
+                task.targets = known.targets().clone();
+                task.missed = known.missed();
+            }
+            (None, None) => {}
+        }
         if let Some(known) = &known {
-            // What its owner edits stays what it was for whoever set it; other programs drop what they do not know.
+            // What its owner edits stays set by whoever set it.
             if task.setter.user == owner {
                 task.setter = known.setter().clone();
             }
