@@ -132,7 +132,7 @@ impl Bell {
             if let Some(known) = known.as_ref().filter(|_| !says_all) {
                 // Written anew by a program that drops what it does not know.
                 (task.kind, task.missed) = (known.kind, known.missed);
-                task.targets = known.targets.clone();
+                (task.targets, task.setter) = (known.targets.clone(), known.setter.clone());
             }
             if closed || !task.targets.include(&config.client) {
                 continue;
