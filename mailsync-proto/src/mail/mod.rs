@@ -45,7 +45,7 @@ pub mod splice;
 pub mod summary;
 pub mod time;
 pub mod transfer;
-mod xml;
+pub(crate) mod xml;
 
 pub use account::Account;
 pub use accounts::AccountCollection;

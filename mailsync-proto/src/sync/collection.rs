@@ -194,6 +194,8 @@ pub struct Projection<'a> {
     pub encoding: Encoding,
     /// The properties that the peer wants only; none: everything.
     pub fields: Option<&'a [Property]>,
+    /// The device that it goes to; none on a client.
+    pub device: Option<&'a str>,
     /// The peer knows our extensions.
     pub extended: bool,
 }
@@ -207,13 +209,28 @@ impl<'a> Projection<'a> {
         version: Version,
         encoding: Encoding,
     ) -> Self {
-        Projection { item, fields_only, accepts, version, encoding, fields: None, extended: false }
+        Projection {
+            item,
+            fields_only,
+            accepts,
+            version,
+            encoding,
+            fields: None,
+            device: None,
+            extended: false,
+        }
     }
 
     /// Of which the peer wants these properties only.
     #[must_use]
     pub fn with_fields(self, fields: Option<&'a [Property]>) -> Self {
         Projection { fields, ..self }
+    }
+
+    /// To this device.
+    #[must_use]
+    pub fn to_device(self, device: Option<&'a str>) -> Self {
+        Projection { device, ..self }
     }
 
     /// For a peer that knows our extensions, or not.
@@ -292,12 +309,21 @@ pub struct Absorbed {
     /// Unless its match keys find an item of ours, it is refused with this: a slow sync names again what a peer may
     /// not add.
     pub unless_matched: Option<(StatusCode, String)>,
+    /// It was not taken quite as it came: the peer is told what became of it.
+    pub tell_back: bool,
 }
 
 impl Absorbed {
     /// A new state and nothing else.
     pub fn new(value: ItemValue) -> Self {
-        Absorbed { value, body: None, effects: Vec::new(), same_as: None, unless_matched: None }
+        Absorbed {
+            value,
+            body: None,
+            effects: Vec::new(),
+            same_as: None,
+            unless_matched: None,
+            tell_back: false,
+        }
     }
 }
 
@@ -330,6 +356,8 @@ pub struct Context<'a, 'f> {
     pub store: &'a StoreKey,
     /// The user who is logged in.
     pub user: &'a str,
+    /// The device that it comes from; empty where nobody says.
+    pub device: &'a str,
     /// Now, seconds since 1970.
     pub now: u64,
     pending: &'a [Write],
@@ -342,7 +370,13 @@ pub struct Context<'a, 'f> {
 impl<'a, 'f> Context<'a, 'f> {
     /// A context over what was found.
     pub fn new(store: &'a StoreKey, user: &'a str, now: u64, reader: &'a mut Reader<'f>) -> Self {
-        Context { store, user, now, pending: &[], peer: None, allowance: None, reader }
+        Context { store, user, device: "", now, pending: &[], peer: None, allowance: None, reader }
+    }
+
+    /// From this device.
+    #[must_use]
+    pub fn of_device(self, device: &'a str) -> Self {
+        Context { device, ..self }
     }
 
     /// With what the turn has decided so far: what happened once a command ago has happened.
@@ -426,6 +460,19 @@ impl<'a, 'f> Context<'a, 'f> {
             Value::Item(item) => Ok(item.clone()),
             _ => Ok(None),
         }
+    }
+
+    /// Items of the same store that are in this one, at most so many.
+    pub fn items_in(&mut self, parent: &Guid, most: u32) -> Result<Vec<Item>, Missing> {
+        match self.reader.read(Read::Children(self.store.clone(), parent.clone(), most))? {
+            Value::Items(items) => Ok(items.clone()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The rows, for what is read of other stores.
+    pub fn reader(&mut self) -> &mut Reader<'f> {
+        self.reader
     }
 
     /// The body of an item of the same store.

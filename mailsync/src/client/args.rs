@@ -5,6 +5,8 @@ use super::maildir_verbs::Maildir;
 use super::options::{Options, StoreOption};
 use super::tools::Asked;
 use crate::secret;
+use crate::time::group_cli::Group;
+use crate::time::task_cli::Task;
 use crate::time::terminal_cli::{Dm, Time};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -165,6 +167,13 @@ pub(super) enum Command {
     /// The clock of this client
     #[command(subcommand)]
     Time(Time),
+    /// Time tasks: alarms, schedules, meetings, shopping, of one's own and for others
+    #[command(subcommand)]
+    Task(Task),
+    /// Friend groups: who may set tasks for us
+    #[command(subcommand)]
+    Group(Group),
+    Register(crate::time::register::Register),
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]

@@ -7,7 +7,7 @@ use super::maildir_verbs::{About, Listed, Maildir};
 use super::report::{Outcome, Report};
 use super::sync;
 use super::tools;
-use crate::time::terminal_cli;
+use crate::time::{group_cli, register, task_cli, terminal_cli};
 use crate::turns;
 use clap::Parser;
 use mailsync_proto::mail::cut::{LeftPart, parts};
@@ -96,6 +96,9 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Watch(command) => super::watch::run(*command, json),
         Command::Dm(command) => terminal_cli::dm(command, json),
         Command::Time(command) => terminal_cli::time(command, json),
+        Command::Task(command) => task_cli::run(command, json),
+        Command::Group(command) => group_cli::run(command, json),
+        Command::Register(command) => register::run(command, json),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
             if args.iter().any(|arg| arg == "--http") {

@@ -8,6 +8,8 @@ use super::options::{Options, StoreOption};
 use super::report::{Outcome, Report};
 use super::sync::{self, SyncError};
 use crate::bearers::{self, Listener, Place};
+use crate::time::alarms::{AlarmArgs, Alarms};
+use crate::time::pocket::Pocket;
 use crate::time::zone_name;
 use bytes::Bytes;
 use mailsync_proto::mail::device::{self, Device};
@@ -33,6 +35,14 @@ const NOTIFIED: (u8, u32) = (10, 600);
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How often what was dropped is looked at again for a key that another process has changed.
 const REFRESH: Duration = Duration::from_secs(1);
+/// The datastores of time tasks.
+const TASK_STORES: [&str; 5] = [
+    "tasks",
+    "calendar",
+    "reminders:application/vnd.mailsync.reminder+xml",
+    "requests=./requests:text/calendar",
+    "groups:application/vnd.mailsync.group+xml",
+];
 /// How long to wait at most before looking at what waits.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -56,6 +66,8 @@ pub(super) struct Watch {
     /// Command to run (by sh -c) after each notice is synced, with MAILSYNC_EVENT
     #[arg(long, value_name = "CMD")]
     hook: Option<String>,
+    #[command(flatten)]
+    alarms: AlarmArgs,
     /// End after the first notice is synced
     #[arg(long)]
     once: bool,
@@ -63,7 +75,7 @@ pub(super) struct Watch {
 
 /// Runs `mailsync watch`.
 pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
-    let Watch { sync, listen, reached_at, rules, zone, hook, once } = watch;
+    let Watch { sync, listen, reached_at, rules, zone, hook, alarms, once } = watch;
     let rules = rules.as_deref().map(read_rules).transpose()?;
     let mut options = sync.options()?;
     if options.server_login.is_none() {
@@ -88,19 +100,62 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
     told.listen = vec![place.to_string().into()];
     told.rules = rules.map(Into::into);
     register(&mut options, &told)?;
-    let first = sync::run(&options).map_err(text)?;
-    judge(&first, &options)?;
-    let mut watcher = Watcher::new(options, listener, hook, json)?;
+    let mut bells = open_alarms(&mut options, &alarms, &id, zone.as_deref())?;
+    if let Some(bells) = &mut bells {
+        bells.before_sync()?;
+    }
+    let first = match sync::run(&options) {
+        Ok(first) => {
+            judge(&first, &options)?;
+            if let Some(bells) = &mut bells {
+                bells.after_sync()?;
+            }
+            Some(first)
+        }
+        // What waits here rings without the server; who was here before needs it for nothing else.
+        Err(error @ SyncError::Http(_)) if bells.is_some() && sync::alert_key(&options).is_ok() => {
+            eprintln!("mailsync: {error}; going on without the server");
+            None
+        }
+        Err(error) => return Err(error.to_string()),
+    };
+    let mut watcher = Watcher::new(options, listener, hook, json, bells)?;
     let mut ready = json!({"ready": true, "device": id});
     ready[if matches!(place, Place::Udp(_)) { "udp" } else { "http" }] = place.address().to_string().into();
     // As the servers say it: scripts wait for it.
+    if let Some(at) = watcher.alarms.as_ref().and_then(Alarms::address) {
+        ready["direct"] = format!("http://{at}/").into();
+    }
     watcher.line(&ready, &ready.to_string());
-    watcher.synced(&first);
+    match first {
+        Some(first) => watcher.synced(&first),
+        None => watcher.owed = Some((MailEvent::default(), Instant::now() + AGAIN.0, AGAIN.0)),
+    }
     loop {
         if watcher.turn() && once {
             return Ok(ExitCode::SUCCESS);
         }
     }
+}
+
+/// The datastores of tasks join those that are synced.
+fn open_alarms(
+    options: &mut Options,
+    args: &AlarmArgs,
+    device: &str,
+    zone: Option<&str>,
+) -> Result<Option<Alarms>, String> {
+    if !args.tasks {
+        return Ok(None);
+    }
+    for store in TASK_STORES {
+        let store = StoreOption::parse(store)?;
+        if options.stores.iter().all(|known| known.local != store.local) {
+            options.stores.push(store);
+        }
+    }
+    let pocket = Pocket::open(&options.dir, &options.user, device, zone, args.clock_offset())?;
+    Alarms::open(pocket, args).map(Some)
 }
 
 fn read_rules(path: &Path) -> Result<String, String> {
@@ -192,13 +247,21 @@ struct Watcher {
     begun: HashSet<Box<str>>,
     /// A sync is owed: of what happened, and when to try again.
     owed: Option<(MailEvent, Instant, Duration)>,
+    /// Time tasks, where they are wanted.
+    alarms: Option<Alarms>,
 }
 
 impl Watcher {
-    fn new(options: Options, listener: Listener, hook: Option<String>, json: bool) -> Result<Self, String> {
+    fn new(
+        options: Options,
+        listener: Listener,
+        hook: Option<String>,
+        json: bool,
+        alarms: Option<Alarms>,
+    ) -> Result<Self, String> {
         let key = sync::alert_key(&options).map_err(text)?;
         let begun = HashSet::new();
-        Ok(Watcher { options, listener, hook, json, key, read: Instant::now(), begun, owed: None })
+        Ok(Watcher { options, listener, hook, json, key, read: Instant::now(), begun, owed: None, alarms })
     }
 
     /// Waits a while; true when a notice was heard and synced.
@@ -210,7 +273,12 @@ impl Watcher {
                 return self.follow(event, None, pause);
             }
         }
-        let Some(octets) = self.listener.next(LOOK) else { return false };
+        self.ring();
+        if self.owed.is_none() && self.alarms.as_mut().is_some_and(Alarms::wants_sync) {
+            return self.follow(MailEvent::default(), None, AGAIN.0);
+        }
+        let pause = self.alarms.as_ref().map_or(LOOK, |alarms| alarms.pause(LOOK));
+        let Some(octets) = self.listener.next(pause) else { return false };
         match self.sort(&octets) {
             Ok(event) => {
                 self.tell(&event);
@@ -249,11 +317,22 @@ impl Watcher {
     fn follow(&mut self, event: MailEvent, octets: Option<Bytes>, pause: Duration) -> bool {
         let session = octets.as_ref().and_then(|octets| Notification::read(octets, None).ok());
         self.options.notification = octets;
+        if let Some(alarms) = &mut self.alarms
+            && let Err(error) = alarms.before_sync()
+        {
+            eprintln!("mailsync: {error}");
+        }
         let outcome = sync::run(&self.options);
         self.options.notification = None;
         let again = match outcome {
             Ok(report) if report.result == Outcome::Ok => {
                 self.refresh();
+                if let Some(alarms) = &mut self.alarms
+                    && let Err(error) = alarms.after_sync()
+                {
+                    eprintln!("mailsync: {error}");
+                }
+                self.ring();
                 let mut all = event;
                 for said in &report.noticed {
                     // mission: M4b
@@ -293,6 +372,34 @@ impl Watcher {
             Err(error) => eprintln!("mailsync: {error}"),
         }
         self.begun.clear();
+    }
+
+    /// Shows what is due.
+    // mission: T3, T6
+    fn ring(&mut self) {
+        let Some(alarms) = &mut self.alarms else { return };
+        let lines = match alarms.step() {
+            Ok(lines) => lines,
+            Err(error) => {
+                eprintln!("mailsync: {error}");
+                return;
+            }
+        };
+        for line in lines {
+            self.line(&line.json, &line.words);
+            if let (Some(hook), Some(shown)) = (&self.hook, &line.hook) {
+                let mut command = shown.command(hook);
+                command.env("MAILSYNC_DIR", &self.options.dir).env_remove("MAILSYNC_PASSWORD");
+                command.env_remove("MAILSYNC_SERVER_PASSWORD").stdin(std::process::Stdio::null());
+                // A ring tone may be long: mail and the next task wait for none.
+                match command.spawn() {
+                    Ok(mut child) => {
+                        std::thread::spawn(move || child.wait());
+                    }
+                    Err(error) => eprintln!("mailsync: hook: {error}"),
+                }
+            }
+        }
     }
 
     // mission: M4d

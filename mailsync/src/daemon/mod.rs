@@ -16,6 +16,7 @@ pub mod serve;
 mod session_log;
 mod smtp_in;
 mod submit;
+pub mod tasks;
 mod users;
 
 pub use cli::main;

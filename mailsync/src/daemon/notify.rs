@@ -166,7 +166,7 @@ fn look(state: &State, known: &mut Book) -> Result<Vec<Package>, Failure> {
     Ok(packages)
 }
 
-fn places(config: &Config, device: &Device) -> Vec<Place> {
+pub(super) fn places(config: &Config, device: &Device) -> Vec<Place> {
     let places = device.listen.iter().filter_map(|text| Place::parse(text).ok());
     places.filter(|place| config.reaches(*place)).collect()
 }

@@ -117,8 +117,10 @@ impl Sender<'_, '_, '_, '_> {
         let asked = filter.as_ref().is_some_and(|filter| filter.inclusive);
         let fields_only = has_it && !asked && entry.is_some_and(|entry| entry.seen_rev >= item.body_rev);
         let (version, encoding) = (self.ex.version(), self.ex.encoding());
+        let device = (self.core.side == Side::Server).then(|| self.core.device.clone());
         let projection = Projection::new(item, fields_only, &caps.accepts, version, encoding)
             .with_fields(filter.as_ref().and_then(|filter| filter.fields.as_deref()))
+            .to_device(device.as_deref())
             .with_extended(self.core.side == Side::Server || self.core.extended);
         let mut body = None;
         if config.collection.needs_body(&projection) {

@@ -129,7 +129,9 @@ fn take(
         Opened::Again(answer) => Ok(Step::Again(answer)),
         Opened::Run { ex, state, version } => {
             if state.sealed {
-                let Ok(login) = login::known(&mut core) else { return Ok(Step::Need(core.reader.missed())) };
+                let Ok(login) = login::known(&mut core, None) else {
+                    return Ok(Step::Need(core.reader.missed()));
+                };
                 core.sealing = login.item_key.map_or(Sealing::Keyless, Sealing::With);
             }
             let allowance = Cell::new(ALLOWANCE);
