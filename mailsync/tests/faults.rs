@@ -115,7 +115,7 @@ fn an_imap_server_that_restarts_while_mail_is_fetched_costs_no_mail_and_doubles_
     let mut servers = MailServers::start();
     let mut bench = Bench::new(&servers);
     let text =
-        |n: usize| format!("{}{}", mail(&format!("mail {n}")), "All of it, line by line.\r\n".repeat(4_000));
+        |n: usize| format!("{}{}", mail(&format!("mail {n}")), "All of it, line by line.\r\n".repeat(1_000));
     let mut alice = servers.imap("alice");
     for n in 0..MAILS {
         alice.append("INBOX", "", &text(n));
@@ -128,9 +128,9 @@ fn an_imap_server_that_restarts_while_mail_is_fetched_costs_no_mail_and_doubles_
     let added = bench.daemon(&args, "lab-alice");
     assert_eq!(added.code, 0, "{}", added.stderr);
     bench.start();
-    // Of more than 12 MB: all cannot have come before the last of them.
-    for megabytes in [2, 5, 8] {
-        wait_for("mail to be fetched", || relay.octets.load(Relaxed) > megabytes << 20);
+    // Of more than 3 MB: all cannot have come before the last of them.
+    for kilobytes in [400, 1_000, 2_000] {
+        wait_for("mail to be fetched", || relay.octets.load(Relaxed) > kilobytes << 10);
         servers.restart();
     }
     let list = until(&bench, "everything", |list| list.len() >= MAILS);
