@@ -74,33 +74,35 @@ fn a_submission_server_that_is_slow_or_down_or_drops_the_link_gets_each_mail_onc
 struct Relay {
     address: String,
     octets: Arc<AtomicUsize>,
+    /// Past it links are cut.
+    limit: Arc<AtomicUsize>,
 }
 
 impl Relay {
     fn before(port: u16) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let octets = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&octets);
+        let (octets, limit) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(usize::MAX)));
+        let (count, most) = (Arc::clone(&octets), Arc::clone(&limit));
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 // Nobody answers there: the link ends, too.
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { continue };
                 let (up, down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let count = Arc::clone(&count);
-                std::thread::spawn(move || pass(up, server, |_| ()));
-                std::thread::spawn(move || pass(down, client, |more| _ = count.fetch_add(more, Relaxed)));
+                let (count, most) = (Arc::clone(&count), Arc::clone(&most));
+                std::thread::spawn(move || pass(up, server, |_| true));
+                let goes_on = move |more| count.fetch_add(more, Relaxed) + more <= most.load(Relaxed);
+                std::thread::spawn(move || pass(down, client, goes_on));
             }
         });
-        Relay { address, octets }
+        Relay { address, octets, limit }
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, count: impl Fn(usize)) {
+fn pass(mut from: TcpStream, mut to: TcpStream, goes_on: impl Fn(usize) -> bool) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
-        count(read);
-        if to.write_all(&buffer[..read]).is_err() {
+        if !goes_on(read) || to.write_all(&buffer[..read]).is_err() {
             break;
         }
     }
@@ -127,11 +129,13 @@ fn an_imap_server_that_restarts_while_mail_is_fetched_costs_no_mail_and_doubles_
         ["account", "add", "ann", "alice", "--address", "alice@lab.test", "--login", "alice", "--imap", imap];
     let added = bench.daemon(&args, "lab-alice");
     assert_eq!(added.code, 0, "{}", added.stderr);
+    relay.limit.store(400 << 10, Relaxed);
     bench.start();
     // Of more than 3 MB: all cannot have come before the last of them.
-    for kilobytes in [400, 1_000, 2_000] {
+    for (kilobytes, next) in [(400, 1_000 << 10), (1_000, 2_000 << 10), (2_000, usize::MAX)] {
         wait_for("mail to be fetched", || relay.octets.load(Relaxed) > kilobytes << 10);
         servers.restart();
+        relay.limit.store(next, Relaxed);
     }
     let list = until(&bench, "everything", |list| list.len() >= MAILS);
     let subjects: BTreeSet<&str> = list.iter().map(|mail| mail["subject"].as_str().unwrap()).collect();
