@@ -6,11 +6,13 @@ use crate::store::{Note, SqliteStore, queue_name};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use idmap::Guid;
+use mailsync_proto::mail::Role;
 use mailsync_proto::mail::account::{Fetched, Protocol};
 use mailsync_proto::mail::headers::{Headers, message_id};
 use mailsync_proto::mail::outbox::index_key;
 use mailsync_proto::mirror::folders::{self, FolderLink, FolderSeen, Plan};
 use mailsync_proto::mirror::mails::{self, Described, Link};
+use mailsync_proto::mirror::outgoing::DeleteRule;
 use mailsync_proto::sync::store::{Read, Store, StoreError, Value, Write};
 use std::collections::{HashMap, HashSet};
 
@@ -109,6 +111,45 @@ impl Mirror {
             .await?;
         }
         Ok(())
+    }
+
+    /// Mails that were deleted here and are in the trash there since: that was to be done, and who did it died before he
+    /// wrote it down. Each comes from there as a new mail, as after any deletion; bound to it the row would be deleted once
+    /// more, and from the trash that is for good.
+    pub(super) async fn put_away(
+        &self,
+        plan: &Plan,
+        same: Vec<(Link, Described)>,
+    ) -> Result<(Vec<(Link, Described)>, Vec<Described>), StoreError> {
+        let trash = plan.folders.iter().map(|(folder, _)| folder).find(|f| f.role == Some(Role::Trash));
+        let trash =
+            trash.filter(|_| self.config.delete == DeleteRule::Trash).map(|folder| folder.guid.clone());
+        let went = |(link, mail): &(Link, Described)| {
+            Some(&mail.folder) == trash.as_ref() && link.folder != mail.folder
+        };
+        let (moved, mut same): (Vec<_>, Vec<_>) = same.into_iter().partition(went);
+        if moved.is_empty() {
+            return Ok((same, Vec::new()));
+        }
+        let (key, mut guids) =
+            (self.key(), moved.iter().map(|(link, _)| link.guid.clone()).collect::<Vec<_>>());
+        let deleted: HashSet<Guid> = self
+            .db(move |store| {
+                let mut deleted = HashSet::new();
+                for guid in guids.drain(..) {
+                    if read_item(store, &key, &guid)?.is_none_or(|item| item.deleted) {
+                        deleted.insert(guid);
+                    }
+                }
+                Ok(deleted)
+            })
+            .await?;
+        let (done, rest): (Vec<_>, Vec<_>) =
+            moved.into_iter().partition(|(link, _)| deleted.contains(&link.guid));
+        same.extend(rest);
+        let notes: Vec<Note> = done.iter().map(|(link, _)| Note::NoMail(link.guid.clone())).collect();
+        self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
+        Ok((same, done.into_iter().map(|(_, mail)| mail).collect()))
     }
 
     /// New mails: fetched one by one, committed in batches.
