@@ -295,7 +295,6 @@ pub(super) fn guarded<T>(read: impl FnOnce() -> Option<T>) -> Option<T> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "ranges of our own")]
 mod tests {
     use super::*;
     use crate::mail::transfer::{to_base64, to_base64_lines};

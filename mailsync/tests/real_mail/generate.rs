@@ -266,7 +266,7 @@ fn text(dice: &mut Dice) -> Vec<u8> {
     for line in 0..lines {
         content.extend_from_slice(format!("line {line}: ").as_bytes());
         content.extend_from_slice(coded);
-        content.extend_from_slice(*dice.of(&[
+        content.extend_from_slice(dice.of(&[
             &b"\r\n"[..],
             b" \r\n",
             b"\r\n\r\n",
