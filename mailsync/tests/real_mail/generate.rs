@@ -266,7 +266,7 @@ fn text(dice: &mut Dice) -> Vec<u8> {
     for line in 0..lines {
         content.extend_from_slice(format!("line {line}: ").as_bytes());
         content.extend_from_slice(coded);
-        content.extend_from_slice(dice.of(&[
+        let end: &[u8] = dice.of(&[
             &b"\r\n"[..],
             b" \r\n",
             b"\r\n\r\n",
@@ -275,7 +275,8 @@ fn text(dice: &mut Dice) -> Vec<u8> {
             b"\r\nFrom me\r\n",
             b"\r\n-- \r\n",
             b"\r\n> \r\n",
-        ]));
+        ]);
+        content.extend_from_slice(end);
     }
     let kind = *dice.of(&["plain", "html", "plain; format=flowed", "enriched", "PLAIN"]);
     let mut out = format!("Content-Type: text/{kind}; charset={charset}\r\n");
