@@ -259,6 +259,17 @@ fn leaf(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// A text in some charset and some encoding.
+const ENDS: [&[u8]; 8] = [
+    b"\r\n",
+    b" \r\n",
+    b"\r\n\r\n",
+    b"\r\n.\r\n",
+    b"\r\n..\r\n",
+    b"\r\nFrom me\r\n",
+    b"\r\n-- \r\n",
+    b"\r\n> \r\n",
+];
+
 fn text(dice: &mut Dice) -> Vec<u8> {
     let (charset, coded, _) = dice.of(CHARSETS);
     let lines = 1 + dice.below(60);
@@ -266,17 +277,7 @@ fn text(dice: &mut Dice) -> Vec<u8> {
     for line in 0..lines {
         content.extend_from_slice(format!("line {line}: ").as_bytes());
         content.extend_from_slice(coded);
-        let end: &[u8] = dice.of(&[
-            &b"\r\n"[..],
-            b" \r\n",
-            b"\r\n\r\n",
-            b"\r\n.\r\n",
-            b"\r\n..\r\n",
-            b"\r\nFrom me\r\n",
-            b"\r\n-- \r\n",
-            b"\r\n> \r\n",
-        ]);
-        content.extend_from_slice(end);
+        content.extend_from_slice(dice.of(&ENDS));
     }
     let kind = *dice.of(&["plain", "html", "plain; format=flowed", "enriched", "PLAIN"]);
     let mut out = format!("Content-Type: text/{kind}; charset={charset}\r\n");
