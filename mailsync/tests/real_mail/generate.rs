@@ -277,7 +277,8 @@ fn text(dice: &mut Dice) -> Vec<u8> {
     for line in 0..lines {
         content.extend_from_slice(format!("line {line}: ").as_bytes());
         content.extend_from_slice(coded);
-        content.extend_from_slice(dice.of(&ENDS));
+        let end: &&[u8] = dice.of(&ENDS);
+        content.extend_from_slice(end);
     }
     let kind = *dice.of(&["plain", "html", "plain; format=flowed", "enriched", "PLAIN"]);
     let mut out = format!("Content-Type: text/{kind}; charset={charset}\r\n");
