@@ -90,8 +90,7 @@ fn what_a_device_says_it_takes_of_a_mail_is_what_it_gets() {
         (
             "memory",
             |store| {
-                let mut mem = DsMem::default();
-                mem.max_mem = Some(1_500);
+                let mem = DsMem { max_mem: Some(1_500), ..DsMem::default() };
                 store.ds_mem = Some(mem);
             },
             &["xxx"],
