@@ -49,12 +49,14 @@ pub fn words(dictionary: &str) -> Vec<Vec<u8>> {
         "xml" => xml(),
         "wbxml" => wbxml(),
         "mail" => MAIL.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        "own" => OWN.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        "imap" => IMAP.iter().map(|word| word.as_bytes().to_vec()).collect(),
         _ => Vec::new(),
     }
 }
 
 /// The dictionaries there are.
-pub const NAMES: [&str; 3] = ["xml", "wbxml", "mail"];
+pub const NAMES: [&str; 5] = ["xml", "wbxml", "mail", "own", "imap"];
 
 /// The text of a dictionary file, in the format that libFuzzer and AFL read.
 pub fn file(dictionary: &str) -> String {
@@ -173,6 +175,66 @@ fn wbxml() -> Vec<Vec<u8>> {
     }
     words
 }
+
+const OWN: [&str; 24] = [
+    "<Account>",
+    "</Account>",
+    "<Version>1.0</Version>",
+    "<Address>a@b.example</Address>",
+    "<Login>",
+    "</Login>",
+    "<Secret>s3cret-s3cret</Secret>",
+    "<Imap>",
+    "<Smtp>",
+    "<Host>mail.b.example</Host>",
+    "<Port>993</Port>",
+    "<Tls>starttls</Tls>",
+    "<Settings>",
+    "</Settings>",
+    "<HeadersOnly>true</HeadersOnly>",
+    "<MaxSize>2000</MaxSize>",
+    "<Types>image/*</Types>",
+    "<Device>",
+    "</Device>",
+    "<Listen>udp:127.0.0.1:2948</Listen>",
+    "<Event>",
+    "<Happened>",
+    "<Unknown a=\"b\">c</Unknown>",
+    "&#65533;",
+];
+
+const IMAP: [&str; 30] = [
+    "* OK [CAPABILITY IMAP4rev1 CONDSTORE] hi\r\n",
+    "* CAPABILITY IMAP4rev1 IDLE\r\n",
+    "* LIST (\\Noselect \\Sent) \"/\" INBOX\r\n",
+    "* LIST () NIL {5}\r\nINBOX\r\n",
+    "* STATUS INBOX (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 1 HIGHESTMODSEQ 7)\r\n",
+    "* 3 FETCH (UID 3 FLAGS (\\Seen $Forwarded) MODSEQ (7))\r\n",
+    "* 3 FETCH (UID 3 BODY[] {4}\r\nabcd)\r\n",
+    "* 3 FETCH (INTERNALDATE \" 2-Nov-2026 10:00:00 +0100\" RFC822.SIZE 44)\r\n",
+    "BODY[HEADER.FIELDS (SUBJECT)] {3}\r\n\r\n\r",
+    "* VANISHED (EARLIER) 1:3,7,9:*\r\n",
+    "* SEARCH 1 2 3\r\n",
+    "* 3 EXISTS\r\n",
+    "* 3 EXPUNGE\r\n",
+    "* BYE\r\n",
+    "* PREAUTH in\r\n",
+    "+ go on\r\n",
+    "a1 OK [APPENDUID 1 2] done\r\n",
+    "a1 NO [TRYCREATE] no\r\n",
+    "a1 BAD\r\n",
+    "{4294967295}\r\n",
+    "{99999999999999999999}\r\n",
+    "{500+}\r\n",
+    "{0}\r\n",
+    "((((((((",
+    "))))",
+    "\"\\\"",
+    "NIL",
+    "&AOQ-",
+    "&-",
+    "\r\n",
+];
 
 const MAIL: [&str; 46] = [
     "<Email>",

@@ -13,6 +13,8 @@ pub mod anchors;
 pub mod client_body;
 pub mod codec;
 pub mod cross;
+#[cfg(feature = "sessions")]
+pub mod cut;
 pub mod dict;
 #[cfg(feature = "sessions")]
 pub mod email;
@@ -22,12 +24,16 @@ pub mod filter;
 pub mod forward;
 #[cfg(feature = "sessions")]
 pub mod idmap_ops;
+#[cfg(feature = "sessions")]
+pub mod imap;
 pub mod model;
 pub mod mutate;
 #[cfg(feature = "sessions")]
 pub mod naive;
 #[cfg(feature = "sessions")]
 pub mod operations;
+#[cfg(feature = "sessions")]
+pub mod own;
 #[cfg(feature = "push")]
 pub mod push;
 pub mod run;
@@ -162,6 +168,12 @@ pub const TARGETS: &[Target] = &[
     email::EMAIL,
     #[cfg(feature = "sessions")]
     forward::FORWARD,
+    #[cfg(feature = "sessions")]
+    cut::CUT,
+    #[cfg(feature = "sessions")]
+    own::OWN,
+    #[cfg(feature = "sessions")]
+    imap::IMAP,
     #[cfg(feature = "sessions")]
     filter::FILTER,
     #[cfg(feature = "sms")]

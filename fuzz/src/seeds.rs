@@ -293,6 +293,34 @@ fn mail() -> io::Result<()> {
     seed("forward", "no-text", &about("From: a@b.example\r\n\r\n", mixed))?;
     seed("forward", "bare-line-ends", &about(draft, b"Subject: x\n\na\rb\0\n"))?;
     seed("forward", "threat-m4-deep-mime", &about(draft, nested.as_bytes()))?;
+    for (name, says) in
+        [("header", 0u8), ("text", 1), ("whole", 3), ("types", 7), ("size", 11), ("text-size", 9)]
+    {
+        seed("cut", name, &[&[says, 60][..], mixed].concat())?;
+    }
+    let prefix = b"Content-Type: multipart/mixed; boundary=ab\r\n\r\n--ab\r\nContent-Type: multipart/mixed; boundary=abc\r\n\r\n\
+        --abc\r\n\r\none\r\n--abc--\r\n--ab \r\nContent-Type: image/png\r\n\r\ntwo\r\n--ab--\r\n";
+    seed("cut", "boundary-that-begins-another", &[&[1, 0][..], prefix].concat())?;
+    let digest =
+        b"Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r\n\r\nSubject: a\r\n\r\nb\r\n--d\r\n";
+    seed("cut", "digest-without-end", &[&[1, 0][..], digest].concat())?;
+    seed("cut", "threat-m4-deep-mime", &[&[1, 0][..], nested.as_bytes()].concat())?;
+    // Messages in messages, in base64: the library's reader follows them as deep as they go.
+    let inner = "Content-Type: message/rfc822\r\n\r\n".repeat(100);
+    let coded = mailsync_proto::mail::transfer::to_base64(inner.as_bytes());
+    let coded =
+        format!("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{coded}\r\n");
+    seed("cut", "threat-m4-messages-in-base64", &[&[1, 0][..], coded.as_bytes()].concat())?;
+    seed("email", "threat-m4-messages-in-base64", coded.as_bytes())?;
+    for name in ["account", "settings", "device", "event"] {
+        seed("own", name, &std::fs::read(golden.join(format!("{name}.xml")))?)?;
+    }
+    for (at, line) in dict::words("imap").iter().enumerate() {
+        seed("imap", &format!("line-{at:02}"), line)?;
+    }
+    seed("imap", "session", &dict::words("imap")[..19].concat())?;
+    seed("imap", "threat-m5-literal", b"* 1 FETCH (BODY[] {4294967295}\r\nabc")?;
+    seed("imap", "threat-m5-many-literals", "{400}\r\n".repeat(60).as_bytes())?;
     seed("forward", "field", b"X-Sync-Forward: 7 whole text part/2 part/3\r\n\r\n")?;
     seed(
         "forward",

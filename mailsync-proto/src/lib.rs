@@ -11,5 +11,6 @@ pub mod probe;
 pub mod replay;
 mod stored;
 pub mod sync;
+pub mod tasks;
 #[cfg(feature = "testkit")]
 pub mod testkit;

@@ -8,6 +8,8 @@ use core::fmt;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use crate::appoint::Place;
+
 /// Longest zone name accepted, octets; the longest real one has 32.
 pub const MAX_NAME: usize = 64;
 
@@ -101,6 +103,30 @@ impl Zones {
     /// [`ZoneRefusal::Unknown`] when the database has none.
     pub fn zone(&self, name: &ZoneName) -> Result<TimeZone, ZoneRefusal> {
         self.db.get(name.as_str()).map_err(|_| ZoneRefusal::Unknown(name.clone()))
+    }
+}
+
+/// Zone rules, and the zone in which times that name none are meant.
+#[derive(Clone, Debug)]
+pub struct Home {
+    zones: Zones,
+    zone: TimeZone,
+}
+
+impl Home {
+    /// At home in this zone.
+    ///
+    /// # Errors
+    /// [`ZoneRefusal`] when the rules know no such zone.
+    pub fn new(zones: Zones, name: &ZoneName) -> Result<Self, ZoneRefusal> {
+        let zone = zones.zone(name)?;
+        Ok(Home { zones, zone })
+    }
+
+    /// As the engines take it.
+    #[must_use]
+    pub const fn place(&self) -> Place<'_> {
+        Place { zones: &self.zones, zone: &self.zone }
     }
 }
 

@@ -50,6 +50,24 @@ fn threat_ntp_length_0_to_47_and_over_2048() {
 }
 
 #[test]
+fn threat_ntp_extension_fields_of_length_0_3_and_65535_and_odd_macs() {
+    for (length, ok) in
+        [(0_u16, false), (3, false), (15, false), (17, false), (28, true), (32, false), (65_535, false)]
+    {
+        let mut long = honest().encode().to_vec();
+        long.extend([0x01, 0x04]);
+        long.extend(length.to_be_bytes());
+        long.resize(48 + 28, 0xAA);
+        assert_eq!(Request::new(NONCE).check(&long).is_ok(), ok, "{length}");
+    }
+    for mac in [1, 2, 3, 5, 8, 12, 15] {
+        let mut long = honest().encode().to_vec();
+        long.resize(48 + mac, 0xAA);
+        assert!(Request::new(NONCE).check(&long).is_err(), "{mac}");
+    }
+}
+
+#[test]
 fn threat_ntp_mode_and_version() {
     for mode in [0, 1, 2, 3, 5, 6, 7] {
         assert_eq!(refusal(|p| p.mode = mode), ReplyRefusal::WrongMode { mode });

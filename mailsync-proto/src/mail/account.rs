@@ -17,9 +17,9 @@ pub const VERSION: &str = "1.0";
 /// An account at a mail server.
 ///
 /// # Shape
-/// `<Account>` with `Version, Name?, Address, Login?, Secret?, SecretIs?, Imap, Smtp?, Delete?, ServerKeepsSent?`;
-/// `Imap` and `Smtp` hold `Host, Port, Tls`. `Secret` travels only towards the server; it is stored nowhere in
-/// this form. Unknown elements survive.
+/// `<Account>` with `Version, Name?, Address, Login?, Secret?, SecretIs?, (Imap | Pop3), Smtp?, Delete?, Fetched?,
+/// ServerKeepsSent?, Keep?`; `Imap`, `Pop3` and `Smtp` hold `Host, Port, Tls`. `Secret` travels only towards the server; it
+/// is stored nowhere in this form. Unknown elements survive.
 /// # Errors
 /// As [`Email`](super::Email); `Unsupported` for a later major version.
 ///
@@ -41,16 +41,52 @@ pub struct Account {
     pub secret: Option<AccountSecret>,
     /// The secret is an OAuth 2 access token and not a password.
     pub token: bool,
-    /// The IMAP server.
-    pub imap: Server,
+    /// How mail is got.
+    pub protocol: Protocol,
+    /// The server that has the mail.
+    pub inbound: Server,
     /// The submission server; without one nothing is sent through this account.
     pub smtp: Option<Server>,
     /// What deleting means there.
     pub delete: DeleteRule,
+    /// What becomes of mail there once it is here; of POP3 only.
+    pub fetched: Fetched,
     /// The mail server keeps a copy of what is sent by itself, so none is added.
     pub server_keeps_sent: bool,
+    /// It is for one session: its secret is not stored, and comes again with each.
+    pub per_session: bool,
     /// Unknown elements as they were written.
     pub unknown: Vec<Box<str>>,
+}
+
+/// How mail is got from a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// IMAP: what is done here is done there, too.
+    #[default]
+    Imap,
+    /// POP3: mail comes, and a deletion goes back.
+    Pop3,
+}
+
+impl Protocol {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Imap => "imap",
+            Protocol::Pop3 => "pop3",
+        }
+    }
+}
+
+/// What becomes of mail on a POP3 server once it is here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Fetched {
+    /// It stays there.
+    #[default]
+    Leave,
+    /// It is deleted there.
+    Remove,
 }
 
 /// A secret that does not show.
@@ -132,17 +168,20 @@ impl fmt::Display for Server {
 
 impl Account {
     /// An account whose login name is its address.
-    pub fn new(address: &str, imap: Server) -> Self {
+    pub fn new(address: &str, inbound: Server) -> Self {
         Account {
             name: address.into(),
             address: address.into(),
             login: address.into(),
             secret: None,
             token: false,
-            imap,
+            protocol: Protocol::default(),
+            inbound,
             smtp: None,
             delete: DeleteRule::default(),
+            fetched: Fetched::default(),
             server_keeps_sent: false,
+            per_session: false,
             unknown: Vec::new(),
         }
     }
@@ -152,7 +191,7 @@ impl Account {
         let mut pull = Pull::open(data, "Account")?;
         let mut kept = 0usize;
         let (mut name, mut address, mut login, mut secret) = (None, None, None, None);
-        let (mut imap, mut smtp) = (None, None);
+        let (mut inbound, mut smtp) = (None, None);
         let mut account = Account::new("", Server { host: "".into(), port: 0, tls: Tls::default() });
         while let Some(child) = pull.child()? {
             match child.name.as_str() {
@@ -162,13 +201,27 @@ impl Account {
                 "Login" => once(&mut pull, &mut login)?,
                 "Secret" => once(&mut pull, &mut secret)?,
                 "SecretIs" => account.token = pull.word()?.eq_ignore_ascii_case("token"),
-                "Imap" if imap.is_none() => imap = Some(server(&mut pull)?),
+                "Imap" if inbound.is_none() => inbound = Some((Protocol::Imap, server(&mut pull)?)),
+                "Pop3" if inbound.is_none() => inbound = Some((Protocol::Pop3, server(&mut pull)?)),
                 "Smtp" if smtp.is_none() => smtp = Some(server(&mut pull)?),
-                "Imap" | "Smtp" => return Err(pull.malformed("a server twice")),
+                "Imap" | "Pop3" | "Smtp" => return Err(pull.malformed("a server twice")),
+                // Rules by which mail goes are not guessed.
                 "Delete" => {
-                    account.delete = match &*pull.word()? {
-                        "expunge" => DeleteRule::Expunge,
-                        _ => DeleteRule::Trash,
+                    account.delete = DeleteRule::parse(&pull.word()?)
+                        .ok_or_else(|| pull.malformed("Delete is trash, expunge or keep"))?;
+                }
+                "Fetched" => {
+                    account.fetched = match &*pull.word()? {
+                        "leave" => Fetched::Leave,
+                        "remove" => Fetched::Remove,
+                        _ => return Err(pull.malformed("Fetched is leave or remove")),
+                    }
+                }
+                "Keep" => {
+                    account.per_session = match &*pull.word()? {
+                        "always" => false,
+                        "session" => true,
+                        _ => return Err(pull.malformed("Keep is always or session")),
                     }
                 }
                 "ServerKeepsSent" => account.server_keeps_sent = pull.word()?.eq_ignore_ascii_case("true"),
@@ -181,14 +234,17 @@ impl Account {
         }
         let broken = |what: &str| ObjectErrorKind::Malformed(what.into());
         account.address = address.unwrap_or_default();
-        let Some(imap) = imap else { return Err(pull.error(broken("no Imap"))) };
+        let Some((protocol, inbound)) = inbound else { return Err(pull.error(broken("no Imap, no Pop3"))) };
+        if account.fetched == Fetched::Remove && protocol != Protocol::Pop3 {
+            return Err(pull.error(broken("Fetched is of Pop3")));
+        }
         if !is_address(&account.address) {
             return Err(pull.error(broken("no Address")));
         }
         account.login = login.unwrap_or_else(|| account.address.clone());
         account.name = name.unwrap_or_else(|| account.address.clone());
         account.secret = secret.map(AccountSecret);
-        (account.imap, account.smtp) = (imap, smtp);
+        (account.protocol, account.inbound, account.smtp) = (protocol, inbound, smtp);
         pull.finish()?;
         Ok(account)
     }
@@ -206,7 +262,11 @@ impl Account {
         if self.token {
             xml::element(&mut out, "SecretIs", "token");
         }
-        let servers = [("Imap", Some(&self.imap)), ("Smtp", self.smtp.as_ref())];
+        let inbound = match self.protocol {
+            Protocol::Imap => "Imap",
+            Protocol::Pop3 => "Pop3",
+        };
+        let servers = [(inbound, Some(&self.inbound)), ("Smtp", self.smtp.as_ref())];
         for (name, server) in servers.into_iter().filter_map(|(name, server)| Some((name, server?))) {
             out.extend_from_slice(format!("<{name}>").as_bytes());
             xml::element(&mut out, "Host", &server.host);
@@ -214,13 +274,15 @@ impl Account {
             xml::element(&mut out, "Tls", server.tls.as_str());
             out.extend_from_slice(format!("</{name}>").as_bytes());
         }
-        xml::element(
-            &mut out,
-            "Delete",
-            if self.delete == DeleteRule::Expunge { "expunge" } else { "trash" },
-        );
+        xml::element(&mut out, "Delete", self.delete.as_str());
+        if self.fetched == Fetched::Remove {
+            xml::element(&mut out, "Fetched", "remove");
+        }
         if self.server_keeps_sent {
             xml::element(&mut out, "ServerKeepsSent", "true");
+        }
+        if self.per_session {
+            xml::element(&mut out, "Keep", "session");
         }
         for raw in &self.unknown {
             out.extend_from_slice(raw.as_bytes());
@@ -276,7 +338,7 @@ mod tests {
         let text = include_bytes!("../../tests/golden/account.xml");
         let account = Account::parse(&Bytes::from_static(text)).unwrap();
         assert_eq!(
-            (account.imap.to_string(), account.imap.tls),
+            (account.inbound.to_string(), account.inbound.tls),
             ("imap.example.org:993".into(), Tls::Implicit)
         );
         assert_eq!(account.smtp.as_ref().map(|s| (s.port, s.tls)), Some((587, Tls::Starttls)));
@@ -292,6 +354,16 @@ mod tests {
     }
 
     #[test]
+    fn golden_account_of_pop3_and_of_one_session() {
+        let text = include_bytes!("../../tests/golden/account-pop3.xml");
+        let account = Account::parse(&Bytes::from_static(text)).unwrap();
+        assert_eq!((account.protocol, account.inbound.port), (Protocol::Pop3, 995));
+        assert_eq!((account.delete, account.fetched), (DeleteRule::Keep, Fetched::Remove));
+        assert!(account.per_session && account.smtp.is_none());
+        assert_eq!(account.to_xml().trim_ascii_end(), text.trim_ascii_end());
+    }
+
+    #[test]
     fn threat_m2_bad_accounts_are_refused() {
         let good = "<Imap><Host>h</Host><Port>1</Port></Imap>";
         for (inner, what) in [
@@ -299,6 +371,10 @@ mod tests {
             (good.to_owned(), "no Address"),
             (format!("<Address>ab</Address>{good}"), "no Address"),
             (format!("<Address>a@b</Address>{good}{good}"), "twice"),
+            (format!("<Address>a@b</Address>{good}<Pop3><Host>h</Host><Port>1</Port></Pop3>"), "twice"),
+            (format!("<Address>a@b</Address>{good}<Delete>all</Delete>"), "Delete is"),
+            (format!("<Address>a@b</Address>{good}<Fetched>remove</Fetched>"), "Fetched is of Pop3"),
+            (format!("<Address>a@b</Address>{good}<Keep>ever</Keep>"), "Keep is"),
             (format!("<Address>a@b</Address><Login>a&#10;b</Login>{good}"), "control"),
             ("<Address>a@b</Address><Imap><Host>h h</Host><Port>1</Port></Imap>".to_owned(), "Host"),
             ("<Address>a@b</Address><Imap><Host>h</Host><Port>99999</Port></Imap>".to_owned(), "Port"),

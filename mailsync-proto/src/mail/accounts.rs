@@ -4,8 +4,10 @@ use super::account::{self, Account};
 use crate::sync::collection::{
     Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, match_key,
 };
-use crate::sync::store::{ItemValue, Question, Read, Value};
+use crate::sync::store::{ItemValue, PeerKey, Question, Read, StoreKey, Value};
+use crate::sync::turn::Missing;
 use bytes::Bytes;
+use idmap::{Guid, Luid};
 use serde::{Deserialize, Serialize};
 use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
 
@@ -15,8 +17,9 @@ pub const DATASTORE: &str = "accounts";
 /// Accounts of a user at mail servers.
 ///
 /// A server asks ([`Read::Ask`]) whether the mail servers let the account in; the answer is its secret, sealed, and
-/// that is what it keeps in the item's `fields`. The body is the object without the secret. A client keeps what it has.
-// mission: M8a
+/// that is what it keeps in the item's `fields`: nothing for an account of one session ([`Account::per_session`]), whose
+/// secret must come each time. The body is the object without the secret. A client keeps what it has.
+// mission: M8a, M8c
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountCollection;
 
@@ -47,7 +50,7 @@ impl Check {
 
 /// What an account is, as an item: `sealed` is its secret.
 pub fn account_value(account: &Account, sealed: &[u8]) -> ItemValue {
-    let parts = [&account.address, &account.login, &account.imap.host];
+    let parts = [&account.address, &account.login, &account.inbound.host];
     let parts = parts.map(|part| part.to_lowercase());
     let [address, login, host] = &parts;
     ItemValue {
@@ -57,6 +60,47 @@ pub fn account_value(account: &Account, sealed: &[u8]) -> ItemValue {
         fields: Bytes::copy_from_slice(sealed),
         match_keys: vec![match_key(&[b"account", address.as_bytes(), login.as_bytes(), host.as_bytes()])],
     }
+}
+
+/// Who answers which folders an account has: the question is the user and our id of the account, the answer the ids of its
+/// folders, each with a line end between.
+pub const FOLDERS: &str = "account folders";
+/// Folders of an account that are looked at: all of them stand in the session.
+const MOST: usize = 200;
+
+/// The question for [`FOLDERS`].
+pub fn folders_question(user: &str, guid: &str) -> Question {
+    Question(postcard::to_stdvec(&(user, guid)).unwrap_or_default().into())
+}
+
+/// The user and the account of a question for [`FOLDERS`].
+pub fn folders_asked(question: &Question) -> Option<(String, String)> {
+    postcard::from_bytes(&question.0).ok()
+}
+
+/// The folders of an account that a device calls so; none of one that there is not.
+// mission: M8b
+pub(super) fn folders(cx: &mut Context<'_, '_>, device: &str, luid: &str) -> Result<Vec<Guid>, Missing> {
+    let store = StoreKey { user: cx.user.into(), datastore: DATASTORE.into() };
+    let peer = PeerKey { store, device: device.into() };
+    let generation = match cx.read(Read::Peer(peer.clone()))? {
+        Value::Peer(kept) => kept.as_ref().map_or(0, |kept| kept.generation),
+        _ => 0,
+    };
+    let own = match Luid::try_from(luid) {
+        Ok(luid) => match cx.read(Read::ByLuid(peer, generation, luid))? {
+            Value::Entry(entry) => entry.as_ref().map(|entry| entry.guid.to_string()),
+            _ => None,
+        },
+        Err(_) => None,
+    };
+    // What the operator added no device has given an id.
+    let question = folders_question(cx.user, own.as_deref().unwrap_or(luid));
+    let Value::Answer(Ok(found)) = cx.read(Read::Ask(FOLDERS.into(), question))? else {
+        return Ok(Vec::new());
+    };
+    let text = core::str::from_utf8(found).unwrap_or_default();
+    Ok(text.lines().take(MOST).filter_map(|line| Guid::try_from(line).ok()).collect())
 }
 
 impl Collection for AccountCollection {
@@ -98,6 +142,8 @@ impl Collection for AccountCollection {
         }
         let sealed =
             incoming.existing.map(|item| item.value.fields.to_vec()).filter(|sealed| !sealed.is_empty());
+        // mission: M8c: what comes for one session comes with each, and nothing of it stays.
+        let sealed = sealed.filter(|_| !account.per_session);
         if account.secret.is_none() && sealed.is_none() {
             return Err(Stop::Refuse(StatusCode::INCOMPLETE, "an account without its secret".into()));
         }
@@ -123,9 +169,8 @@ impl Collection for AccountCollection {
 mod tests {
     use super::*;
     use crate::mail::account::{AccountSecret, Server, Tls};
-    use crate::sync::store::{Found, StoreKey};
+    use crate::sync::store::{Found, Item};
     use crate::sync::turn::Reader;
-    use idmap::Guid;
 
     // mission: M8a
     #[test]
@@ -153,6 +198,15 @@ mod tests {
         let absorbed = run(&yes).0.unwrap();
         assert_eq!(&*absorbed.value.fields, b"sealed");
         assert_eq!(absorbed.body.unwrap(), account.without_secret().to_xml());
+        // For one session: a sealed secret of before is of no use.
+        let mut one = account.without_secret();
+        one.per_session = true;
+        let (data, value) = (one.to_xml(), account_value(&account, b"sealed"));
+        let item = Item { guid: guid.clone(), rev: 1, body_rev: 1, deleted: false, value, size: 0 };
+        let again = Incoming::new(account::MEDIA_TYPE, &data, &guid, true).with_existing(Some(&item));
+        let mut reader = Reader::new(&yes);
+        let stop = AccountCollection.absorb(&mut Context::new(&key, "ann", 0, &mut reader), &again);
+        assert!(matches!(stop, Err(Stop::Refuse(StatusCode::INCOMPLETE, _))), "{stop:?}");
         let bare = account.without_secret().to_xml();
         let incoming = Incoming::new(account::MEDIA_TYPE, &bare, &guid, true);
         let mut reader = Reader::new(&yes);

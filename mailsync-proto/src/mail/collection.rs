@@ -14,16 +14,19 @@ use super::mailbox::{
 use super::outbox::{QUEUE, SendJob, date};
 use super::params::{self, Parameters, Rule};
 use super::splice::splice;
-use super::{news, rfc822, search, settings, time};
+use super::{accounts, news, rfc822, search, settings, time};
 use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
 use crate::sync::filter::Filter;
-use crate::sync::filter::cgi::Expr;
+use crate::sync::filter::cgi::{Expr, PARENT, Term};
 use crate::sync::filter::legacy::Options;
 use crate::sync::store::{Item, ItemValue, Row, StoreKey, Write};
 use crate::sync::turn::{Missing, Reader};
 use bytes::Bytes;
 use idmap::Guid;
 use syncml::{CtCap, CtType, DataStore, Ext, PropParam, Property, StatusCode, SyncCap, Version};
+
+/// Accounts with settings of their own: their folders stand in the session.
+const OWN_SETTINGS: usize = 4;
 
 /// Mail and its folders.
 ///
@@ -354,14 +357,17 @@ impl Collection for MailCollection {
                 let (mut email, _) = state_of(projection)?;
                 if !projection.fields_only {
                     let message = message()?;
-                    email.item =
-                        Some(match projection.fields.map(|fields| cut::cut(message, &Wanted::of(fields))) {
+                    email.item = Some(
+                        match projection.fields.map(|fields| {
+                            cut::cut(message, &Wanted::of_in(fields, item.value.parent.as_ref()))
+                        }) {
                             Some(cut) => {
                                 email.ext.extend(cut.left.to_ext());
                                 cut.message
                             }
                             None => message.clone(),
-                        });
+                        },
+                    );
                 }
                 Ok(Wire { media_type: email::MEDIA_TYPE.into(), data: email.to_xml() })
             }
@@ -432,6 +438,12 @@ impl Collection for MailCollection {
             .all(|field| EMAIL_PROPERTIES.iter().any(|known| known.eq_ignore_ascii_case(&field.prop_name)))
     }
 
+    // mission: M5
+    fn is_state(&self, fields: &[Property]) -> bool {
+        let message = |field: &Property| field.prop_name.trim().eq_ignore_ascii_case(cut::PROPERTY);
+        !fields.is_empty() && self.takes_fields(fields) && !fields.iter().any(message)
+    }
+
     // quirk: Synthesis and Funambol, e-mail facts §7
     fn fields_of(&self, options: &Options) -> Option<Vec<Property>> {
         if options.limit.is_none() && !options.no_attachments {
@@ -474,6 +486,27 @@ impl Collection for MailCollection {
         }
     }
 
+    // mission: M11
+    fn within(&self, asked: Option<Filter>, theirs: &DataStore) -> Option<Filter> {
+        // What is fetched now is meant as it was said, and of states all fit.
+        if asked.as_ref().is_some_and(|asked| asked.inclusive || asked.is_state(self)) {
+            return asked;
+        }
+        let device = Wanted::of_device(theirs, email::MEDIA_TYPE);
+        let whole = [Wanted::WHOLE.to_property()];
+        let was = asked.as_ref().and_then(|asked| asked.fields.as_deref()).unwrap_or(&whole);
+        let fields: Vec<Property> = was.iter().map(|field| cut::narrowed(field, &device)).collect();
+        if fields == was {
+            return asked;
+        }
+        let (record, inclusive) = asked.map_or((None, false), |asked| (asked.record, asked.inclusive));
+        Some(Filter { record, fields: Some(fields), inclusive })
+    }
+
+    fn least(&self) -> Option<Vec<Property>> {
+        Some(vec![Wanted::HEADER.to_property()])
+    }
+
     // mission: M9
     fn agreed(
         &self,
@@ -481,28 +514,42 @@ impl Collection for MailCollection {
         device: &str,
         asked: Option<Filter>,
     ) -> Result<(Option<Filter>, Option<String>), Missing> {
-        // What is fetched now is meant as it was said.
-        if asked.as_ref().is_some_and(|asked| asked.inclusive) {
+        let asked = match asked {
+            Some(asked) => Some(of_accounts(cx, device, asked)?),
+            None => None,
+        };
+        // What is fetched now is meant as it was said, and so is what is no wish for mail at all.
+        if asked.as_ref().is_some_and(|asked| asked.inclusive || asked.is_state(self)) {
             return Ok((asked, None));
         }
-        let (stored, rule) = settings::stored(cx, device)?;
-        if stored == Parameters::default() {
+        let settings::Stored { parameters: stored, rule, accounts } = settings::stored(cx, device)?;
+        if stored == Parameters::default() && accounts.is_empty() {
             return Ok((asked, None));
         }
         let fields = asked.as_ref().and_then(|asked| asked.fields.as_deref());
-        let merged = params::merge(&Parameters::of_filter(fields), &stored, rule);
+        let client = Parameters::of_filter(fields);
+        let merged = params::merge(&client, &stored, rule);
         let wanted = merged.wanted();
-        let fields = match (fields, wanted == Wanted::WHOLE) {
+        let mut special = Vec::new();
+        for (address, own) in accounts.iter().take(OWN_SETTINGS) {
+            let there = params::merge(&client, &stored.under(own), rule).wanted();
+            let folders = accounts::folders(cx, device, address)?;
+            if there != wanted && !folders.is_empty() {
+                special.push(there.to_property_in(&folders));
+            }
+        }
+        let fields = match (fields, wanted == Wanted::WHOLE && special.is_empty()) {
             (None, true) => None,
             (others, _) => {
                 let is_item = |field: &&Property| !field.prop_name.trim().eq_ignore_ascii_case(cut::PROPERTY);
                 let others = others.unwrap_or_default().iter().filter(is_item).cloned();
-                Some(others.chain([wanted.to_property()]).collect())
+                Some(others.chain([wanted.to_property()]).chain(special).collect())
             }
         };
-        // The device's window is its own expression: it stays, or the stored one takes its place.
+        // The device's window is its own expression: it stays, or the stored one takes its place. What a sync is for is none.
+        let scope = asked.as_ref().is_some_and(Filter::is_scope);
         let own = asked.and_then(|asked| asked.record);
-        let days = merged.days.value.filter(|_| own.is_none() || rule == Rule::ServerWins);
+        let days = merged.days.value.filter(|_| !scope && (own.is_none() || rule == Rule::ServerWins));
         let record = match days.and_then(|days| window(cx.now, days)) {
             Some(window) => Some(window),
             None => own,
@@ -581,6 +628,26 @@ impl From<ObjectError> for Stop {
     fn from(error: ObjectError) -> Self {
         Stop::Refuse(error.status(), error.to_string())
     }
+}
+
+/// A filter whose accounts are the folders that they have here.
+// mission: M8b
+fn of_accounts(cx: &mut Context<'_, '_>, device: &str, asked: Filter) -> Result<Filter, Missing> {
+    let Some(record) = asked.record else { return Ok(asked) };
+    let is_account = |term: &Term| term.name.eq_ignore_ascii_case(search::ACCOUNT);
+    let mut folders = Vec::new();
+    for term in record.terms().filter(|term| is_account(term)) {
+        let mut of_term = vec![Role::Outbox.guid()];
+        for luid in term.value.iter().flat_map(|value| value.split(',')).map(str::trim) {
+            of_term.extend(accounts::folders(cx, device, luid)?);
+        }
+        folders.push((term.clone(), of_term));
+    }
+    let record = record.replaced(|term| {
+        let (_, folders) = folders.iter().find(|(of, _)| of == term)?;
+        Some(Expr::any_of(PARENT, folders.iter().map(Guid::as_str)))
+    });
+    Ok(Filter { record: Some(record), ..asked })
 }
 
 /// Mail of so many days, whole days: the same expression all day long.

@@ -5,10 +5,12 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::headers::Headers;
+use super::mime::{self, Kind, PARTS, Part};
+use crate::sync::filter::cgi::PARENT;
 use bytes::Bytes;
 use core::ops::Range;
-use mail_parser::{Message, MessageParser, MimeHeaders, PartType};
-use syncml::{Ext, PropParam, Property};
+use idmap::Guid;
+use syncml::{DataStore, Ext, PropParam, Property};
 
 /// The property of a field filter that says how much of a mail is wanted.
 pub const PROPERTY: &str = "emailitem";
@@ -20,9 +22,24 @@ const SIZE: &str = "x-funambol-size";
 const BODY: &str = "x-funambol-body";
 const COUNT: &str = "x-funambol-attach-n";
 const PART: &str = "x-funambol-attach";
-/// Parts of a mail that are looked at, and attachments that are named.
+/// A property of a field filter; one that names the message asks for no more than a device takes, wherever it is for.
+pub(super) fn narrowed(field: &Property, device: &Wanted) -> Property {
+    if !field.prop_name.trim().eq_ignore_ascii_case(PROPERTY) {
+        return field.clone();
+    }
+    let was = Wanted::of_property(field);
+    let wanted = was.clone().within(device);
+    if wanted == was {
+        return field.clone();
+    }
+    let mut property = wanted.to_property();
+    let place = field.params.iter().filter(|param| &*param.param_name == PARENT);
+    property.params.extend(place.cloned());
+    property
+}
+
+/// Attachments that are named.
 // spec: threats, default limits
-const PARTS: usize = 1_000;
 const NAMED: usize = 100;
 
 /// What a peer wants of a mail.
@@ -52,8 +69,26 @@ impl Wanted {
 
     /// Reads a field filter; one that does not name the message wants the header.
     pub fn of(fields: &[Property]) -> Self {
-        let item = fields.iter().find(|field| field.prop_name.trim().eq_ignore_ascii_case(PROPERTY));
-        let Some(item) = item else { return Wanted::HEADER };
+        Wanted::of_in(fields, None)
+    }
+
+    /// As [`Wanted::of`], of a mail in this folder: a property that names it is over the one that names none.
+    pub fn of_in(fields: &[Property], folder: Option<&Guid>) -> Self {
+        let mut items = fields.iter().filter(|field| field.prop_name.trim().eq_ignore_ascii_case(PROPERTY));
+        let places =
+            |field: &&Property| field.params.iter().find(|param| &*param.param_name == PARENT).cloned();
+        let is_here = |field: &&Property| {
+            let names = |place: PropParam| {
+                place.val_enum.iter().any(|name| folder.is_some_and(|f| f.as_str() == &**name))
+            };
+            places(field).is_some_and(names)
+        };
+        let item = items.clone().find(is_here).or_else(|| items.find(|field| places(field).is_none()));
+        item.map_or(Wanted::HEADER, Wanted::of_property)
+    }
+
+    /// Reads the property that names the message.
+    pub(super) fn of_property(item: &Property) -> Self {
         let has =
             |name: &str| item.params.iter().find(|param| param.param_name.trim().eq_ignore_ascii_case(name));
         let attachments = has(ATTACHMENTS);
@@ -63,6 +98,55 @@ impl Wanted {
             types: attachments.map(|param| param.val_enum.clone()).unwrap_or_default(),
             max: item.max_size,
         }
+    }
+
+    /// What a device takes, by what it says of its datastore: the `MaxSize` of `emailitem` (0: the header alone) and its
+    /// `texttype` and `attachtype`, as in a filter, where it has any of them; `MaxMem` of `DSMem`.
+    // mission: M11; spec: e-mail facts §7, §10
+    pub fn of_device(theirs: &DataStore, media_type: &str) -> Self {
+        let mut wanted = Wanted::WHOLE;
+        let cap = theirs.ct_caps.iter().find(|cap| cap.ct_type.ct_type.eq_ignore_ascii_case(media_type));
+        let properties = cap.map(|cap| &cap.properties[..]).unwrap_or_default();
+        let is_item = |property: &&Property| property.prop_name.trim().eq_ignore_ascii_case(PROPERTY);
+        if let Some(item) = properties.iter().find(is_item) {
+            let said = Wanted::of(core::slice::from_ref(item));
+            // Without a word of either it says only that there are messages.
+            if said.text {
+                wanted = said;
+            }
+            wanted.max = item.max_size;
+        }
+        let memory = theirs.ds_mem.as_ref().and_then(|mem| mem.max_mem).filter(|max| *max > 0);
+        wanted.max = least(wanted.max, memory);
+        wanted
+    }
+
+    /// What is wanted, and is no more than another.
+    #[must_use]
+    pub fn within(self, other: &Wanted) -> Self {
+        let attachments = self.attachments && other.attachments;
+        let types = match (&self.types[..], &other.types[..]) {
+            (types, []) | ([], types) => types.to_vec(),
+            // Those that both take; where none is left nothing is taken.
+            (ours, theirs) => ours.iter().filter(|kind| theirs.contains(kind)).cloned().collect(),
+        };
+        let none = types.is_empty() && !self.types.is_empty() && !other.types.is_empty();
+        Wanted {
+            text: self.text && other.text,
+            attachments: attachments && !none,
+            types: if attachments { types } else { Vec::new() },
+            max: least(self.max, other.max),
+        }
+    }
+
+    /// As a property of a field filter, of mail in these folders only.
+    pub(super) fn to_property_in(&self, folders: &[Guid]) -> Property {
+        let mut property = self.to_property();
+        let mut place = PropParam::default();
+        place.param_name = PARENT.into();
+        place.val_enum = folders.iter().map(|folder| folder.as_str().into()).collect();
+        property.params.push(place);
+        property
     }
 
     /// As a property of a field filter.
@@ -97,6 +181,10 @@ impl Wanted {
                     }
                 }))
     }
+}
+
+fn least(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
 }
 
 /// A mail without what is not wanted.
@@ -318,78 +406,31 @@ fn merged(mut ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     merged
 }
 
-/// A mail as its parts; none where it cannot be read, or holds more messages in each other than we look at: the parser's
-/// value of those is as deep as they are.
-// threats: L1, M4
-pub(super) fn parsed(message: &[u8]) -> Option<Message<'_>> {
-    const NESTS: &[u8] = b"message/";
-    let nests = message.windows(NESTS.len()).filter(|window| window.eq_ignore_ascii_case(NESTS)).count();
-    if nests > PARTS { None } else { MessageParser::default().parse(message) }
-}
-
-/// The parts of a mail by which some of them can be forwarded, those that hold others aside, at most 1,000; the sizes are
-/// those of their content as the mail has it.
+/// The parts of a mail by which some of them can be forwarded, those that hold others aside; the sizes are those of their
+/// content as the mail has it. None of a mail of more than 1,000 parts.
 pub fn parts(message: &[u8]) -> Vec<LeftPart> {
-    let parsed = parsed(message);
-    let parts = parsed.as_ref().map(|parsed| &parsed.parts[..]).unwrap_or_default();
     let numbers = 0u32..;
-    let leaf = |part: &mail_parser::MessagePart<'_>| !matches!(part.body, PartType::Multipart(_));
+    let parts = mime::parts(message).unwrap_or_default();
     numbers
         .zip(parts)
-        .take(PARTS)
-        .filter(|(_, part)| leaf(part))
-        .map(|(number, part)| LeftPart {
-            number,
-            name: part.attachment_name().unwrap_or_default().into(),
-            size: u64::from(part.offset_end.saturating_sub(part.offset_body)),
-            media_type: media_type(part),
-        })
+        .filter(|(_, part)| part.kind != Kind::Several)
+        .map(|(number, part)| left_part(number, part))
         .collect()
 }
 
-fn media_type(part: &mail_parser::MessagePart<'_>) -> Box<str> {
-    let media_type = match part.content_type() {
-        Some(kind) => format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("octet-stream")),
-        None if matches!(part.body, PartType::Message(_)) => "message/rfc822".into(),
-        None if matches!(part.body, PartType::Text(_)) => "text/plain".into(),
-        None => "application/octet-stream".into(),
-    };
-    media_type.to_lowercase().into()
+fn left_part(number: u32, part: Part) -> LeftPart {
+    LeftPart { number, name: part.name, size: part.body.len() as u64, media_type: part.media_type }
 }
 
 /// The contents of a mail's attachments, in order and apart; none where there are more parts than we look at.
 fn attachments(message: &Bytes) -> Option<Vec<(Range<usize>, LeftPart)>> {
-    let Some(parsed) = parsed(message) else { return Some(Vec::new()) };
-    if parsed.parts.len() > PARTS {
-        return None;
-    }
-    let mut found: Vec<(Range<usize>, LeftPart)> = Vec::new();
-    for number in leaves(&parsed) {
-        let Some(part) = usize::try_from(number).ok().and_then(|at| parsed.parts.get(at)) else { continue };
-        let range = part.offset_body as usize..part.offset_end as usize;
-        let apart = found.last().is_none_or(|(last, _)| last.end <= range.start);
-        if range.is_empty() || range.end > message.len() || !apart {
-            continue;
-        }
-        let name = part.attachment_name().unwrap_or_default().into();
-        let size = range.len() as u64;
-        found.push((range, LeftPart { number, name, size, media_type: media_type(part) }));
-    }
-    Some(found)
-}
-
-/// The numbers of the parts that are attachments, by their place in the mail.
-fn leaves(message: &Message<'_>) -> Vec<u32> {
-    let text = |number: &u32| message.text_body.contains(number) || message.html_body.contains(number);
-    let mut numbers: Vec<u32> = message.attachments.iter().copied().filter(|number| !text(number)).collect();
+    let numbers = 0u32..;
     // The root is the message: its content is the text, whatever it is.
-    numbers.retain(|number| *number != 0);
-    numbers.sort_by_key(|number| {
-        let part = usize::try_from(*number).ok().and_then(|at| message.parts.get(at));
-        part.map_or(0, |part| part.offset_body)
-    });
-    numbers.dedup();
-    numbers
+    let attached = |(number, part): &(u32, Part)| {
+        *number != 0 && part.kind != Kind::Several && !part.is_text && !part.body.is_empty()
+    };
+    let parts = numbers.zip(mime::parts(message)?).filter(attached);
+    Some(parts.map(|(number, part)| (part.body.clone(), left_part(number, part))).collect())
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use syncml::Ext;
 /// `XNam` of the extension that tells what became of a mail that was to be sent: an outcome, then the mail
 /// servers' own words, one value each.
 pub const EXT_SEND: &str = "x-mailsync-send";
+/// The properties of a field filter that asks for the state of mails alone.
+// mission: M5
+pub const STATE: [&str; 5] = ["read", "replied", "forwarded", "flagged", "deleted"];
 const STORED: u8 = 1;
 const EXT_MAX: usize = 64;
 

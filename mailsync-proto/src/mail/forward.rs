@@ -59,6 +59,17 @@ pub enum Way {
 }
 
 impl Way {
+    /// The ways that a server says it has, in the extensions of its device information; none where it says nothing of
+    /// them because it had no room to.
+    pub fn announced(extensions: &[Ext]) -> Option<Vec<Way>> {
+        let is = |ext: &&Ext| is_ext(&ext.xnam);
+        match extensions.iter().find(is) {
+            Some(ext) => Some(ext.xval.iter().filter_map(|word| Way::parse(word)).collect()),
+            None if extensions.iter().any(|ext| ext.xnam.starts_with("x-mailsync-")) => None,
+            None => Some(Vec::new()),
+        }
+    }
+
     /// All of them.
     pub const ALL: [Way; 3] = [Way::Upload, Way::ByNumber, Way::Parts];
 

@@ -18,7 +18,7 @@
 //! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
 //! | [`policy`] | which of a user's devices gets what mail: the datastore, not the meaning |
 //! | [`params`], [`settings`] | what a device asks for and what is stored for it: which counts; the datastore of the latter |
-//! | [`headers`], [`transfer`], [`time`] | header fields, base64 and quoted-printable, dates |
+//! | [`headers`], `mime`, [`transfer`], [`time`] | header fields, parts, base64 and quoted-printable, dates |
 
 pub mod account;
 pub mod accounts;
@@ -36,6 +36,7 @@ pub mod folder;
 pub mod forward;
 pub mod headers;
 pub mod mailbox;
+mod mime;
 pub mod news;
 pub mod notice;
 pub mod outbox;
@@ -48,7 +49,7 @@ pub mod splice;
 pub mod summary;
 pub mod time;
 pub mod transfer;
-mod xml;
+pub(crate) mod xml;
 
 pub use account::Account;
 pub use accounts::AccountCollection;

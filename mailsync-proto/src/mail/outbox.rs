@@ -10,6 +10,7 @@ use super::flags::{MailFields, SendOutcome, SendState};
 use super::forward::{About, Kind};
 use super::headers::{Headers, message_id};
 use super::mailbox::{DATASTORE, Role, completed_keys, mail_value, moved_keys};
+use super::mime::guarded;
 use super::time;
 use crate::sync::store::{Item, ItemValue, Read, StoreKey, Value, Write};
 use crate::sync::turn::{Missing, Reader};
@@ -458,8 +459,8 @@ pub(crate) fn date(headers: &Headers<'_>) -> Option<u64> {
     let mut raw = b"Date:".to_vec();
     raw.extend_from_slice(value);
     raw.extend_from_slice(b"\r\n\r\n");
-    let message =
-        mail_parser::MessageParser::new().header_date(mail_parser::HeaderName::Date).parse_headers(&raw)?;
+    let parser = mail_parser::MessageParser::new().header_date(mail_parser::HeaderName::Date);
+    let message = guarded(|| parser.parse_headers(&raw))?;
     let date = message.date().filter(|d| d.is_valid())?;
     u64::try_from(date.to_timestamp()).ok()
 }
@@ -475,7 +476,7 @@ pub(crate) fn addresses(headers: &Headers<'_>, name: &str) -> Vec<Box<str>> {
         }
         raw.extend_from_slice(b"\r\n");
         let parser = mail_parser::MessageParser::new().header_address(mail_parser::HeaderName::To);
-        let Some(message) = parser.parse_headers(&raw) else { continue };
+        let Some(message) = guarded(|| parser.parse_headers(&raw)) else { continue };
         let Some(list) = message.to() else { continue };
         for address in list.iter() {
             // Where only a name was found it stands for a bad address.

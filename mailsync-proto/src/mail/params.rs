@@ -13,7 +13,7 @@
 // mission: M9
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use super::cut::Wanted;
+use super::cut::{PROPERTY, Wanted};
 use super::forward::Way;
 use core::fmt;
 use syncml::Property;
@@ -141,9 +141,12 @@ fn choose<T: Clone + PartialEq>(
 }
 
 impl Parameters {
-    /// What the field filter of a device says; nothing where it has none.
+    /// What the field filter of a device says; nothing where it has none, or none that names the message.
     pub fn of_filter(fields: Option<&[Property]>) -> Self {
-        let Some(fields) = fields else { return Parameters::default() };
+        let named = |field: &Property| field.prop_name.trim().eq_ignore_ascii_case(PROPERTY);
+        let Some(fields) = fields.filter(|fields| fields.iter().any(named)) else {
+            return Parameters::default();
+        };
         let wanted = Wanted::of(fields);
         Parameters {
             headers_only: Some(!wanted.text),

@@ -11,9 +11,21 @@ use syncml::{CtType, FilterCap};
 /// Words that stand for something of a message's header.
 // spec: e-mail facts §7
 const KEYWORDS: [&str; 6] = ["FROM", "TO", "CC", "BCC", "SUBJECT", "TYPE"];
-/// Elements of the object, and its size in octets.
-const PROPERTIES: [&str; 9] =
-    ["read", "forwarded", "replied", "received", "created", "modified", "deleted", "flagged", "size"];
+/// The accounts that a sync is for, with commas: by the device's ids of them.
+pub(super) const ACCOUNT: &str = "account";
+/// Elements of the object, its size in octets, and its account.
+const PROPERTIES: [&str; 10] = [
+    "read",
+    "forwarded",
+    "replied",
+    "received",
+    "created",
+    "modified",
+    "deleted",
+    "flagged",
+    "size",
+    ACCOUNT,
+];
 
 /// What a DevInf says of it.
 pub(super) fn filter_cap(ct_type: CtType) -> FilterCap {
@@ -73,7 +85,7 @@ fn of_header(message: &[u8], name: &str) -> Vec<String> {
         .header_address(HeaderName::Cc)
         .header_address(HeaderName::Bcc)
         .header_text(HeaderName::Subject);
-    let Some(parsed) = parser.parse_headers(&closed) else { return Vec::new() };
+    let Some(parsed) = super::mime::guarded(|| parser.parse_headers(&closed)) else { return Vec::new() };
     let people = match name.to_ascii_uppercase().as_str() {
         "FROM" => parsed.from(),
         "TO" => parsed.to(),

@@ -12,6 +12,7 @@ use crate::sync::collection::{
 use crate::sync::store::{Cursor, ItemValue, PeerKey, Read, StoreKey, Value};
 use crate::sync::turn::Missing;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
 
 /// The datastore's name.
@@ -27,7 +28,7 @@ const TYPES: usize = 64;
 /// Mail parameters of a user's devices, or of one of them.
 ///
 /// # Shape
-/// `<Settings>` with `Version, Device?, Rule?, HeadersOnly?, Attachments?, Types?, MaxSize?, Days?, Forward?`; what is not
+/// `<Settings>` with `Version, Device?, Account?, Rule?, HeadersOnly?, Attachments?, Types?, MaxSize?, Days?, Forward?`; what is not
 /// there is not set. Unknown elements survive.
 /// # Errors
 /// As [`Email`](super::Email); `Unsupported` for a later major version.
@@ -45,6 +46,9 @@ const TYPES: usize = 64;
 pub struct Settings {
     /// For this device only, by its device id; none: for all.
     pub device: Option<Box<str>>,
+    /// For mail of this account only, by its address; none: for all mail. What of a mail is wanted can be said of an account,
+    /// not the rest.
+    pub account: Option<Box<str>>,
     /// Who wins where a device asks for something else.
     pub rule: Option<Rule>,
     /// The parameters.
@@ -64,6 +68,7 @@ impl Settings {
             let known = [
                 "Version",
                 "Device",
+                "Account",
                 "Rule",
                 "HeadersOnly",
                 "Attachments",
@@ -104,6 +109,7 @@ impl Settings {
         let word = word.trim();
         match name {
             "Device" => self.device = (!word.is_empty()).then(|| word.into()),
+            "Account" => self.account = (!word.is_empty()).then(|| word.to_lowercase().into()),
             "Rule" => self.rule = Some(Rule::parse(word)?),
             "HeadersOnly" => to.headers_only = Some(word.parse().ok()?),
             "Attachments" => to.attachments = Some(word.parse().ok()?),
@@ -161,6 +167,7 @@ impl Settings {
             }
         };
         element("Device", self.device.as_ref().map(ToString::to_string));
+        element("Account", self.account.as_ref().map(ToString::to_string));
         element("Rule", self.rule.map(|rule| rule.as_str().to_owned()));
         element("HeadersOnly", said.headers_only.map(|is| is.to_string()));
         element("Attachments", said.attachments.map(|are| are.to_string()));
@@ -178,7 +185,7 @@ impl Settings {
     /// What a user's settings say for a device: those for it alone are over those for all.
     pub fn of_device<'s>(all: impl IntoIterator<Item = &'s Settings>, device: &str) -> (Parameters, Rule) {
         let (mut general, mut special) = (Settings::default(), Settings::default());
-        for settings in all {
+        for settings in all.into_iter().filter(|settings| settings.account.is_none()) {
             let to = match settings.device.as_deref() {
                 None => &mut general,
                 Some(of) if of == device => &mut special,
@@ -189,10 +196,46 @@ impl Settings {
         }
         (general.parameters.under(&special.parameters), special.rule.or(general.rule).unwrap_or_default())
     }
+
+    /// What a user's settings say of single accounts for a device, by the accounts' addresses: it is over what they say of
+    /// all mail.
+    pub fn of_accounts<'s>(
+        all: impl IntoIterator<Item = &'s Settings>,
+        device: &str,
+    ) -> Vec<(Box<str>, Parameters)> {
+        let mut general: BTreeMap<Box<str>, Parameters> = BTreeMap::new();
+        let mut special = BTreeMap::new();
+        for settings in all {
+            let Some(account) = &settings.account else { continue };
+            let to: &mut BTreeMap<Box<str>, Parameters> = match settings.device.as_deref() {
+                None => &mut general,
+                Some(of) if of == device => &mut special,
+                Some(_) => continue,
+            };
+            let known = to.entry(account.clone()).or_default();
+            *known = known.under(&settings.parameters);
+        }
+        for (account, parameters) in special {
+            let known = general.entry(account).or_default();
+            *known = known.under(&parameters);
+        }
+        general.into_iter().collect()
+    }
+}
+
+/// What is stored for a device.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// Of all mail.
+    pub(super) parameters: Parameters,
+    /// Who wins.
+    pub(super) rule: Rule,
+    /// Of single accounts, over that.
+    pub(super) accounts: Vec<(Box<str>, Parameters)>,
 }
 
 /// The settings that a user's device is to be served by.
-pub(super) fn stored(cx: &mut Context<'_, '_>, device: &str) -> Result<(Parameters, Rule), Missing> {
+pub(super) fn stored(cx: &mut Context<'_, '_>, device: &str) -> Result<Stored, Missing> {
     let store = StoreKey { user: cx.user.into(), datastore: DATASTORE.into() };
     // Of what is not deleted; what a device holds of it does not matter.
     let peer = PeerKey { store, device: "".into() };
@@ -201,7 +244,8 @@ pub(super) fn stored(cx: &mut Context<'_, '_>, device: &str) -> Result<(Paramete
     };
     let all: Vec<Settings> =
         rows.iter().filter_map(|row| Settings::parse(&row.item.value.fields).ok()).collect();
-    Ok(Settings::of_device(&all, device))
+    let (parameters, rule) = Settings::of_device(&all, device);
+    Ok(Stored { parameters, rule, accounts: Settings::of_accounts(&all, device) })
 }
 
 /// A user's settings. The object is kept in the item's `fields`, so that it is read with its row.
@@ -210,13 +254,18 @@ pub struct SettingsCollection;
 
 /// Settings as an item.
 pub fn settings_value(settings: &Settings) -> ItemValue {
-    let device = settings.device.as_deref().unwrap_or_default();
+    let device = settings.device.as_deref().unwrap_or_default().as_bytes();
+    let parts = [&b"settings"[..], device];
+    let key = match settings.account.as_deref() {
+        None => match_key(&parts),
+        Some(account) => match_key(&[&parts[..], &[account.as_bytes()]].concat()),
+    };
     ItemValue {
         rank: 0,
         parent: None,
         kind: MEDIA_TYPE.into(),
         fields: settings.to_xml(),
-        match_keys: vec![match_key(&[b"settings", device.as_bytes()])],
+        match_keys: vec![key],
     }
 }
 
@@ -264,6 +313,30 @@ mod tests {
         assert_eq!(settings.to_xml().trim_ascii_end(), text.trim_ascii_end());
         assert_eq!(&*settings.unknown[0], "<Quiet from=\"22:00\"><To>07:00</To></Quiet>");
         assert_eq!(Settings::parse(&settings.to_xml()).unwrap(), settings);
+    }
+
+    // mission: M9
+    #[test]
+    fn golden_settings_of_an_account_are_over_those_of_all_mail() {
+        let text = include_bytes!("../../tests/golden/settings-account.xml");
+        let of = Settings::parse(&Bytes::from_static(text)).unwrap();
+        assert_eq!(
+            (of.account.as_deref(), of.parameters.headers_only),
+            (Some("bob@example.org"), Some(true))
+        );
+        assert_eq!(of.to_xml().trim_ascii_end(), text.trim_ascii_end());
+        let all = Settings::parse(&"<Settings><MaxSize>9</MaxSize></Settings>".into()).unwrap();
+        assert_eq!(Settings::of_device([&all, &of], "x").0.headers_only, None);
+        let own = Settings::parse(
+            &"<Settings><Device>x</Device><Account>Bob@example.org</Account><MaxSize>7</MaxSize></Settings>"
+                .into(),
+        )
+        .unwrap();
+        let found = Settings::of_accounts([&own, &all, &of], "x");
+        assert_eq!((found.len(), &*found[0].0), (1, "bob@example.org"));
+        assert_eq!((found[0].1.headers_only, found[0].1.max_size), (Some(true), Some(7)));
+        assert_eq!(Settings::of_accounts([&own, &all, &of], "y")[0].1.max_size, None);
+        assert_ne!(settings_value(&own).match_keys, settings_value(&all).match_keys);
     }
 
     #[test]

@@ -7,20 +7,16 @@
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::compose::{answer_subject, answer_to, encoded, quoted, thread};
-use super::cut::parsed;
 use super::forward::{Kind, OCTETS, Refusal, Request};
 use super::headers::Headers;
+use super::mime::{self, Coding, Kind as PartKind, Part};
 use super::outbox::push_field;
 use super::{summary, transfer};
 use bytes::Bytes;
-use mail_parser::{Encoding, MessagePart, PartType};
 use sha2::Digest;
 
 /// Octets of quoted text, about.
 const QUOTED: usize = 64 * 1024;
-/// Parts of a mail that are looked at.
-// spec: threats, default limits
-const PARTS: usize = 1_000;
 /// Octets of a line.
 // spec: RFC 5322 §2.1.1
 const LINE: usize = 998;
@@ -233,17 +229,14 @@ fn chosen<'a>(numbers: &[u32], original: &'a [u8]) -> Result<Vec<Piece<'a>>, Ref
     if numbers.is_empty() {
         return Ok(Vec::new());
     }
-    let parsed = parsed(original);
-    let parts = parsed.as_ref().map(|message| &message.parts[..]).unwrap_or_default();
-    if parts.len() > PARTS {
-        let (value, limit) = (parts.len() as u64, PARTS as u64);
-        return Err(Refusal::Limit { what: "parts of the original", value, limit });
-    }
+    let limit = mime::PARTS as u64;
+    let many = || Refusal::Limit { what: "parts of the original", value: limit.saturating_add(1), limit };
+    let parts = mime::parts(original).ok_or_else(many)?;
     let mut pieces = Vec::new();
     for number in numbers {
         let part = usize::try_from(*number).ok().and_then(|at| parts.get(at));
         let part = part.ok_or_else(|| Refusal::NotThat(format!("the mail has no part {number}")))?;
-        if matches!(part.body, PartType::Multipart(_)) {
+        if part.kind == PartKind::Several {
             return Err(Refusal::NotThat(format!("part {number} is several parts; name those in it")));
         }
         pieces.push(one(*number, part, original));
@@ -251,13 +244,11 @@ fn chosen<'a>(numbers: &[u32], original: &'a [u8]) -> Result<Vec<Piece<'a>>, Ref
     Ok(pieces)
 }
 
-fn one<'a>(number: u32, part: &MessagePart<'_>, original: &'a [u8]) -> Piece<'a> {
-    let end = (part.offset_end as usize).min(original.len());
-    let body_at = (part.offset_body as usize).min(end);
-    let head_at = (part.offset_header as usize).min(body_at);
+fn one<'a>(number: u32, part: &Part, original: &'a [u8]) -> Piece<'a> {
+    let (head_at, body_at, end) = (part.head.start, part.body.start, part.body.end);
     let slice = |from: usize| original.get(from..end).unwrap_or_default();
     let headers = Headers::parse(slice(head_at));
-    let is_message = matches!(part.body, PartType::Message(_));
+    let is_message = part.kind == PartKind::Message;
     if number != 0 && is_mail_text(slice(head_at)) {
         return Piece { head: Vec::new(), octets: slice(head_at), coded: None };
     }
@@ -275,10 +266,10 @@ fn one<'a>(number: u32, part: &MessagePart<'_>, original: &'a [u8]) -> Piece<'a>
         return Piece { head, octets: slice(body_at), coded: None };
     }
     let octets = slice(body_at);
-    let decoded = match part.encoding {
-        Encoding::Base64 => transfer::from_base64(octets).unwrap_or_else(|| octets.to_vec()),
-        Encoding::QuotedPrintable => transfer::from_quoted_printable(octets),
-        Encoding::None => octets.to_vec(),
+    let decoded = match part.coding {
+        Coding::Base64 => transfer::from_base64(octets).unwrap_or_else(|| octets.to_vec()),
+        Coding::QuotedPrintable => transfer::from_quoted_printable(octets),
+        Coding::None => octets.to_vec(),
     };
     if is_message {
         return as_file(octets, &decoded);

@@ -1,6 +1,7 @@
 //! What a list shows of a mail.
 
 use super::headers::Headers;
+use super::mime;
 use mail_parser::{HeaderName, MessageParser};
 
 /// Sender, subject and date, decoded.
@@ -29,7 +30,7 @@ impl Summary {
             .header_address(HeaderName::From)
             .header_address(HeaderName::To)
             .header_text(HeaderName::Subject);
-        let parsed = parser.parse_headers(&closed);
+        let parsed = mime::guarded(|| parser.parse_headers(&closed));
         let parsed = parsed.as_ref();
         let people = |list: Option<&mail_parser::Address<'_>>| -> Vec<String> {
             list.map(|l| l.iter().map(person).collect()).unwrap_or_default()
@@ -48,11 +49,15 @@ impl Summary {
 
 /// The text of a message for people: its plain text, or its HTML turned into text. Empty if it has none.
 ///
-/// A message of more than 32 MiB, or deeper than the parser goes, shows as much as was read.
+/// Of a message of more than 32 MiB what is in them; of one of more parts than we look at, nothing.
 pub fn plain_text(message: &[u8]) -> String {
     let message = message.get(..message.len().min(32 * 1024 * 1024)).unwrap_or_default();
-    let Some(parsed) = super::cut::parsed(message) else { return String::new() };
-    parsed.body_text(0).map(|t| t.replace("\r\n", "\n")).unwrap_or_default()
+    let parts = mime::parts(message).unwrap_or_default();
+    let texts = || parts.iter().filter(|part| part.is_text);
+    let plain = texts().find(|part| &*part.media_type == "text/plain");
+    let part = plain.or_else(|| texts().next());
+    let text = part.and_then(|part| mime::text_of(message, part));
+    text.map(|text| text.replace("\r\n", "\n")).unwrap_or_default()
 }
 
 fn person(address: &mail_parser::Addr<'_>) -> String {

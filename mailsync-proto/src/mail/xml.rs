@@ -146,7 +146,8 @@ impl<'a> Pull<'a> {
     pub(crate) fn word(&mut self) -> Result<Box<str>, ObjectError> {
         let text = self.text()?;
         match core::str::from_utf8(&text) {
-            Ok(text) => Ok(text.trim_matches([' ', '\t', '\r', '\n']).into()),
+            // What a reference may bring that XML cannot carry is written as it is read here.
+            Ok(text) => Ok(carriable(text.trim_matches([' ', '\t', '\r', '\n'])).into()),
             Err(_) => Err(self.malformed("text that is not UTF-8")),
         }
     }

@@ -62,6 +62,11 @@ pub enum Root<'a> {
     Below(&'a str),
 }
 
+/// The folder that stands for an account whose folders are below one of their own.
+pub fn root_guid(account: &str) -> Guid {
+    derived_guid("f", &[account.as_bytes()])
+}
+
 /// Sorts out the folders of an account, whose id is `account`.
 pub fn plan(account: &str, root: Root<'_>, known: &[FolderLink], seen: &[FolderSeen]) -> Plan {
     let mut plan = Plan::default();
@@ -71,7 +76,7 @@ pub fn plan(account: &str, root: Root<'_>, known: &[FolderLink], seen: &[FolderS
     let mut missing: Vec<&FolderLink> = known.iter().filter(|link| !there.contains(&*link.path)).collect();
     let mut guids: BTreeMap<&str, Guid> = BTreeMap::new();
     if let Root::Below(name) = root {
-        let guid = derived_guid("f", &[account.as_bytes()]);
+        let guid = root_guid(account);
         plan.values.push((guid.clone(), folder_value(&Folder::new(name, None), None)));
         guids.insert("", guid);
     }
@@ -256,5 +261,26 @@ mod tests {
         let root = &plan.values[0];
         assert_eq!(Folder::from_fields(&root.1.fields).unwrap().name, "Work".into());
         assert!(plan.values[1..].iter().all(|(_, value)| value.parent.as_ref() == Some(&root.0)));
+        assert_eq!(root.0, root_guid("2"));
+        // As it is there, nothing is to be done there; renamed, it stays where it is.
+        let known: Vec<FolderLink> = plan.folders.iter().map(|(link, _)| link.clone()).collect();
+        let list = [seen("INBOX", None), seen("Sent", Some(Role::Sent))];
+        let mut item = Item {
+            guid: plan.values[1].0.clone(),
+            rev: 1,
+            body_rev: 1,
+            deleted: false,
+            value: plan.values[1].1.clone(),
+            size: 0,
+        };
+        let run = |item: &Item| {
+            let rule = super::super::DeleteRule::Trash;
+            super::super::outgoing::operations(item, None, (&known, &list), Some(&root_guid("2")), rule)
+        };
+        assert_eq!(run(&item), []);
+        item.value = folder_value(&Folder::new("Away", None), Some(root_guid("2")));
+        assert!(
+            matches!(&run(&item)[..], [super::super::Operation::RenameFolder { parent: None, name, .. }] if &**name == "Away")
+        );
     }
 }

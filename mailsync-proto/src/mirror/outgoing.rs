@@ -23,6 +23,26 @@ pub enum DeleteRule {
     Trash,
     /// It is gone for good.
     Expunge,
+    /// It stays there.
+    Keep,
+}
+
+impl DeleteRule {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeleteRule::Trash => "trash",
+            DeleteRule::Expunge => "expunge",
+            DeleteRule::Keep => "keep",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [DeleteRule::Trash, DeleteRule::Expunge, DeleteRule::Keep]
+            .into_iter()
+            .find(|rule| rule.as_str() == word)
+    }
 }
 
 /// One thing for a mail server to do.
@@ -106,12 +126,13 @@ impl Operation {
     }
 }
 
-/// What is to be done for a row of ours, mail or folder; `seen` is what the server lists now.
+/// What is to be done for a row of ours, mail or folder; `seen` is what the server lists now. `root` is the folder that
+/// stands here for the account itself, if there is one: what is at the top there is in it here.
 pub fn operations(
     item: &Item,
     link: Option<&Link>,
-    folders: &[FolderLink],
-    seen: &[FolderSeen],
+    (folders, seen): (&[FolderLink], &[FolderSeen]),
+    root: Option<&Guid>,
     rule: DeleteRule,
 ) -> Vec<Operation> {
     if &*item.value.kind != KIND_FOLDER {
@@ -119,9 +140,13 @@ pub fn operations(
     }
     let link = folders.iter().find(|folder| folder.guid == item.guid);
     let there = link.and_then(|link| seen.iter().find(|folder| folder.path == link.path));
-    let above = there.and_then(|there| there.parent.as_ref());
-    let above =
-        above.and_then(|path| folders.iter().find(|folder| folder.path == *path)).map(|folder| &folder.guid);
+    let above = match there.map(|there| there.parent.as_ref()) {
+        Some(Some(path)) => {
+            folders.iter().find(|folder| folder.path == *path).map(|folder| &folder.guid).or(root)
+        }
+        Some(None) => root,
+        None => None,
+    };
     folder(item, link, there.map(|there| (&*there.name, above)), folders)
 }
 
@@ -139,7 +164,7 @@ pub fn mail(item: &Item, link: Option<&Link>, folders: &[FolderLink], rule: Dele
     let place = |guid: &Guid| folders.iter().find(|folder| folder.guid == *guid);
     let there = link.and_then(|link| Some((link, link.id?, place(&link.folder)?)));
     if item.deleted {
-        let Some((_, id, folder)) = there else { return Vec::new() };
+        let Some((_, id, folder)) = there.filter(|_| rule != DeleteRule::Keep) else { return Vec::new() };
         let trash = folders.iter().find(|folder| folder.role == Some(Role::Trash));
         return vec![match trash {
             Some(trash) if rule == DeleteRule::Trash && trash.guid != folder.guid => Operation::Move {
@@ -271,6 +296,7 @@ mod tests {
         assert_eq!(run(Role::Inbox, DeleteRule::Trash), "move");
         assert_eq!(run(Role::Inbox, DeleteRule::Expunge), "expunge");
         assert_eq!(run(Role::Trash, DeleteRule::Trash), "expunge");
+        assert_eq!(mail(&gone, Some(&link(Role::Inbox, Marks::NONE)), &folders(), DeleteRule::Keep), []);
         assert_eq!(mail(&gone, None, &folders(), DeleteRule::Trash), []);
     }
 

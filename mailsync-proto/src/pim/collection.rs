@@ -90,6 +90,13 @@ impl Collection for PimCollection {
 
     fn project(&self, projection: &Projection<'_>, body: Option<&Bytes>) -> Result<Wire, Refusal> {
         let Some(body) = body else { return Err(Refusal { reason: "its body is not here".into() }) };
+        // mission: T5
+        if self.profile != Profile::Contacts
+            && let Some(device) = projection.device
+            && !crate::tasks::is_for(body, device)
+        {
+            return Err(Refusal { reason: "it is for other devices".into() });
+        }
         let kind = &*projection.item.value.kind;
         let taken = |media_type: &str| {
             projection.accepts.is_empty()

@@ -90,6 +90,13 @@ pub trait Collection: Send + core::marker::Sync {
         false
     }
 
+    /// Whether these properties are of an item's state alone: who asks for no others gets the changes of what it holds,
+    /// and nothing new.
+    fn is_state(&self, fields: &[Property]) -> bool {
+        let _ = fields;
+        false
+    }
+
     /// The properties that old options of a datastore's URI mean; none: everything.
     fn fields_of(&self, options: &super::filter::legacy::Options) -> Option<Vec<Property>> {
         let _ = options;
@@ -123,6 +130,17 @@ pub trait Collection: Send + core::marker::Sync {
     ) -> Result<Option<Bytes>, Missing> {
         let _ = (reader, store, since, rows, max_id);
         Ok(None)
+    }
+
+    /// What a device is to get of what it asks for, by what its DevInf says of its datastore: sizes, memory, properties.
+    fn within(&self, asked: Option<Filter>, theirs: &DataStore) -> Option<Filter> {
+        let _ = theirs;
+        asked
+    }
+
+    /// The properties that a peer gets of an item that is too large for it as a whole; none: nothing of it.
+    fn least(&self) -> Option<Vec<Property>> {
+        None
     }
 
     /// What a device is to get, where something is stored of it beside what it asks for; in words, what was overruled.
@@ -176,6 +194,8 @@ pub struct Projection<'a> {
     pub encoding: Encoding,
     /// The properties that the peer wants only; none: everything.
     pub fields: Option<&'a [Property]>,
+    /// The device that it goes to; none on a client.
+    pub device: Option<&'a str>,
     /// The peer knows our extensions.
     pub extended: bool,
 }
@@ -189,13 +209,28 @@ impl<'a> Projection<'a> {
         version: Version,
         encoding: Encoding,
     ) -> Self {
-        Projection { item, fields_only, accepts, version, encoding, fields: None, extended: false }
+        Projection {
+            item,
+            fields_only,
+            accepts,
+            version,
+            encoding,
+            fields: None,
+            device: None,
+            extended: false,
+        }
     }
 
     /// Of which the peer wants these properties only.
     #[must_use]
     pub fn with_fields(self, fields: Option<&'a [Property]>) -> Self {
         Projection { fields, ..self }
+    }
+
+    /// To this device.
+    #[must_use]
+    pub fn to_device(self, device: Option<&'a str>) -> Self {
+        Projection { device, ..self }
     }
 
     /// For a peer that knows our extensions, or not.
@@ -274,12 +309,21 @@ pub struct Absorbed {
     /// Unless its match keys find an item of ours, it is refused with this: a slow sync names again what a peer may
     /// not add.
     pub unless_matched: Option<(StatusCode, String)>,
+    /// It was not taken quite as it came: the peer is told what became of it.
+    pub tell_back: bool,
 }
 
 impl Absorbed {
     /// A new state and nothing else.
     pub fn new(value: ItemValue) -> Self {
-        Absorbed { value, body: None, effects: Vec::new(), same_as: None, unless_matched: None }
+        Absorbed {
+            value,
+            body: None,
+            effects: Vec::new(),
+            same_as: None,
+            unless_matched: None,
+            tell_back: false,
+        }
     }
 }
 
@@ -312,6 +356,8 @@ pub struct Context<'a, 'f> {
     pub store: &'a StoreKey,
     /// The user who is logged in.
     pub user: &'a str,
+    /// The device that it comes from; empty where nobody says.
+    pub device: &'a str,
     /// Now, seconds since 1970.
     pub now: u64,
     pending: &'a [Write],
@@ -324,7 +370,13 @@ pub struct Context<'a, 'f> {
 impl<'a, 'f> Context<'a, 'f> {
     /// A context over what was found.
     pub fn new(store: &'a StoreKey, user: &'a str, now: u64, reader: &'a mut Reader<'f>) -> Self {
-        Context { store, user, now, pending: &[], peer: None, allowance: None, reader }
+        Context { store, user, device: "", now, pending: &[], peer: None, allowance: None, reader }
+    }
+
+    /// From this device.
+    #[must_use]
+    pub fn of_device(self, device: &'a str) -> Self {
+        Context { device, ..self }
     }
 
     /// With what the turn has decided so far: what happened once a command ago has happened.
@@ -408,6 +460,19 @@ impl<'a, 'f> Context<'a, 'f> {
             Value::Item(item) => Ok(item.clone()),
             _ => Ok(None),
         }
+    }
+
+    /// Items of the same store that are in this one, at most so many.
+    pub fn items_in(&mut self, parent: &Guid, most: u32) -> Result<Vec<Item>, Missing> {
+        match self.reader.read(Read::Children(self.store.clone(), parent.clone(), most))? {
+            Value::Items(items) => Ok(items.clone()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The rows, for what is read of other stores.
+    pub fn reader(&mut self) -> &mut Reader<'f> {
+        self.reader
     }
 
     /// The body of an item of the same store.

@@ -3,6 +3,7 @@
 use super::batch::Batch;
 use super::collection::Collection;
 use super::event::{ConflictRule, DeletionRule, Event, Mode};
+use super::filter::Filter;
 use super::ids::Ids;
 use super::lookup::Lookup;
 use super::savepoint::Savepoint;
@@ -216,6 +217,27 @@ impl<'a, 'f> Core<'a, 'f> {
         self.configs.iter().find(|config| config.name == *name)
     }
 
+    /// Whether only the state of what both sides hold is synced.
+    // mission: M5
+    pub(crate) fn state_only(&self, index: usize) -> bool {
+        let (Some(store), Some(config)) = (self.stores.get(index), self.config(index)) else { return false };
+        let collection = &*config.collection;
+        match (&store.filter, &store.asks) {
+            (Some(filter), _) => filter.is_state(collection),
+            (None, Some(asks)) => {
+                Filter::parse(asks, collection).is_ok_and(|filter| filter.is_state(collection))
+            }
+            (None, None) => false,
+        }
+    }
+
+    /// Whether some of what changed does not go in this session and waits for another one.
+    pub(crate) fn is_partial(&self, index: usize) -> bool {
+        let scope =
+            self.stores.get(index).and_then(|store| store.filter.as_ref()).is_some_and(Filter::is_scope);
+        scope || self.state_only(index)
+    }
+
     /// A slow sync of a datastore begins.
     pub(crate) fn begin_slow(&mut self, index: usize, why: super::event::WhySlow) {
         // Only a refresh reads rows.
@@ -397,11 +419,12 @@ impl<'a, 'f> Core<'a, 'f> {
         }
         let side = self.side;
         for index in 0..self.stores.len() {
+            let partial = self.is_partial(index);
             let Some(store) = self.stores.get_mut(index) else { continue };
             if !store.is_active() || store.completed || !wanted(store) {
                 continue;
             }
-            let Some(peer) = store.completed(side) else { continue };
+            let Some(peer) = store.completed(side, partial) else { continue };
             store.completed = true;
             let store = store.clone();
             let key = self.peer_key(&store.name);

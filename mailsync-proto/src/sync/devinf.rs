@@ -6,7 +6,7 @@ use super::seal::{CIPHER, EXTENSION, Sealing};
 use super::send::Caps;
 use crate::stored;
 use bytes::Bytes;
-use syncml::{CtCap, CtCapEntry, DevInf, FlatCtCap, Version};
+use syncml::{CtCap, CtCapEntry, DataStore, DevInf, FlatCtCap, Version};
 
 /// What a DevInf says of a device, datastores aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub(crate) type Cut = fn(&mut DevInf, &[(&str, &str)]);
 /// What goes, one after the other, when our device information fits into no message of the peer's size. Of the datastores that it
 /// syncs the capabilities stay longest: without them peers write as to somebody of whom they know nothing.
 // quirk: SyncEvolution 2.0's client puts the summary of a task into its description, too, for who does not say SUMMARY
-pub(crate) const CUTS: [Cut; 4] = [
+pub(crate) const CUTS: [Cut; 5] = [
     |devinf, _| {
         for store in &mut devinf.data_stores {
             store.filter_rx.clear();
@@ -123,8 +123,10 @@ pub(crate) const CUTS: [Cut; 4] = [
     // By the rest a client of ours still knows whom it talks to.
     |devinf, _| {
         devinf.data_stores.clear();
-        devinf.ext.retain(|ext| [FOLDERS, EXTENSION].contains(&&*ext.xnam));
+        let by = if seals(devinf) { EXTENSION } else { FOLDERS };
+        devinf.ext.retain(|ext| &*ext.xnam == by);
     },
+    |devinf, _| (devinf.man, devinf.model, devinf.swv) = (None, None, None),
 ];
 
 /// Whether a device says of itself that it takes single fields, or is one of ours.
@@ -134,7 +136,7 @@ pub(crate) fn says_field_level(devinf: &DevInf) -> bool {
 
 /// Whether it is of a server of ours.
 pub(crate) fn is_ours(devinf: &DevInf) -> bool {
-    devinf.ext.iter().any(|ext| &*ext.xnam == FOLDERS)
+    devinf.ext.iter().any(|ext| [FOLDERS, EXTENSION].contains(&&*ext.xnam))
 }
 
 /// Whether it is of somebody who seals items as we do.
@@ -177,11 +179,15 @@ pub(crate) fn split_flags(kept: Option<&Bytes>) -> (Option<Bytes>, Known) {
 }
 
 /// What a device information says of one of its datastores.
-pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
+pub(crate) fn described<'a>(devinf: &'a DevInf, path: &str) -> Option<&'a DataStore> {
     let name = plain_name(path);
-    let store = devinf.data_stores.iter().find(|s| plain_name(&s.source_ref).eq_ignore_ascii_case(name));
+    devinf.data_stores.iter().find(|store| plain_name(&store.source_ref).eq_ignore_ascii_case(name))
+}
+
+/// The part of it that the walk of our changes keeps to.
+pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
     let (folders, seals) = (is_ours(devinf), seals(devinf));
-    let Some(store) = store else { return Caps { folders, seals, ..Caps::default() } };
+    let Some(store) = described(devinf, path) else { return Caps { folders, seals, ..Caps::default() } };
     let types = store.rx_pref.iter().chain(&store.rx);
     Caps {
         max_guid_size: store.max_guid_size,
@@ -200,7 +206,7 @@ pub(crate) fn caps(devinf: &DevInf, path: &str) -> Caps {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use syncml::{DataStore, FilterCap};
+    use syncml::FilterCap;
 
     #[test]
     fn capabilities_of_what_is_synced_go_last() {
@@ -218,6 +224,6 @@ mod tests {
             let stores = devinf.data_stores.iter();
             stores.map(|store| (store.filter_caps.len(), store.ct_caps.len())).collect::<Vec<_>>()
         });
-        assert_eq!(left, [vec![(0, 1); 3], vec![(0, 0), (0, 1), (0, 1)], vec![(0, 0); 3], vec![]]);
+        assert_eq!(left, [vec![(0, 1); 3], vec![(0, 0), (0, 1), (0, 1)], vec![(0, 0); 3], vec![], vec![]]);
     }
 }

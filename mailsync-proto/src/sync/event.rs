@@ -92,6 +92,11 @@ impl Counts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Event {
+    /// What the server says in its device information that it can beside the standard.
+    Announces {
+        /// The extensions; none of a server that is not of our kind.
+        extensions: Vec<syncml::Ext>,
+    },
     /// A login succeeded.
     LoggedIn {
         /// Who.

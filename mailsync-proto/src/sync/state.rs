@@ -234,10 +234,10 @@ impl StoreSync {
         Changes { peer: peer.clone(), generation: self.generation, since: self.from, upto }
     }
 
-    /// What is stored when the session ended well.
-    pub(crate) fn completed(&self, side: Side) -> Option<Peer> {
+    /// What is stored when the session ended well; `partial`: some of what changed did not go.
+    pub(crate) fn completed(&self, side: Side, partial: bool) -> Option<Peer> {
         // What did not go in a one-way sync is still to go.
-        let partly = self.filter.as_ref().is_some_and(|filter| filter.inclusive);
+        let partly = partial || self.filter.as_ref().is_some_and(|filter| filter.inclusive);
         let upto = if self.sends(side) && !partly { self.upto? } else { self.since };
         let rev = self.untaken.map_or(upto, |rev| upto.min(rev.saturating_sub(1)));
         let point = SyncPoint { theirs: self.their_next.clone()?, ours: self.our_next.clone(), rev };

@@ -120,8 +120,10 @@ impl Core<'_, '_> {
         item: &Item,
     ) -> Result<Result<Vec<Write>, StatusCode>, Missing> {
         let Some(config) = self.config(index) else { return Ok(Err(StatusCode::NOT_FOUND)) };
-        let (user, now) = (self.user.clone(), self.at.now);
-        let mut cx = Context::new(key, &user, now, &mut self.reader).with_pending(self.batch.writes());
+        let (user, device, now) = (self.user.clone(), self.device.clone(), self.at.now);
+        let mut cx = Context::new(key, &user, now, &mut self.reader)
+            .of_device(&device)
+            .with_pending(self.batch.writes());
         match config.collection.removed(&mut cx, item, self.side == Side::Server) {
             Ok(effects) => Ok(Ok(effects)),
             Err(Stop::Missing(missing)) => Err(missing),

@@ -1,11 +1,13 @@
 //! Mail by filters: which mails, and what of them.
 
-use super::mail::{client_flag, folders, message, server_flag, server_mail};
+use super::mail::{client_flag, client_move, equal, folders, message, seen, server_flag, server_mail};
 use super::raw::*;
 use super::world::*;
 use bytes::Bytes;
 use mailsync_proto::mail::mailbox::mail_value;
 use mailsync_proto::mail::{MailFields, Role};
+use mailsync_proto::sync::Mode;
+use mailsync_proto::sync::event::Event;
 use syncml::{Command, Data, Encoding, Field, Filter, Item, Meta, PropParam, Property, Record, Version};
 
 const EMAIL: &str = "application/vnd.omads-email+xml";
@@ -168,6 +170,10 @@ fn field(params: &[&str], max: Option<u64>) -> Filter {
         param.param_name = (*name).into();
         property.params.push(param);
     }
+    fields(vec![property])
+}
+
+fn fields(properties: Vec<Property>) -> Filter {
     let mut filter = Filter::default();
     let mut meta = Meta::default();
     meta.type_ = Some(EMAIL.into());
@@ -176,7 +182,7 @@ fn field(params: &[&str], max: Option<u64>) -> Filter {
     let mut meta = Meta::default();
     meta.type_ = Some("application/vnd.syncml-devinf+xml".into());
     item.meta = Some(Box::new(meta));
-    item.data = Some(Data::Properties(vec![property]));
+    item.data = Some(Data::Properties(properties));
     filter.field = Some(Field { item });
     filter
 }
@@ -240,4 +246,90 @@ fn threat_s10_headers_only_and_a_slow_sync_doubles_and_loses_nothing() {
         assert_eq!(whole.len(), 1);
         assert!(mails.contains(&whole[0].to_vec()), "octet for octet");
     }
+}
+
+fn state_alone() -> Filter {
+    let named = |name: &&str| {
+        let mut property = Property::default();
+        property.prop_name = (*name).into();
+        property
+    };
+    fields(mailsync_proto::mail::flags::STATE.iter().map(named).collect())
+}
+
+// mission: M5a-c
+#[test]
+fn the_state_alone_travels_each_way_and_both_and_what_is_new_waits() {
+    for (mode, up, down) in [
+        (Mode::TwoWay, true, true),
+        (Mode::OneWayFromClient, true, false),
+        (Mode::OneWayFromServer, false, true),
+    ] {
+        let world = World::new();
+        let mut client = Client::new("dev-1", Encoding::Wbxml, Version::V1_2, 20_000, &["mail"]);
+        folders(&world, &client);
+        let mails: Vec<Vec<u8>> = (0..5).map(|n| message(n, 8_000)).collect();
+        for (n, mail) in mails.iter().enumerate() {
+            server_mail(&world, &format!("guid-{n}"), mail);
+        }
+        world.sync(&client, None);
+        equal(&world, &client, 5);
+        client_flag(&client, &mails[0], |fields| (fields.read, fields.flagged) = (true, true));
+        server_flag(&world, &mails[1], |fields| (fields.answered, fields.forwarded) = (true, true));
+        client_move(&client, &mails[2], Role::Trash);
+        world.delete("mail", "guid-3");
+        server_mail(&world, "guid-new", &message(7, 8_000));
+        let draft = message(8, 8_000);
+        client.put(
+            "mail",
+            "draft",
+            mail_value(Role::Drafts.guid(), &MailFields::default(), &draft),
+            Some(&draft),
+        );
+        client.plans[0].filter = Some(Box::new(state_alone()));
+        client.plans[0].mode = mode;
+        for _ in 0..2 {
+            world.largest.set((0, 0));
+            world.sync(&client, None);
+            let (there, here) = (seen(&world.items("mail")), seen(&client.items("mail")));
+            assert_eq!(there[&mails[0]][0].1, up, "{mode:?}");
+            assert_eq!(there[&mails[2]][0].0 == "folder-trash", up, "{mode:?}: moved");
+            assert_eq!(here[&mails[1]][0].2, down, "{mode:?}");
+            assert_eq!(here.contains_key(&mails[3]), !down, "{mode:?}: deleted");
+            assert!(!here.contains_key(&message(7, 8_000)) && !there.contains_key(&draft), "{mode:?}");
+            let (request, answer) = world.largest.get();
+            assert!(request < 3_000 && answer < 3_000, "{mode:?}: no message travels: {request} {answer}");
+        }
+        // What was new meanwhile comes with the next whole sync, and what went does not go again.
+        client.plans[0].filter = None;
+        client.plans[0].mode = Mode::TwoWay;
+        let events = world.sync(&client, None);
+        equal(&world, &client, 6);
+        let sent = events.iter().filter(|event| matches!(event, Event::Sent { .. })).count();
+        assert_eq!(sent, if up { 1 } else { 3 }, "{mode:?}: {events:?}");
+    }
+}
+
+// mission: M5
+#[test]
+fn by_state_alone_nothing_is_compared() {
+    let world = World::new();
+    let mut client = Client::new("dev-1", Encoding::Xml, Version::V1_2, 20_000, &["mail"]);
+    folders(&world, &client);
+    server_mail(&world, "guid-0", &message(0, 300));
+    client.plans[0].filter = Some(Box::new(state_alone()));
+    let refused =
+        |events: &[Event]| events.iter().any(|event| matches!(event, Event::StoreRefused { code: 508, .. }));
+    // Never synced, and synced and forgotten.
+    assert!(refused(&world.sync(&client, None)));
+    assert_eq!(client.items("mail").iter().filter(|(_, value, _)| value.rank > 0).count(), 0);
+    client.plans[0].filter = None;
+    world.sync(&client, None);
+    equal(&world, &client, 1);
+    client.store.forget_peer(&Client::peer("mail"));
+    client.plans[0].filter = Some(Box::new(state_alone()));
+    assert!(refused(&world.sync(&client, None)));
+    client.plans[0].filter = None;
+    world.sync(&client, None);
+    equal(&world, &client, 1);
 }

@@ -74,6 +74,13 @@ pub fn client_flag(client: &Client, message: &[u8], change: impl Fn(&mut MailFie
     client.put("mail", guid.as_str(), value, None);
 }
 
+/// Puts a mail of the client into another folder.
+pub fn client_move(client: &Client, message: &[u8], to: Role) {
+    let (guid, value) = flag(&client.items("mail"), message, |_| {});
+    let fields = MailFields::from_fields(&value.fields).unwrap();
+    client.put("mail", guid.as_str(), changed_value(&value, Some(to.guid()), &fields), None);
+}
+
 pub fn server_flag(world: &World, message: &[u8], change: impl Fn(&mut MailFields)) {
     let (guid, value) = flag(&world.items("mail"), message, change);
     world.put("mail", guid.as_str(), value, None);

@@ -3,6 +3,8 @@
 use super::notes::{equal, note, server_note};
 use super::world::*;
 use mailsync_proto::sync::event::Event;
+use mailsync_proto::sync::seal::ItemKey;
+use mailsync_proto::sync::store::{Read, Store as _, Value};
 use syncml::{Encoding, Version};
 
 /// 40 kB of lines in which every octet that a spelling must watch occurs.
@@ -78,5 +80,30 @@ fn the_same_in_1_1() {
 fn long_names_still_leave_room() {
     for encoding in [Encoding::Xml, Encoding::Wbxml] {
         with_names(encoding, Version::V1_2, 1_024, &"d".repeat(40), &format!("?{}", "u".repeat(60)));
+    }
+}
+
+/// What must fit into the smallest message: by what a client knows that the server is one of ours, and that it seals. Without it the
+/// client takes a server that it does not know, and compares everything after a sync that broke.
+#[test]
+fn by_the_smallest_messages_two_of_ours_know_each_other() {
+    for encoding in [Encoding::Wbxml, Encoding::Xml] {
+        for size in (1_024..1_400).step_by(31).chain([3_000, 150_000]) {
+            for key in [None, Some(ItemKey::new([3; 32]))] {
+                let world = World::new();
+                world.server.store.set_item_key(USER, "phone", key.clone());
+                let stores = ["mail", "notes", "memos", "tasks"];
+                let mut phone = Client::new("phone", encoding, Version::V1_2, size, &stores);
+                phone.config.item_key.clone_from(&key);
+                phone.plain("notes", "n1", "hello");
+                let _ = world.sync(&phone, None);
+                let read = Read::Device("".into(), SERVER.into());
+                let found = phone.store.read(std::slice::from_ref(&read)).unwrap();
+                let Some(Value::Device(Some(kept))) = found.get(&read) else { panic!("{encoding:?} {size}") };
+                let flags = kept.devinf.as_ref().and_then(|kept| kept.last().copied()).unwrap();
+                assert_eq!(flags, if key.is_some() { 3 } else { 1 }, "{encoding:?} {size} {key:?}");
+                assert_eq!(world.items("notes").len(), 1);
+            }
+        }
     }
 }

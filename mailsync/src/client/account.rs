@@ -4,7 +4,7 @@ use super::args::Dir;
 use super::options::StoreOption;
 use super::sync;
 use crate::mailbox::account_cli::{Settings, as_json, done, secret};
-use crate::turns::unix_now;
+use crate::turns;
 use bytes::Bytes;
 use clap::Subcommand;
 use mailsync_proto::mail::account::{self, Account, AccountSecret};
@@ -87,16 +87,12 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
         }
         Command::List { dir } => {
             let mut list = Vec::new();
-            let entries = fs::read_dir(dir.path().join(STORE)).into_iter().flatten().flatten();
-            let mut names: Vec<String> =
-                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-            names.sort();
-            for short in names.into_iter().filter(|name| !name.starts_with('.')) {
+            for short in names(dir.path()) {
                 let account = read(&dir.path().join(STORE).join(&short))?;
                 if json {
                     list.push(as_json("", &short, None, &account));
                 } else {
-                    println!("{short}\t{}\t{}", account.address, account.imap);
+                    println!("{short}\t{}\t{}", account.address, account.inbound);
                 }
             }
             if json {
@@ -105,12 +101,7 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Login { there, account: short } => {
-            there.is_private()?;
-            let mut account = read(&there.file(&short))?;
-            // What differs is sent, and what is sent is checked.
-            account.unknown.retain(|element| !element.starts_with("<Asked>"));
-            account.unknown.push(format!("<Asked>{}</Asked>", unix_now()).into());
-            there.register(&short, &account)?;
+            there.log_in(&short)?;
             done(json, &format!("account {short}: the mail servers let it in"))
         }
         Command::Remove { there, account: short } => {
@@ -122,7 +113,47 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
     }
 }
 
+/// Logs in with the accounts that a sync is for; those that the server is to know for one session only are among them in
+/// any case.
+///
+/// # Errors
+/// In words, with the account that is not let in.
+// mission: M8b, M8c
+pub(super) fn log_in(there: &There, named: &[String]) -> Result<(), String> {
+    let mut wanted: Vec<String> = named.to_vec();
+    for short in names(there.dir.path()) {
+        if !wanted.contains(&short)
+            && read(&there.file(&short)).is_ok_and(|account| account.per_session && account.secret.is_some())
+        {
+            wanted.push(short);
+        }
+    }
+    wanted
+        .iter()
+        .try_for_each(|short| there.log_in(short).map_err(|words| format!("account {short}: {words}")))
+}
+
+/// The short names of the accounts of a folder.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir.join(STORE)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
 impl There {
+    /// Has the account checked: what differs is sent, and what is sent is checked.
+    fn log_in(&self, short: &str) -> Result<(), String> {
+        self.is_private()?;
+        let mut account = read(&self.file(short))?;
+        let asked = turns::moment().map_err(|error| error.to_string())?.entropy;
+        let asked: String = asked.iter().take(8).map(|octet| format!("{octet:02x}")).collect();
+        account.unknown.retain(|element| !element.starts_with("<Asked>"));
+        account.unknown.push(format!("<Asked>{asked}</Asked>").into());
+        self.register(short, &account)
+    }
+
     fn file(&self, short: &str) -> PathBuf {
         self.dir.path().join(STORE).join(short)
     }

@@ -1,9 +1,12 @@
 //! The words of the command line of `mailsync`.
 
+use super::account::There;
 use super::maildir_verbs::Maildir;
 use super::options::{Options, StoreOption};
 use super::tools::Asked;
 use crate::secret;
+use crate::time::group_cli::Group;
+use crate::time::task_cli::Task;
 use crate::time::terminal_cli::{Dm, Time};
 use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -173,6 +176,13 @@ pub(super) enum Command {
     /// The clock of this client
     #[command(subcommand)]
     Time(Time),
+    /// Time tasks: alarms, schedules, meetings, shopping, of one's own and for others
+    #[command(subcommand)]
+    Task(Task),
+    /// Friend groups: who may set tasks for us
+    #[command(subcommand)]
+    Group(Group),
+    Register(crate::time::register::Register),
     /// Show the main job, end to end, on this machine
     Demo {
         /// Work here and leave it [default: a temporary folder, removed at the end]
@@ -300,6 +310,10 @@ pub(super) struct Sync {
     /// Largest object that we take, in octets
     #[arg(long, value_name = "N", default_value_t = 32 * 1024 * 1024)]
     max_obj_size: u64,
+    /// Accounts that the sync is for, by their short names: the server lets them in first, or nothing is synced, and of the
+    /// others nothing comes
+    #[arg(long = "account", value_name = "NAME", value_delimiter = ',')]
+    pub(super) accounts: Vec<String>,
     /// Certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -393,6 +407,18 @@ enum Auth {
 }
 
 impl Sync {
+    /// The server, and our folder.
+    pub(super) fn there(&self) -> There {
+        There {
+            server: self.server.clone(),
+            user: self.user.clone(),
+            dir: Dir { dir: self.dir.dir.clone() },
+            ca: self.ca.clone(),
+            item_key: self.item_key.clone(),
+            device: self.device.clone(),
+        }
+    }
+
     /// What to sync, with whom, how; the password from the environment or the terminal.
     pub(super) fn options(self) -> Result<Options, String> {
         let server_login = match self.server_name {
@@ -408,6 +434,21 @@ impl Sync {
             }
             None => None,
         };
+        let version = match self.protocol {
+            VersionArg::V1_0 => Version::V1_0,
+            VersionArg::V1_1 => Version::V1_1,
+            VersionArg::V1_2 => Version::V1_2,
+        };
+        self.mail.fit(self.mode.0, version)?;
+        let empties = matches!(self.mode.0, Mode::RefreshFromServer | Mode::RefreshFromClient);
+        if !self.accounts.is_empty() && (empties || version < Version::V1_2) {
+            return Err(
+                "--account: a refresh is for all mail, and versions before 1.2 do not name accounts".into()
+            );
+        }
+        if let Some(bad) = self.accounts.iter().find(|name| !crate::mailbox::account_cli::is_short(name)) {
+            return Err(format!("--account: {bad:?} is no short name of an account"));
+        }
         let notification = match &self.notification {
             Some(path) => {
                 Some(std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?.into())
@@ -429,11 +470,7 @@ impl Sync {
             device: self.device,
             mode: self.mode.0,
             encoding: self.wire.encoding(),
-            version: match self.protocol {
-                VersionArg::V1_0 => Version::V1_0,
-                VersionArg::V1_1 => Version::V1_1,
-                VersionArg::V1_2 => Version::V1_2,
-            },
+            version,
             scheme: match (self.auth, self.protocol) {
                 (Auth::Md5, VersionArg::V1_0) => Scheme::Md5Of1_0,
                 (Auth::Md5, _) => Scheme::Md5,
@@ -445,7 +482,7 @@ impl Sync {
             ca: self.ca,
             record: self.record,
             dry_run: self.dry_run,
-            mail: self.mail.filter(),
+            mail: self.mail.filter_for(&self.accounts),
             verbose: self.verbose,
         })
     }

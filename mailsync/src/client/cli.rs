@@ -7,7 +7,7 @@ use super::maildir_verbs::{About, Listed, Maildir};
 use super::report::{Outcome, Report};
 use super::sync;
 use super::tools;
-use crate::time::terminal_cli;
+use crate::time::{group_cli, register, task_cli, terminal_cli};
 use crate::turns;
 use clap::Parser;
 use mailsync_proto::mail::cut::{LeftPart, parts};
@@ -99,6 +99,9 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Watch(command) => super::watch::run(*command, json),
         Command::Dm(command) => terminal_cli::dm(command, json),
         Command::Time(command) => terminal_cli::time(command, json),
+        Command::Task(command) => task_cli::run(command, json),
+        Command::Group(command) => group_cli::run(command, json),
+        Command::Register(command) => register::run(command, json),
         Command::Demo { dir } => crate::demo::run(dir.as_deref(), json),
         Command::ServeDemo { args } => {
             if args.iter().any(|arg| arg == "--http") {
@@ -115,7 +118,11 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
 
 fn sync(args: Sync, json: bool) -> Result<ExitCode, String> {
     let (server, user) = (args.server.clone(), args.user.clone());
+    let (there, accounts) = (args.there(), args.accounts.clone());
     let options = args.options()?;
+    if !options.dry_run {
+        account::log_in(&there, &accounts)?;
+    }
     let report = sync::run(&options).map_err(text)?;
     if json {
         println!("{}", json!(report));
@@ -261,6 +268,13 @@ fn about(
         None if how.without_download => Way::ByNumber,
         None => maildir.way(luid),
     };
+    let asks = if how.parts.is_empty() { way } else { Way::Parts };
+    if way != Way::Upload && !maildir.can(asks) {
+        return Err(format!(
+            "the server has said that it does not forward {}; say --how upload",
+            asks.as_str()
+        ));
+    }
     let (unique, now) = (unique()?, turns::unix_now());
     let plain = kind == Kind::Reply && way == Way::Upload && how.parts.is_empty() && to.is_empty();
     let new = if plain {

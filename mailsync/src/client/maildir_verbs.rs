@@ -263,7 +263,13 @@ impl Maildir {
     /// Who puts in the original, where nobody says: whom the settings name; else the server, unless all of the mail is here.
     pub fn way(&self, luid: &str) -> Way {
         let agreed = super::settings::of_folder(&self.root).forward.unwrap_or(Way::Upload);
-        if self.is_in_part(luid) || agreed != Way::Upload { Way::ByNumber } else { Way::Upload }
+        let wanted = self.is_in_part(luid) || agreed != Way::Upload;
+        if wanted && self.can(Way::ByNumber) { Way::ByNumber } else { Way::Upload }
+    }
+
+    /// Whether the server can do this, as far as it has said; what comes to it whole it needs no extension for.
+    pub fn can(&self, way: Way) -> bool {
+        way == Way::Upload || super::sync::ways(&self.root).is_none_or(|ways| ways.contains(&way))
     }
 
     fn is_in_part(&self, luid: &str) -> bool {

@@ -7,17 +7,22 @@ use super::account::There;
 use super::args::{item_key, password};
 use super::options::{Options, StoreOption};
 use super::sync;
+use mailsync_proto::mail::flags::STATE;
 use mailsync_proto::mail::{Wanted, email};
 use mailsync_proto::sync::Mode;
 use mailsync_proto::sync::filter::GRAMMAR;
 use serde_json::json;
 use std::process::ExitCode;
 use syncml::session::auth::Scheme;
-use syncml::{Data, Encoding, Field, Filter, Item, Meta, Record, StatusCode, Version};
+use syncml::{Data, Encoding, Field, Filter, Item, Meta, Property, Record, StatusCode, Version};
 
 /// What of the mail is wanted.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Parameters {
+    /// Only the state of the mails that both sides have: read, answered, forwarded, flagged, deleted, moved. Nothing new
+    /// comes or goes
+    #[arg(long, conflicts_with_all = ["headers_only", "no_attachments", "types", "max_size", "since", "until"])]
+    state_only: bool,
     /// Of each mail only its header; `fetch` brings the rest
     #[arg(long, conflicts_with_all = ["no_attachments", "types"])]
     headers_only: bool,
@@ -39,19 +44,50 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
+    /// Whether a sync of this kind can do with them.
+    ///
+    /// # Errors
+    /// In words.
+    pub(super) fn fit(&self, mode: Mode, version: Version) -> Result<(), String> {
+        let anew = matches!(mode, Mode::Slow | Mode::RefreshFromClient | Mode::RefreshFromServer);
+        if self.state_only && (anew || version < Version::V1_2) {
+            return Err(
+                "--state-only goes on from the last sync, by version 1.2; without it all is compared".into(),
+            );
+        }
+        Ok(())
+    }
+
     /// As a filter; none where everything is wanted.
     pub(super) fn filter(&self) -> Option<Box<Filter>> {
+        self.filter_for(&[])
+    }
+
+    /// As [`Parameters::filter`], for the mail of these accounts alone; of all where none is named.
+    // mission: M8b
+    pub(super) fn filter_for(&self, accounts: &[String]) -> Option<Box<Filter>> {
+        let scope = (!accounts.is_empty()).then(|| format!("account&EQ;{}", accounts.join(",")));
+        // mission: M5
+        if self.state_only {
+            let named = |name: &&str| {
+                let mut property = Property::default();
+                property.prop_name = (*name).into();
+                property
+            };
+            return Some(filter(Some(STATE.iter().map(named).collect()), scope, false));
+        }
         let mut wanted = if self.headers_only { Wanted::HEADER } else { Wanted::WHOLE };
         wanted.attachments &= !self.no_attachments;
         wanted.types = self.types.iter().map(|wanted| wanted.trim().into()).collect();
         wanted.max = self.max_size;
+        // A sync for some accounts says what comes now, and not what the device wants to hold.
         let bounds = [("received&GE;", &self.since), ("received&LT;", &self.until)];
-        let record: Vec<String> =
-            bounds.iter().filter_map(|(bound, at)| Some(format!("{bound}{}", at.as_ref()?))).collect();
+        let bounds = bounds.iter().filter_map(|(bound, at)| Some(format!("{bound}{}", at.as_ref()?)));
+        let record: Vec<String> = scope.into_iter().chain(bounds).collect();
         if wanted == Wanted::WHOLE && record.is_empty() {
             return None;
         }
-        let wanted = (wanted != Wanted::WHOLE).then_some(wanted);
+        let wanted = (wanted != Wanted::WHOLE).then(|| vec![wanted.to_property()]);
         Some(filter(wanted, (!record.is_empty()).then(|| record.join("&AND;")), false))
     }
 }
@@ -76,7 +112,7 @@ pub(super) fn fetch(fetch: Fetch, json: bool) -> Result<ExitCode, String> {
     let wanted = (!parts.is_empty()).then(|| {
         let mut wanted = Wanted::WHOLE;
         wanted.types = parts.iter().map(|number| format!("part/{number}").into()).collect();
-        wanted
+        vec![wanted.to_property()]
     });
     let options = Options {
         mail: Some(filter(wanted, Some(format!("&LUID;&EQ;{luid}")), true)),
@@ -134,7 +170,7 @@ impl There {
 
 /// A filter of mail.
 // spec: e-mail facts §7
-fn filter(wanted: Option<Wanted>, record: Option<String>, inclusive: bool) -> Box<Filter> {
+fn filter(wanted: Option<Vec<Property>>, record: Option<String>, inclusive: bool) -> Box<Filter> {
     let meta = |name: &str| {
         let mut meta = Meta::default();
         meta.type_ = Some(name.into());
@@ -148,9 +184,8 @@ fn filter(wanted: Option<Wanted>, record: Option<String>, inclusive: bool) -> Bo
     };
     let mut filter = Filter::default();
     filter.meta = meta(email::MEDIA_TYPE);
-    filter.field = wanted.map(|wanted| Field {
-        item: item("application/vnd.syncml-devinf+xml", Data::Properties(vec![wanted.to_property()])),
-    });
+    filter.field = wanted
+        .map(|wanted| Field { item: item("application/vnd.syncml-devinf+xml", Data::Properties(wanted)) });
     filter.record = record.map(|text| Record { item: item(GRAMMAR, Data::Bytes(text.into())) });
     filter.filter_type = inclusive.then(|| "INCLUSIVE".into());
     Box::new(filter)

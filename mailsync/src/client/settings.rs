@@ -21,8 +21,11 @@ pub(super) enum Command {
     Get {
         #[command(flatten)]
         there: There,
+        /// Of mail of this account, by its address
+        #[arg(long, value_name = "MAILADDR")]
+        of_account: Option<String>,
         #[command(flatten)]
-        asked: parameters::Parameters,
+        asked: Box<parameters::Parameters>,
     },
     /// Set parameters: rule=client-wins|server-wins, headers-only, attachments, types, max-size, days, forward; NAME= takes one back
     Set {
@@ -31,6 +34,9 @@ pub(super) enum Command {
         /// For this device only
         #[arg(long)]
         this_device: bool,
+        /// For mail of this account only, by its address: headers-only, attachments, types, max-size
+        #[arg(long, value_name = "MAILADDR")]
+        of_account: Option<String>,
         /// NAME=VALUE
         #[arg(required = true, value_name = "NAME=VALUE")]
         settings: Vec<String>,
@@ -40,11 +46,17 @@ pub(super) enum Command {
 /// Runs the command.
 pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
     match command {
-        Command::Get { there, asked } => {
+        Command::Get { there, of_account, asked } => {
             synced(&there)?;
             let device = device(&there)?;
             let all = all(there.dir.path())?;
-            let (stored, rule) = Settings::of_device(all.iter().map(|(_, settings)| settings), &device);
+            let known = || all.iter().map(|(_, settings)| settings);
+            let (mut stored, rule) = Settings::of_device(known(), &device);
+            if let Some(address) = of_account {
+                let own = Settings::of_accounts(known(), &device);
+                let own = own.into_iter().find(|(of, _)| of.eq_ignore_ascii_case(&address));
+                stored = own.map_or(stored.clone(), |(_, own)| stored.under(&own));
+            }
             let filter = asked.filter();
             let fields = filter.as_ref().and_then(|filter| filter.field.as_ref()?.item.data.as_ref());
             let client = Parameters::of_filter(match fields {
@@ -67,18 +79,28 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
                 }
             }
         }
-        Command::Set { there, this_device, settings: wanted } => {
+        Command::Set { there, this_device, of_account, settings: wanted } => {
+            let account = of_account.map(|address| address.to_lowercase());
             synced(&there)?;
             let dir = there.dir.path();
             let device = if this_device { Some(device(&there)?) } else { None };
-            let found =
-                all(dir)?.into_iter().find(|(_, settings)| settings.device.as_deref() == device.as_deref());
-            let new = || (dir.join(DATASTORE).join(device.as_deref().unwrap_or("all")), Settings::default());
-            let (file, mut settings) = found.unwrap_or_else(new);
+            let found = all(dir)?.into_iter().find(|(_, settings)| {
+                settings.device.as_deref() == device.as_deref()
+                    && settings.account.as_deref() == account.as_deref()
+            });
+            let name = [device.as_deref().unwrap_or("all"), account.as_deref().unwrap_or_default()].join("-");
+            let name: String =
+                name.trim_end_matches('-').chars().map(|c| if c == '/' { '_' } else { c }).collect();
+            let (file, mut settings) =
+                found.unwrap_or_else(|| (dir.join(DATASTORE).join(name), Settings::default()));
             settings.device = device.as_deref().map(Into::into);
+            settings.account = account.as_deref().map(Into::into);
             for setting in &wanted {
                 let (name, value) =
                     setting.split_once('=').ok_or_else(|| format!("{setting:?} is not NAME=VALUE"))?;
+                if account.is_some() && ["rule", "days", "forward"].contains(&name) {
+                    return Err(format!("{name} is of all mail, not of one account"));
+                }
                 settings.set(name, value)?;
             }
             fs::write(&file, settings.to_xml()).map_err(|error| format!("{}: {error}", file.display()))?;

@@ -9,6 +9,7 @@ use crate::record::Recorder;
 use crate::store::{Bodies, SqliteStore};
 use crate::turns;
 use bytes::Bytes;
+use mailsync_proto::mail::forward::Way;
 use mailsync_proto::probe::announced;
 use mailsync_proto::sync::client::notified::{self, Notification, NotifiedError};
 use mailsync_proto::sync::client::{self, Config, NextHop, Plan, TurnError};
@@ -229,6 +230,11 @@ fn session(
             if let Some(version) = lower_version(event, config) {
                 return Ok(Some(version));
             }
+            if let Event::Announces { extensions } = event
+                && let Some(ways) = Way::announced(extensions)
+            {
+                keep_ways(turns.dir.root(), &ways)?;
+            }
             report.take(event);
             progress.event(event);
         }
@@ -269,6 +275,24 @@ fn session(
 fn lower_version(event: &Event, config: &Config) -> Option<Version> {
     let Event::LoginRefused { code, .. } = event else { return None };
     fallback(config.session.version, FirstFailure::Status(StatusCode(*code)))
+}
+
+fn ways_file(dir: &Path) -> PathBuf {
+    dir.join(".mailsync").join("forward-ways")
+}
+
+/// Keeps how the server can forward.
+fn keep_ways(dir: &Path, ways: &[Way]) -> Result<(), SyncError> {
+    let path = ways_file(dir);
+    let text: String = ways.iter().map(|way| format!("{}\n", way.as_str())).collect();
+    std::fs::write(&path, text).map_err(|source| SyncError::Io { path, source })
+}
+
+/// How the server said last that it can forward; none where it has not said.
+// mission: M6
+pub(super) fn ways(dir: &Path) -> Option<Vec<Way>> {
+    let text = std::fs::read_to_string(ways_file(dir)).ok()?;
+    Some(text.lines().filter_map(Way::parse).collect())
 }
 
 /// A folder belongs to the user who syncs it first.

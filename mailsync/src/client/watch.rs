@@ -5,11 +5,13 @@
 
 use super::args::Sync;
 use super::device::{Own, Said};
-use super::options::Options;
+use super::options::{Options, StoreOption};
 use super::report::{Outcome, Report};
 use super::sync::{self, SyncError};
 use super::ways::Ways;
 use crate::bearers::{self, Heard, Listen, Listener, Logins, Place};
+use crate::time::alarms::{AlarmArgs, Alarms};
+use crate::time::pocket::Pocket;
 use crate::time::zone_name;
 use bytes::Bytes;
 use mailsync_proto::mail::device;
@@ -34,6 +36,14 @@ const NOTIFIED: (u8, u32) = (10, 600);
 const AGAIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How often what was dropped is looked at again for a key that another process has changed.
 const REFRESH: Duration = Duration::from_secs(1);
+/// The datastores of time tasks.
+const TASK_STORES: [&str; 5] = [
+    "tasks",
+    "calendar",
+    "reminders:application/vnd.mailsync.reminder+xml",
+    "requests=./requests:text/calendar",
+    "groups:application/vnd.mailsync.group+xml",
+];
 /// How long to wait at most before looking at what waits.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -72,6 +82,8 @@ pub(super) struct Watch {
     /// Command to run (by sh -c) after each notice is synced, with MAILSYNC_EVENT
     #[arg(long, value_name = "CMD")]
     hook: Option<String>,
+    #[command(flatten)]
+    alarms: AlarmArgs,
     /// End after the first notice is synced
     #[arg(long)]
     once: bool,
@@ -91,6 +103,7 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
         rules,
         zone,
         hook,
+        alarms,
         once,
     } = watch;
     let rules = rules.as_deref().map(read_rules).transpose()?;
@@ -147,21 +160,64 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
     }
     said.report(&mut own)?;
     own.write()?;
-    let first = sync::run(&options).map_err(text)?;
-    judge(&first, &options)?;
+    let mut bells = open_alarms(&mut options, &alarms, &id, zone.as_deref())?;
+    if let Some(bells) = &mut bells {
+        bells.before_sync()?;
+    }
+    let first = match sync::run(&options) {
+        Ok(first) => {
+            judge(&first, &options)?;
+            if let Some(bells) = &mut bells {
+                bells.after_sync()?;
+            }
+            Some(first)
+        }
+        // What waits here rings without the server; who was here before needs it for nothing else.
+        Err(error @ SyncError::Http(_)) if bells.is_some() && sync::alert_key(&options).is_ok() => {
+            eprintln!("mailsync: {error}; going on without the server");
+            None
+        }
+        Err(error) => return Err(error.to_string()),
+    };
     if listen.contains(&Listen::Channel) {
         listener.open(&Listen::Channel, &logins)?;
     }
     let reports = (report_every > 0).then(|| Duration::from_secs(report_every));
-    let mut watcher = Watcher::new(options, listener, hook, json, (id, *said, reports))?;
+    let mut watcher = Watcher::new(options, listener, hook, json, (id, *said, reports), bells)?;
     // As the servers say it: scripts wait for it.
+    if let Some(at) = watcher.alarms.as_ref().and_then(Alarms::address) {
+        ready["direct"] = format!("http://{at}/").into();
+    }
     watcher.line(&ready, &ready.to_string());
-    watcher.synced(&first);
+    match first {
+        Some(first) => watcher.synced(&first),
+        None => watcher.owed = Some((MailEvent::default(), Instant::now() + AGAIN.0, AGAIN.0)),
+    }
     loop {
         if watcher.turn() && once {
             return Ok(ExitCode::SUCCESS);
         }
     }
+}
+
+/// The datastores of tasks join those that are synced.
+fn open_alarms(
+    options: &mut Options,
+    args: &AlarmArgs,
+    device: &str,
+    zone: Option<&str>,
+) -> Result<Option<Alarms>, String> {
+    if !args.tasks {
+        return Ok(None);
+    }
+    for store in TASK_STORES {
+        let store = StoreOption::parse(store)?;
+        if options.stores.iter().all(|known| known.local != store.local) {
+            options.stores.push(store);
+        }
+    }
+    let pocket = Pocket::open(&options.dir, &options.user, device, zone, args.clock_offset())?;
+    Alarms::open(pocket, args).map(Some)
 }
 
 fn read_rules(path: &Path) -> Result<String, String> {
@@ -211,6 +267,8 @@ struct Watcher {
     reported: Instant,
     /// When calls began sessions.
     calls: VecDeque<Instant>,
+    /// Time tasks, where they are wanted.
+    alarms: Option<Alarms>,
 }
 
 impl Watcher {
@@ -220,6 +278,7 @@ impl Watcher {
         hook: Option<String>,
         json: bool,
         reports: (String, Said, Option<Duration>),
+        alarms: Option<Alarms>,
     ) -> Result<Self, String> {
         let key = sync::alert_key(&options).map_err(text)?;
         let now = Instant::now();
@@ -235,6 +294,7 @@ impl Watcher {
             reports,
             reported: now,
             calls: VecDeque::new(),
+            alarms,
         })
     }
 
@@ -247,10 +307,15 @@ impl Watcher {
                 return self.follow(event, None, pause);
             }
         }
+        self.ring();
+        if self.owed.is_none() && self.alarms.as_mut().is_some_and(Alarms::wants_sync) {
+            return self.follow(MailEvent::default(), None, AGAIN.0);
+        }
+        let pause = self.alarms.as_ref().map_or(LOOK, |alarms| alarms.pause(LOOK));
         if self.reports.2.is_some_and(|every| self.reported.elapsed() >= every) {
             self.report();
         }
-        let octets = match self.listener.next(LOOK) {
+        let octets = match self.listener.next(pause) {
             Some(Heard::Package(octets)) => octets,
             Some(Heard::Call) => return self.called(),
             None => return false,
@@ -355,11 +420,22 @@ impl Watcher {
         self.options.notification = octets;
         // Who is asked for a report is not told of mail: that is decided from the answer.
         self.options.takes_alerts = !event.is_report();
+        if let Some(alarms) = &mut self.alarms
+            && let Err(error) = alarms.before_sync()
+        {
+            eprintln!("mailsync: {error}");
+        }
         let outcome = sync::run(&self.options);
         (self.options.notification, self.options.takes_alerts) = (None, true);
         let again = match outcome {
             Ok(report) if report.result == Outcome::Ok => {
                 self.refresh();
+                if let Some(alarms) = &mut self.alarms
+                    && let Err(error) = alarms.after_sync()
+                {
+                    eprintln!("mailsync: {error}");
+                }
+                self.ring();
                 if event.is_report() {
                     self.line(&json!({"event": "reported"}), "reported");
                     return false;
@@ -406,6 +482,34 @@ impl Watcher {
             }
             Ok(_) => {}
             Err(error) => eprintln!("mailsync: {error}"),
+        }
+    }
+
+    /// Shows what is due.
+    // mission: T3, T6
+    fn ring(&mut self) {
+        let Some(alarms) = &mut self.alarms else { return };
+        let lines = match alarms.step() {
+            Ok(lines) => lines,
+            Err(error) => {
+                eprintln!("mailsync: {error}");
+                return;
+            }
+        };
+        for line in lines {
+            self.line(&line.json, &line.words);
+            if let (Some(hook), Some(shown)) = (&self.hook, &line.hook) {
+                let mut command = shown.command(hook);
+                command.env("MAILSYNC_DIR", &self.options.dir).env_remove("MAILSYNC_PASSWORD");
+                command.env_remove("MAILSYNC_SERVER_PASSWORD").stdin(std::process::Stdio::null());
+                // A ring tone may be long: mail and the next task wait for none.
+                match command.spawn() {
+                    Ok(mut child) => {
+                        std::thread::spawn(move || child.wait());
+                    }
+                    Err(error) => eprintln!("mailsync: hook: {error}"),
+                }
+            }
         }
     }
 

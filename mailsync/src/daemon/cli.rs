@@ -181,6 +181,16 @@ enum User {
         /// Login name
         name: String,
     },
+    /// Let an IMEI or a phone number stand for a name in logins; the password is asked for
+    Alias {
+        /// Login name
+        name: String,
+        /// The IMEI or phone number, digits
+        alias: String,
+        /// It stands for nobody any more
+        #[arg(long)]
+        remove: bool,
+    },
     /// Remove a user and everything that is theirs
     Remove {
         /// Login name
@@ -412,9 +422,30 @@ fn user(out: &Out, config: &Config, store: &SqliteStore, command: User) -> Resul
             Ok(ExitCode::SUCCESS)
         }
         User::Password { name } => {
-            let verifier = users::verifier(&name, &users::password(&name)?);
+            let password = users::password(&name)?;
+            let verifier = users::verifier(&name, &password);
             let done = format!("password of {name} changed");
-            changed(out, store.set_verifier(&name, &verifier), &done, &format!("no user {name}"))
+            let set = store.set_verifier(&name, &verifier);
+            for alias in store.aliases(&name).map_err(text)? {
+                let verifier = users::verifier(&alias, &password);
+                store.add_alias(&name, &alias, &verifier).map_err(text)?;
+            }
+            changed(out, set, &done, &format!("no user {name}"))
+        }
+        User::Alias { name, alias, remove: true } => {
+            let done = format!("{alias} stands for nobody");
+            let no = format!("{alias} does not stand for {name}");
+            changed(out, store.remove_alias(&name, &alias), &done, &no)
+        }
+        User::Alias { name, alias, remove: false } => {
+            users::check_alias(&alias)?;
+            let password = users::password(&name)?;
+            if !store.is_verifier(&name, &users::verifier(&name, &password)).map_err(text)? {
+                return Err(format!("that is not the sync password of {name}"));
+            }
+            let added = store.add_alias(&name, &alias, &users::verifier(&alias, &password));
+            let taken = format!("{alias} stands for somebody else");
+            changed(out, added, &format!("{alias} stands for {name}"), &taken)
         }
         User::Remove { name } => {
             let done = format!("user {name} removed");

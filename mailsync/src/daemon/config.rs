@@ -1,6 +1,7 @@
 //! The server's configuration file.
 
 use super::notify::Config as Notify;
+use super::tasks::Config as Tasks;
 use crate::exchange::config::Sms;
 use crate::mailbox::Config as Mail;
 use crate::push::Push;
@@ -37,12 +38,33 @@ pub struct Config {
     pub notify: Notify,
     /// How they reach devices beside UDP and HTTP.
     pub push: Push,
+    /// Time tasks.
+    pub tasks: Tasks,
+    /// Who becomes a user without the operator.
+    pub register: Registration,
     /// Where the reference time comes from.
     pub time: Time,
     /// Devices that need other than what they say of themselves.
     pub device: Vec<Device>,
     /// What becomes of conflicts, by datastore.
     pub store: Vec<Store>,
+}
+
+/// Who becomes a user without the operator.
+// mission: T9
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registration {
+    /// Whoever reaches us over TLS or loopback may.
+    pub open: bool,
+    /// New users in an hour, from all addresses together.
+    pub per_hour: u32,
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Registration { open: false, per_hour: 20 }
+    }
 }
 
 /// What becomes of conflicts in a datastore.
@@ -218,6 +240,8 @@ impl Default for Config {
             sms: None,
             notify: Notify::default(),
             push: Push::default(),
+            tasks: Tasks::default(),
+            register: Registration::default(),
             time: Time::default(),
             device: Vec::new(),
             store: Vec::new(),

@@ -2,8 +2,10 @@
 
 mod dm;
 mod origin;
+mod register;
 
 pub(super) use origin::{Door, Origin};
+pub(super) use register::Counted;
 
 use super::serve::State;
 use super::session_log;
@@ -21,6 +23,7 @@ use http_body_util::BodyExt;
 use mailsync_proto::sync::event::Event;
 use mailsync_proto::sync::server::{Inbound, Route, TurnError};
 use mailsync_proto::sync::store::StoreError;
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +54,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
     let routes = Router::new()
         .route(PATH, any(handle))
         .route(dm::PATH, any(dm::handle))
+        .route(register::PATH, any(register::handle))
         .route(HEALTH, get(health))
         .route(channel::PATH, get(channel::handle))
         .with_state(state);
@@ -166,6 +170,20 @@ async fn answer(
     Ok(response)
 }
 
+/// A message whose sender logs in by another name, as the user's.
+// mission: T9
+fn alias(state: &State, inbound: Inbound) -> Inbound {
+    let Some(name) = inbound.login_name() else { return inbound };
+    match state.store.alias(&name) {
+        Ok(Some(alias)) => inbound.known_as(&alias.user, &alias.verifier),
+        Ok(None) => inbound,
+        Err(error) => {
+            tracing::error!(%error, "aliases cannot be read");
+            inbound
+        }
+    }
+}
+
 /// What leaves.
 struct Answered {
     message: Bytes,
@@ -193,13 +211,15 @@ impl Incoming {
     fn turn(&self, state: &State, peer: IpAddr) -> Result<Answered, Refusal> {
         let started = std::time::Instant::now();
         let decoded = Inbound::decode(&state.engine, self.encoding, &self.octets)
-            .map(|inbound| inbound.with_mac(self.mac.as_deref()).with_load(self.load));
+            .map(|inbound| inbound.with_mac(self.mac.as_deref()).with_load(self.load))
+            .map(|inbound| alias(state, inbound));
+        let lent = RefCell::default();
         let answer = decoded.as_ref().map_err(Refusal::from).and_then(|inbound| {
             let route =
                 Route { token: self.token.as_deref(), url: &self.url, basic_allowed: self.basic_allowed };
             turns::serve(
                 &state.store,
-                &|who, question| state.mailboxes.answer(who, question),
+                &|who, question| state.mailboxes.answer(who, question, &lent),
                 &state.engine,
                 &route,
                 inbound,
@@ -238,6 +258,7 @@ impl Incoming {
         };
         exchange.log(length);
         let answer = answer?;
+        state.mailboxes.settle(&lent.into_inner());
         if answer.enqueued {
             state.work.notify_one();
         }

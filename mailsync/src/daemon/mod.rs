@@ -16,6 +16,7 @@ pub mod serve;
 mod session_log;
 mod smtp_in;
 mod submit;
+pub mod tasks;
 mod tell;
 mod users;
 

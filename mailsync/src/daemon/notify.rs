@@ -237,6 +237,11 @@ fn instruction(
     }
 }
 
+pub(super) fn places(config: &Config, device: &Device) -> Vec<Place> {
+    let places = device.listen.iter().filter_map(|text| Place::parse(text).ok());
+    places.filter(|place| config.reaches(*place)).collect()
+}
+
 /// One device: what is kept of it changes in one transaction, and only then a notification may leave.
 fn step(
     state: &State,

@@ -5,7 +5,7 @@ use super::delays::Delays;
 use super::http::{self, Door, Origin};
 use super::load::Gauge;
 use super::notify::Config as NotifyConfig;
-use super::{notify, outbox, smtp_in};
+use super::{notify, outbox, smtp_in, tasks};
 use crate::exchange::{Doors, Exchange};
 use crate::mailbox::Watcher;
 use crate::push::{self, Engines};
@@ -26,6 +26,7 @@ use mailsync_proto::sync::devinf::Identity as Described;
 use mailsync_proto::sync::event::ConflictRule;
 use mailsync_proto::sync::server::Config as Engine;
 use mailsync_proto::sync::store::StoreError;
+use mailsync_proto::tasks::{GroupCollection, ReminderCollection, RequestCollection};
 use smsbridge::smtp::{ForwardPath, Protocol};
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -146,6 +147,13 @@ pub(crate) struct State {
     pub(super) notify: NotifyConfig,
     /// What carries them.
     pub(crate) push: Engines,
+    /// Time tasks.
+    pub(super) tasks: tasks::Config,
+    /// Who becomes a user without the operator.
+    pub(super) register: super::config::Registration,
+    pub(super) registered: http::Counted,
+    /// The server's time zone.
+    pub(super) zone: timesync::zones::ZoneName,
     /// Who works the queues.
     pub(super) lead: Lead,
     postmaster: Option<String>,
@@ -221,7 +229,8 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     let engine = engine(config, options.lab, &store)?;
     let zone =
         config.time.zone_name().map_err(|message| ConfigError::Bad { path: "time.zone".into(), message })?;
-    let manager = Manager::new(engine.nonce_key, engine.session.scheme, zone, config.session.max_msg_size);
+    let manager =
+        Manager::new(engine.nonce_key, engine.session.scheme, zone.clone(), config.session.max_msg_size);
     let mailboxes = Watcher::new(Arc::clone(&store), options.data.clone(), config.mail.clone())
         .map_err(|message| ConfigError::Bad { path: "mail.ca".into(), message })?;
     let identity = match (&config.http.tls_cert, &config.http.tls_key) {
@@ -255,6 +264,10 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         notify: config.notify.clone(),
         push: Engines::new(&config.push, &config.domain)
             .map_err(|message| ConfigError::Bad { path: "push".into(), message })?,
+        tasks: config.tasks.clone(),
+        register: config.register.clone(),
+        registered: http::Counted::default(),
+        zone,
         lead: Lead::new(&options.data),
         postmaster: config.smtp.postmaster.clone(),
         plain_basic: config.session.allow_plain_basic.clone(),
@@ -264,23 +277,23 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         explain_lab(&state, &syncml);
     }
     let (stop, stopped) = watch::channel(());
-    let mut tasks = JoinSet::new();
+    let mut listeners = JoinSet::new();
     let mut open: Vec<(&str, String)> = Vec::new();
     if let Some(http) = http {
         open.push(("syncml", syncml.clone()));
         let per_address = config.http.connections_per_address;
-        tasks.spawn(accept_http(Arc::clone(&state), http, identity, per_address, stopped.clone()));
+        listeners.spawn(accept_http(Arc::clone(&state), http, identity, per_address, stopped.clone()));
     }
     let mail = [("smtp", Protocol::Smtp, smtp), ("lmtp", Protocol::Lmtp, lmtp)];
     for (name, protocol, listener) in mail {
         let Some(listener) = listener else { continue };
         open.push((name, listener.local_addr().map_err(io("listener"))?.to_string()));
         let most = config.smtp.connections;
-        tasks.spawn(accept_mail(Arc::clone(&state), protocol, listener, most, stopped.clone()));
+        listeners.spawn(accept_mail(Arc::clone(&state), protocol, listener, most, stopped.clone()));
     }
     if let (Some(exchange), Some(doors)) = (exchange, doors) {
         open.extend(doors.addresses().into_iter().map(|(name, address)| (name, address.to_string())));
-        tasks.spawn(exchange.run(doors, stopped));
+        listeners.spawn(exchange.run(doors, stopped));
     }
     let outbox = tokio::spawn(outbox::work(Arc::clone(&state)));
     let sweeper = tokio::spawn(sweep(Arc::clone(&state), config.session.idle_minutes.saturating_mul(60)));
@@ -294,6 +307,7 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
         tokio::spawn(mailboxes.run(move || state.lead.is_ours()))
     };
     let notifier = tokio::spawn(notify::work(Arc::clone(&state)));
+    let reminder = tokio::spawn(tasks::work(Arc::clone(&state)));
     announce(&open).map_err(io("stdout"))?;
     tracing::info!(?open, data = %options.data.display(), "ready");
 
@@ -304,8 +318,9 @@ async fn serve(options: Options, store: SqliteStore) -> Result<(), ServeError> {
     follower.abort();
     watcher.abort();
     notifier.abort();
+    reminder.abort();
     drop(stop);
-    while tasks.join_next().await.is_some() {}
+    while listeners.join_next().await.is_some() {}
     tracing::info!("stopped");
     Ok(())
 }
@@ -382,6 +397,7 @@ pub(super) fn engine(config: &Config, lab: bool, store: &SqliteStore) -> Result<
     let policy = mailsync_proto::mail::policy::store(Arc::new(push::state::judge));
     let mut stores: Vec<StoreConfig> =
         [mail, accounts, settings, devices, policy, notes].into_iter().chain(pim).collect();
+    stores.extend([ReminderCollection::store(), RequestCollection::store(), GroupCollection::store()]);
     for said in &config.store {
         stores.iter_mut().for_each(|store| said.apply(store));
     }

@@ -61,6 +61,9 @@ pub(super) async fn submit(
     if job.refusal(&body).is_some() {
         return Ok(Submitted::Over);
     }
+    if state.mailboxes.waits(account) {
+        return put_off(state, row, job, &open, "the account waits for its device to log in").await;
+    }
     let (settings, credentials) = state.mailboxes.open(account)?;
     let Some(place) = &settings.smtp else { return Err("the account sends nothing".into()) };
     let link = match Link::open(&state.mailboxes.trust, place, &credentials, &state.domain).await {

@@ -41,6 +41,16 @@ pub(super) fn password(user: &str) -> Result<String, String> {
     Ok(password)
 }
 
+/// Whether a text can stand for a user's name in a login: an IMEI, a phone number.
+// mission: T9
+pub(super) fn check_alias(alias: &str) -> Result<(), String> {
+    let digits = alias.strip_prefix('+').unwrap_or(alias);
+    if (8..=20).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(());
+    }
+    Err(format!("{alias:?}: an IMEI or a phone number, 8 to 20 digits"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

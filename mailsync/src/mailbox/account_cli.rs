@@ -2,6 +2,7 @@
 
 use super::imap::Imap;
 use super::link::Trust;
+use super::pop3::Pop3;
 use super::vault::{Vault, place};
 use super::watch::credentials;
 use super::{Error, Mailbox};
@@ -10,7 +11,7 @@ use crate::store::SqliteStore;
 use crate::turns::{self, Failure};
 use clap::{Subcommand, ValueEnum};
 use idmap::Guid;
-use mailsync_proto::mail::account::{Account, Server, Tls};
+use mailsync_proto::mail::account::{Account, Fetched, Protocol, Server, Tls};
 use mailsync_proto::mail::accounts::{DATASTORE, account_value};
 use mailsync_proto::mirror::DeleteRule;
 use mailsync_proto::sync::store::{Item, Read, StoreKey, Value, Write};
@@ -73,11 +74,20 @@ pub(crate) struct Settings {
     #[arg(long)]
     token: bool,
     /// The IMAP server
-    #[arg(long, value_name = "HOST:PORT")]
-    imap: String,
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "pop3")]
+    imap: Option<String>,
     /// How it is encrypted
     #[arg(long, value_enum, default_value_t = TlsArg::Implicit)]
     imap_tls: TlsArg,
+    /// The POP3 server, in place of an IMAP server: mail comes from it, and only a deletion goes back
+    #[arg(long, value_name = "HOST:PORT", conflicts_with = "imap")]
+    pop3: Option<String>,
+    /// How it is encrypted
+    #[arg(long, value_enum, default_value_t = TlsArg::Implicit)]
+    pop3_tls: TlsArg,
+    /// What becomes of mail on a POP3 server once it is here
+    #[arg(long, value_enum, default_value_t = FetchedArg::Leave, requires = "pop3")]
+    fetched: FetchedArg,
     /// The submission server
     #[arg(long, value_name = "HOST:PORT")]
     smtp: Option<String>,
@@ -90,6 +100,9 @@ pub(crate) struct Settings {
     /// The mail server keeps a copy of what is sent by itself
     #[arg(long)]
     server_keeps_sent: bool,
+    /// The sync server stores no secret: it is known for one session, and comes anew with each
+    #[arg(long)]
+    per_session: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -114,10 +127,20 @@ impl TlsArg {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Delete {
-    /// It goes to the trash folder; from there it is gone
+    /// It goes to the trash folder; from there, and on a POP3 server, it is gone
     Trash,
     /// It is gone
     Expunge,
+    /// It stays there
+    Keep,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FetchedArg {
+    /// It stays there until it is deleted
+    Leave,
+    /// It is deleted there
+    Remove,
 }
 
 /// Keys of secrets.
@@ -138,6 +161,11 @@ pub fn run(
     match command {
         Command::Add(add) => {
             let account = add.settings.account(&add.account)?;
+            if account.per_session {
+                return Err(
+                    "--per-session: such an account is its device's; register it with mailsync".into()
+                );
+            }
             let secret = secret(&add.account)?;
             if !store.users().map_err(text)?.iter().any(|user| user.name == add.user) {
                 return Err(format!("no user {}", add.user));
@@ -159,7 +187,7 @@ pub fn run(
                     let state = trouble.unwrap_or_else(|| "ok".into());
                     println!(
                         "{}\t{}\t{}\t{}\t{state}",
-                        row.user, row.luid, account.address, account.imap.host
+                        row.user, row.luid, account.address, account.inbound.host
                     );
                 }
             }
@@ -172,7 +200,9 @@ pub fn run(
             let rows = store.accounts(Some(&user)).map_err(text)?;
             let row = rows.into_iter().find(|row| row.luid == account);
             let row = row.ok_or_else(|| format!("no account {account} of {user}"))?;
-            let sealed = row.secret.ok_or("the account has no secret")?;
+            let sealed = row.secret.filter(|sealed| !sealed.is_empty());
+            let sealed =
+                sealed.ok_or("the secret of this account is its device's; nothing can be checked here")?;
             let secret = Vault::open(data)?.open_sealed(&place(&user, &account), &sealed)?;
             check(&Trust::new(ca)?, &Account::parse(&row.config).map_err(text)?, &secret)?;
             done(json, &format!("account {account} of {user}: its mail servers let it in"))
@@ -200,29 +230,45 @@ pub fn key(command: &Key, store: &SqliteStore, data: &Path, json: bool) -> Resul
     done(json, &format!("{count} secrets sealed with key {}", vault.number()))
 }
 
+/// Whether this may be the short name of an account.
+pub(crate) fn is_short(name: &str) -> bool {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.@".contains(&b);
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(good)
+}
+
 impl Settings {
     /// The account, without its secret.
     ///
     /// # Errors
     /// In words.
     pub(crate) fn account(&self, short: &str) -> Result<Account, String> {
-        let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.@".contains(&b);
-        if short.is_empty() || short.len() > 64 || !short.bytes().all(good) {
+        if !is_short(short) {
             return Err(format!("{short:?} is no short name: letters, digits, - _ . @"));
         }
         if !mailsync_proto::mail::outbox::is_address(&self.address) {
             return Err(format!("{:?} is no address", self.address));
         }
-        let mut account = Account::new(&self.address, Server::parse(&self.imap, self.imap_tls.tls())?);
+        let (protocol, place, tls) = match (&self.imap, &self.pop3) {
+            (_, Some(pop3)) => (Protocol::Pop3, pop3.as_str(), self.pop3_tls),
+            (imap, None) => (Protocol::Imap, imap.as_deref().unwrap_or_default(), self.imap_tls),
+        };
+        let mut account = Account::new(&self.address, Server::parse(place, tls.tls())?);
+        account.protocol = protocol;
+        account.fetched = match self.fetched {
+            FetchedArg::Leave => Fetched::Leave,
+            FetchedArg::Remove => Fetched::Remove,
+        };
         account.smtp =
             self.smtp.as_deref().map(|smtp| Server::parse(smtp, self.smtp_tls.tls())).transpose()?;
         account.login = self.login.as_ref().unwrap_or(&self.address).as_str().into();
         account.name = self.name.as_deref().unwrap_or(short).into();
         account.token = self.token;
         account.server_keeps_sent = self.server_keeps_sent;
+        account.per_session = self.per_session;
         account.delete = match self.delete {
             Delete::Trash => DeleteRule::Trash,
             Delete::Expunge => DeleteRule::Expunge,
+            Delete::Keep => DeleteRule::Keep,
         };
         Ok(account)
     }
@@ -243,9 +289,11 @@ pub(crate) fn as_json(
         "name": account.name,
         "address": account.address,
         "login": account.login,
-        "imap": server(&account.imap),
+        "protocol": account.protocol.as_str(),
+        "inbound": server(&account.inbound),
         "smtp": account.smtp.as_ref().map(server),
         "delete": account.delete,
+        "per_session": account.per_session,
     })
 }
 
@@ -318,13 +366,18 @@ pub(super) async fn log_in(
         let words = format!("{what} {server}: {error}");
         (error, words)
     };
-    let imap = async {
-        let mut imap = Imap::open(trust, &account.imap, &login).await?;
-        imap.folders().await?;
-        imap.close().await;
+    let inbound = async {
+        match account.protocol {
+            Protocol::Imap => {
+                let mut imap = Imap::open(trust, &account.inbound, &login).await?;
+                imap.folders().await?;
+                imap.close().await;
+            }
+            Protocol::Pop3 => Pop3::open(trust, &account.inbound, &login).await?.close().await,
+        }
         Ok(())
     };
-    imap.await.map_err(|error| at("imap", &account.imap, error))?;
+    inbound.await.map_err(|error| at(account.protocol.as_str(), &account.inbound, error))?;
     if let Some(smtp) = &account.smtp {
         let link = relay::Link::open(trust, smtp, &login, "localhost").await;
         link.map_err(|error| at("smtp", smtp, error))?.quit().await;

@@ -2,10 +2,11 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`Mailbox`] | what a driver can do; [`imap`] is one |
+//! | [`Mailbox`] | what a driver can do; [`imap`] and [`pop3`] are two |
 //! | `reconcile` | one look at a mailbox: changes there become rows, changed rows become operations there |
 //! | `watch` | one task an account: connect, look, wait, back off |
 //! | [`account_cli`], `ask` | accounts, checked before they are stored; [`vault`] keeps their secrets |
+//! | `lent` | secrets that a device gives for one session |
 //! | [`link`] | TCP and TLS out |
 //!
 //! What to do is decided in `mailsync_proto::mirror`; the embedded mailbox is the mirror itself and needs no driver.
@@ -13,7 +14,9 @@
 pub mod account_cli;
 mod ask;
 pub mod imap;
+mod lent;
 pub mod link;
+pub mod pop3;
 mod reconcile;
 pub mod vault;
 mod watch;
@@ -114,6 +117,11 @@ pub trait Mailbox: Send {
         operation: &Operation,
         message: Option<&Bytes>,
     ) -> impl Future<Output = Result<Done, Error>> + Send;
+    /// Deletes mails of a maildrop that are here: where that is the account's rule.
+    fn discard(&mut self, ids: &[RemoteId]) -> impl Future<Output = Result<(), Error>> + Send {
+        let _ = ids;
+        async { Err(Error::Refused("this mailbox is no maildrop".into())) }
+    }
     /// Waits until something happens, `wake` ends, or the time is over.
     fn wait(
         &mut self,

@@ -1,20 +1,22 @@
 //! One task an account: it connects, looks, waits until something happens on either side, and looks again.
 
 use super::imap::{Credentials, Imap};
+use super::lent::Lent;
 use super::link::Trust;
+use super::pop3::Pop3;
 use super::reconcile::{Mirror, Trouble};
 use super::vault::{Vault, place};
 use super::{Error, Mailbox};
 use crate::store::{AccountRow, SqliteStore};
 use bytes::Bytes;
-use mailsync_proto::mail::account::Account;
+use mailsync_proto::mail::account::{Account, Protocol};
 use serde::Deserialize;
 use smsbridge::Secret;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// How often the list of accounts is looked at.
@@ -36,6 +38,8 @@ pub struct Config {
     pub retry_seconds: u64,
     /// Mail servers that users may register accounts at: names, `.example.org` for all below it, `*` for any.
     pub account_servers: Vec<String>,
+    /// Minutes for which the secret of an account is known that its device gives for one session.
+    pub session_account_minutes: u64,
     /// Hours after which a mail that cannot be sent goes back to its sender.
     pub give_up_hours: u64,
 }
@@ -46,6 +50,7 @@ impl Default for Config {
             ca: None,
             poll_seconds: 60,
             retry_seconds: 60,
+            session_account_minutes: 10,
             give_up_hours: 48,
             account_servers: Vec::new(),
         }
@@ -61,6 +66,9 @@ pub(crate) struct Watcher {
     pub(crate) config: Config,
     /// Counts commits that may have changed mail.
     changed: watch::Sender<u64>,
+    pub(super) lent: Lent,
+    /// The list of accounts is to be looked at now.
+    pub(super) accounts_changed: Notify,
 }
 
 impl Watcher {
@@ -70,7 +78,9 @@ impl Watcher {
     /// In words.
     pub(crate) fn new(store: Arc<SqliteStore>, data: PathBuf, config: Config) -> Result<Self, String> {
         let trust = Trust::new(config.ca.as_deref())?;
-        Ok(Watcher { store, data, trust, config, changed: watch::Sender::new(0) })
+        let changed = watch::Sender::new(0);
+        let (lent, accounts_changed) = (Lent::default(), Notify::new());
+        Ok(Watcher { store, data, trust, config, changed, lent, accounts_changed })
     }
 
     /// Rows may have changed: tasks look at them.
@@ -89,10 +99,21 @@ impl Watcher {
     /// In words.
     pub(crate) fn open(&self, row: &AccountRow) -> Result<(Account, Credentials), String> {
         let account = Account::parse(&row.config).map_err(|error| error.to_string())?;
+        if account.per_session {
+            let secret = self.lent.secret(&row.user, &row.luid).ok_or("it waits for its device to log in")?;
+            let credentials = credentials(&account, secret);
+            return Ok((account, credentials));
+        }
         let sealed = row.secret.as_ref().ok_or("the account has no secret")?;
         let secret = Vault::open(&self.data)?.open_sealed(&place(&row.user, &row.luid), sealed)?;
         let credentials = credentials(&account, secret);
         Ok((account, credentials))
+    }
+
+    /// Whether an account can do nothing before its device logs in.
+    pub(crate) fn waits(&self, row: &AccountRow) -> bool {
+        let per_session = Account::parse(&row.config).is_ok_and(|account| account.per_session);
+        per_session && self.lent.secret(&row.user, &row.luid).is_none()
     }
 
     /// Watches all accounts until dropped; `leads` says whether this process does so.
@@ -123,8 +144,10 @@ impl Watcher {
                 }
             };
             let key = |row: &AccountRow| (row.id, row.config.clone(), row.secret.clone());
-            let wanted: HashMap<_, _> = rows.iter().map(|row| (key(row), row)).collect();
-            tasks.retain(|key, _| wanted.contains_key(key));
+            let wanted: HashMap<_, _> =
+                rows.iter().filter(|row| !self.waits(row)).map(|row| (key(row), row)).collect();
+            // One that has ended, by whatever fault, begins again.
+            tasks.retain(|key, task| wanted.contains_key(key) && !task.0.is_finished());
             for (key, row) in wanted {
                 let main =
                     rows.iter().find(|other| other.user == row.user).is_some_and(|first| first.id == row.id);
@@ -133,7 +156,10 @@ impl Watcher {
                     Task(tokio::spawn(async move { watcher.account(row, main).await }))
                 });
             }
-            tokio::time::sleep(ACCOUNTS).await;
+            tokio::select! {
+                () = tokio::time::sleep(ACCOUNTS) => {}
+                () = self.accounts_changed.notified() => {}
+            }
         }
     }
 
@@ -149,6 +175,7 @@ impl Watcher {
             tracing::warn!(account = row.id, user = row.user, words, ?pause, "mailbox: again later");
             let (store, id) = (Arc::clone(&self.store), row.id);
             let _ = tokio::task::spawn_blocking(move || store.set_trouble(id, Some(&words))).await;
+            self.lent.looked(&row.user, &row.luid);
             if matches!(ended, Err(Trouble::Mailbox(Error::Login(_) | Error::Unsafe(_)))) {
                 pause = pause.max(LOGIN_PAUSE);
             }
@@ -159,8 +186,28 @@ impl Watcher {
 
     async fn session(&self, row: &AccountRow, main: bool, pause: &mut Duration) -> Result<(), Trouble> {
         let (config, credentials) = self.open(row).map_err(Error::Unsafe)?;
+        match config.protocol {
+            Protocol::Imap => {
+                let imap = Imap::open(&self.trust, &config.inbound, &credentials).await?;
+                self.keep(imap, config, row, main, pause).await
+            }
+            Protocol::Pop3 => {
+                let pop3 = Pop3::open(&self.trust, &config.inbound, &credentials).await?;
+                self.keep(pop3, config, row, main, pause).await
+            }
+        }
+    }
+
+    /// Keeps the rows of an account and its mailbox the same until the link ends.
+    async fn keep<M: Mailbox>(
+        &self,
+        mut mailbox: M,
+        config: Account,
+        row: &AccountRow,
+        main: bool,
+        pause: &mut Duration,
+    ) -> Result<(), Trouble> {
         let mut changed = self.changed.subscribe();
-        let mut mailbox = Imap::open(&self.trust, &config.imap, &credentials).await?;
         let store = Arc::clone(&self.store);
         let mirror = Mirror { store, account: row.id, user: row.user.clone(), config, main };
         let poll = Duration::from_secs(self.config.poll_seconds.max(1));
@@ -175,6 +222,7 @@ impl Watcher {
             *pause = PAUSE.0;
             let (store, id) = (Arc::clone(&self.store), row.id);
             let _ = tokio::task::spawn_blocking(move || store.set_trouble(id, None)).await;
+            self.lent.looked(&row.user, &row.luid);
             mailbox.wait(poll, self.rows_changed(&mut changed, row)).await?;
         }
     }

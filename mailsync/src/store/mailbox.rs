@@ -128,7 +128,10 @@ impl SqliteStore {
         self.write(|conn| {
             let mut count = 0;
             for account in accounts {
-                let Some(secret) = &account.secret else { continue };
+                // Of an account of one session there is none.
+                let Some(secret) = account.secret.as_ref().filter(|secret| !secret.is_empty()) else {
+                    continue;
+                };
                 let sealed = reseal(&account.user, &account.luid, secret).map_err(StoreError::Failed)?;
                 let sql = "UPDATE account SET secret = ?2 WHERE id = ?1 AND secret = ?3";
                 let item = "UPDATE item SET fields = ?1 WHERE guid = ?2 AND fields = ?3 AND
@@ -171,6 +174,16 @@ impl SqliteStore {
                 })
             })?;
             rows.collect()
+        })
+    }
+
+    /// The account of a user on which a folder is.
+    pub fn folder_owner(&self, user: &str, guid: &Guid) -> Result<Option<i64>, StoreError> {
+        self.query(|conn| {
+            let sql =
+                "SELECT account.id FROM remote_folder JOIN account ON account.id = remote_folder.account
+                       WHERE account.user = ?1 AND remote_folder.guid = ?2 ORDER BY account.id LIMIT 1";
+            conn.prepare_cached(sql)?.query_row(params![user, guid.as_str()], |row| row.get(0)).optional()
         })
     }
 

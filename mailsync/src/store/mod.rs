@@ -1,6 +1,7 @@
 //! The state in SQLite: one file, one writer, many readers.
 
 mod admin;
+mod alias;
 mod dir;
 mod item_key;
 mod kept;
@@ -9,15 +10,18 @@ mod notices;
 mod read;
 mod schema;
 pub mod sms;
+mod tasks;
 mod time;
 mod write;
 
 pub use admin::{DeviceInfo, Job, SessionInfo, UserInfo};
+pub use alias::Alias;
 pub use dir::{DirError, DirLock, Lead, database, private_dir};
 pub use kept::Kept;
 pub use mailbox::{AccountRow, Note, queue_name};
 pub use notices::Registered;
 pub use schema::SCHEMA;
+pub use tasks::{Followed, TaskClientRow, TaskItem};
 pub use time::{TimeKey, TimeRow, TimeWrite};
 
 use mailsync_proto::sync::store::{Commit, Found, Login, Read, Store, StoreError, Value};

@@ -3,6 +3,7 @@
 //! The client never sets the system's clock. Its own clock is the system's plus what was agreed with the server; so a
 //! clock that was set here stays set for everything this client does.
 
+use crate::store::{DirError, private_dir};
 use mailsync_proto::dm::client::{ClockFace, SessionError, Terminal};
 use std::fs::File;
 use std::io::Write;
@@ -33,6 +34,8 @@ pub(super) struct Kept {
 pub(super) enum FolderError {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Dir(#[from] DirError),
     #[error("{}: {source}", path.display())]
     State { path: PathBuf, source: SessionError },
 }
@@ -43,7 +46,7 @@ impl Folder {
         let state = dir.join(".mailsync");
         let path = state.join("terminal");
         let io = |source| FolderError::Io { path: path.clone(), source };
-        std::fs::create_dir_all(&state).map_err(io)?;
+        private_dir(&state)?;
         let lock = File::create(state.join("terminal.lock")).map_err(io)?;
         lock.lock().map_err(io)?;
         Ok(Folder { path, _lock: lock })

@@ -2,6 +2,7 @@
 
 use super::terminal::{Clock, Folder, Kept};
 use crate::client::{Http, device_id, owned, password};
+use crate::store::private_dir;
 use mailsync_proto::dm::client::{Config, Event, Step};
 use mailsync_proto::sync::client::NextHop;
 use serde_json::json;
@@ -204,8 +205,7 @@ struct Link {
 
 impl Link {
     fn new(dir: &Path, server: &str, user: &str, device: Option<&str>) -> Result<Self, String> {
-        std::fs::create_dir_all(dir.join(".mailsync"))
-            .map_err(|error| format!("{}: {error}", dir.display()))?;
+        private_dir(&dir.join(".mailsync")).map_err(text)?;
         owned(dir, user).map_err(text)?;
         let config = Config {
             server_url: server.into(),

@@ -123,11 +123,40 @@ impl MailServers {
         assert!(said.starts_with("250"), "{said}");
     }
 
+    /// Gives a user another password, and ends the links that he has.
+    pub(crate) fn set_password(&self, user: &str, password: &str) {
+        let path = self.dir.path().join("etc/users");
+        let users = std::fs::read_to_string(&path).unwrap();
+        let prefix = format!("{user}:{{PLAIN}}");
+        let line = |line: &str| match line.strip_prefix(&prefix) {
+            Some(rest) => format!("{prefix}{password}:{}\n", rest.split_once(':').unwrap().1),
+            None => format!("{line}\n"),
+        };
+        std::fs::write(&path, users.lines().map(line).collect::<String>()).unwrap();
+        self.doveadm(&["reload"]);
+        self.doveadm(&["kick", user]);
+    }
+
+    /// Puts a mail into a user's inbox as a file, octet for octet.
+    pub(crate) fn drop_file(&self, user: &str, name: &str, octets: &[u8]) {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let folder = self.dir.path().join("mail").join(user).join("Maildir/new");
+        let owner = std::fs::metadata(&folder).unwrap();
+        let path = folder.join(name);
+        std::fs::write(&path, octets).unwrap();
+        chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+
     /// A raw IMAP link of a user.
     pub(crate) fn imap(&self, user: &str) -> Raw {
+        self.raw(user, &format!("lab-{user}"))
+    }
+
+    /// The same with another password than his first.
+    pub(crate) fn raw(&self, user: &str, password: &str) -> Raw {
         let mut raw = Raw::connect(&self.address("imap"));
         raw.line();
-        raw.imap(&format!("LOGIN {user} lab-{user}"));
+        raw.imap(&format!("LOGIN {user} {password}"));
         raw
     }
 
@@ -156,17 +185,30 @@ impl Drop for MailServers {
 
 /// A mail server that keeps everything, and fails by the names of recipients.
 pub(crate) struct Sink {
-    _process: Process,
+    process: Option<Process>,
     pub(crate) address: String,
     dir: PathBuf,
 }
 
 impl Sink {
     pub(crate) fn start(dir: &Path) -> Sink {
+        let mut sink = Sink { process: None, address: "127.0.0.1:0".into(), dir: dir.to_owned() };
+        sink.restart();
+        sink
+    }
+
+    /// Starts it, again at its old address when it has run before.
+    pub(crate) fn restart(&mut self) {
+        let (host, port) = self.address.rsplit_once(':').unwrap();
         let process =
-            Process::start(Command::new("python3").arg(script("sink.py")).args(["127.0.0.1", "0"]).arg(dir));
-        let address = process.wait_ready()["smtp"].clone();
-        Sink { _process: process, address, dir: dir.to_owned() }
+            Process::start(Command::new("python3").arg(script("sink.py")).args([host, port]).arg(&self.dir));
+        self.address = process.wait_ready()["smtp"].clone();
+        self.process = Some(process);
+    }
+
+    /// Ends it; nobody answers at its address.
+    pub(crate) fn stop(&mut self) {
+        self.process.take().unwrap().kill();
     }
 
     fn names(&self) -> Vec<PathBuf> {
@@ -251,6 +293,43 @@ impl Raw {
     /// Adds a message to a folder.
     pub(crate) fn append(&mut self, folder: &str, flags: &str, message: &str) {
         self.imap(&format!("APPEND {folder} ({flags}) {{{}+}}\r\n{message}", message.len()));
+    }
+
+    /// Adds any octets but NUL to a folder, as mail that came at this time.
+    pub(crate) fn append_octets(&mut self, folder: &str, date: &str, message: &[u8]) {
+        self.tag += 1;
+        let tag = format!("t{} ", self.tag);
+        self.send(&format!("{tag}APPEND {folder} () \"{date}\" {{{}+}}\r\n", message.len()));
+        self.stream.get_mut().write_all(message).unwrap();
+        self.send("\r\n");
+        loop {
+            let line = self.line();
+            if let Some(end) = line.strip_prefix(&tag) {
+                assert!(end.starts_with("OK"), "APPEND: {end}");
+                return;
+            }
+            assert!(line.starts_with('*'), "APPEND: {line}");
+        }
+    }
+
+    /// Every mail of a folder, octet for octet as the server gives it.
+    pub(crate) fn octets(&mut self, folder: &str) -> Vec<Vec<u8>> {
+        self.imap(&format!("SELECT {folder}"));
+        self.send("all FETCH 1:* (BODY.PEEK[])\r\n");
+        let mut mails = Vec::new();
+        loop {
+            let line = self.line();
+            if line.starts_with("all ") {
+                assert!(line.starts_with("all OK"), "{line}");
+                return mails;
+            }
+            let size = line.trim_end().strip_suffix('}').and_then(|line| line.rsplit_once('{'));
+            if let Some(size) = size.and_then(|(_, size)| size.parse::<usize>().ok()) {
+                let mut literal = vec![0; size];
+                self.stream.read_exact(&mut literal).unwrap();
+                mails.push(literal);
+            }
+        }
     }
 
     /// The marks of each mail of a folder, by its subject.

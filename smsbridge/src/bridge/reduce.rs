@@ -2,6 +2,7 @@
 
 use crate::text::{Rules, Split, SplitError, split};
 use mail_parser::{Message, MessageParser, MimeHeaders};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// How a mail is reduced.
@@ -61,7 +62,10 @@ pub fn reduce(mail: &[u8], rules: &ReduceRules) -> Option<Reduced> {
     if mail.len() > rules.mail_octets {
         return None;
     }
-    let message = MessageParser::default().parse(mail)?;
+    let flat = flat(mail, rules.mime_parts)?;
+    // A panic of the library costs this mail's conversion.
+    let parsed = catch_unwind(AssertUnwindSafe(|| MessageParser::default().parse(&flat)));
+    let message = parsed.ok().flatten()?;
     if message.parts.len() > rules.mime_parts {
         return None;
     }
@@ -90,6 +94,52 @@ pub fn reduce(mail: &[u8], rules: &ReduceRules) -> Option<Reduced> {
         attachments,
         message_id: message.message_id().map(str::to_owned),
     })
+}
+
+/// Multiparts of a mail that are looked at: the library looks for the boundaries of each to the end of the mail.
+const MULTIPARTS: usize = 100;
+
+/// The mail with every message in it as one file; none if there are more types than parts that are looked at.
+///
+/// The library's reader follows messages in messages, also inside base64, as deep as they go, and drops what it made of them
+/// by recursion: 20,000 of them in a mail of 850 KB end the process. So only types that cannot be messages are left to it.
+// threats: L1, L2, M4
+fn flat(mail: &[u8], parts: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(mail.len());
+    let (mut types, mut multiparts) = (0, 0);
+    let mut lines = mail.split_inclusive(|&octet| octet == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        // As the library reads it: blanks in a field's name count for nothing.
+        let colon = line.iter().position(|&octet| octet == b':').unwrap_or(0);
+        let (name, _) = line.split_at(colon);
+        let letters = name.iter().filter(|octet| !octet.is_ascii_whitespace()).map(u8::to_ascii_lowercase);
+        if !letters.eq(b"content-type".iter().copied()) {
+            out.extend_from_slice(line);
+            continue;
+        }
+        types += 1;
+        let mut field = line.to_vec();
+        while let Some(more) = lines.next_if(|next| matches!(next.first(), Some(b' ' | b'\t'))) {
+            field.extend_from_slice(more);
+        }
+        let value =
+            String::from_utf8_lossy(field.get(colon + 1..).unwrap_or_default()).trim().to_ascii_lowercase();
+        let (main, rest) = value.split_once('/').unwrap_or((&value, ""));
+        let sub: String =
+            rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-.+".contains(*c)).collect();
+        multiparts += usize::from(main == "multipart");
+        let is_plain = matches!(main, "text" | "image" | "audio" | "video" | "application")
+            || (main == "multipart" && sub != "digest" && !sub.is_empty());
+        if is_plain {
+            out.extend_from_slice(&field);
+        } else {
+            out.extend_from_slice(b"Content-Type: application/octet-stream\r\n");
+        }
+        if types > parts || multiparts > MULTIPARTS {
+            return None;
+        }
+    }
+    Some(out)
 }
 
 /// Splits a text into at most `rules.max_parts`; true if its end had to go, which `...` then shows.
@@ -285,6 +335,25 @@ mod tests {
 
     fn plain(body: &str) -> String {
         text(&format!("From: Ann <ann@example.org>\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{body}"))
+    }
+
+    // threats: L1, L2, M4
+    #[test]
+    fn threat_m4_messages_in_messages_end_no_process() {
+        let nested = "Content-Type: message/rfc822\r\n\r\n".repeat(50_000);
+        let spread = "Con tent-Type:\r\n mes(x)sage/(y)rfc822\r\n\r\n".repeat(50_000);
+        let digests: String = (0..50_000)
+            .map(|n| format!("Content-Type: multipart/digest; boundary=b{n}\r\n\r\n--b{n}\r\n\r\n"))
+            .collect();
+        let few = "Content-Type: message/rfc822\r\n\r\n".repeat(900);
+        for mail in [nested, spread, digests] {
+            assert_eq!(reduce(mail.as_bytes(), &ReduceRules::default()), None);
+        }
+        assert!(reduce(few.as_bytes(), &ReduceRules::default()).is_some());
+        // A message that is attached is named, and its text is not the mail's.
+        let mail = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nsee below\r\n--b\r\nContent-Type: message/rfc822\r\n\
+            Content-Disposition: attachment; filename=a.eml\r\n\r\nSubject: x\r\n\r\ninner\r\n--b--\r\n";
+        assert_eq!(text(mail), "see below\n[a.eml]");
     }
 
     // mission: S2

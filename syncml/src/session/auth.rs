@@ -200,6 +200,16 @@ pub fn basic_user(cred: &Cred) -> Option<String> {
     Some(text.split_once(':')?.0.to_owned())
 }
 
+/// Basic credentials as they are for another name of the same person; none if they are no basic ones.
+pub fn renamed(cred: &Cred, user: &str) -> Option<Cred> {
+    if Scheme::from_meta(cred.meta.as_deref()) != Some(Scheme::Basic) {
+        return None;
+    }
+    let text = String::from_utf8(BASE64.decode(cred.data.trim_ascii()).ok()?).ok()?;
+    let (_, password) = text.split_once(':')?;
+    Some(Cred { data: Bytes::from(BASE64.encode(format!("{user}:{password}"))), ..cred.clone() })
+}
+
 /// A challenge for the next login.
 pub fn challenge(scheme: Scheme, nonce: Option<&[u8]>) -> Chal {
     let meta = Meta {

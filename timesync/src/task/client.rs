@@ -282,6 +282,27 @@ impl TaskClient {
         true
     }
 
+    /// The latest moment of a task that was shown here.
+    #[must_use]
+    pub fn last_shown(&self, uid: &TaskUid) -> Option<&Occurrence> {
+        let here = |occurrence: &&Occurrence| {
+            occurrence.uid == *uid && self.shown.of(occurrence).any(|ack| ack.by == self.config.client)
+        };
+        self.shown.occurrences().filter(here).last()
+    }
+
+    /// How it waits, and for whom.
+    #[must_use]
+    pub const fn config(&self) -> &TaskClientConfig {
+        &self.config
+    }
+
+    /// Waits in another way from now on; whose it is stays.
+    pub fn reconfigure(&mut self, grace: Duration, jitter: Duration) {
+        self.config.grace = grace;
+        self.config.jitter = jitter;
+    }
+
     /// Shows what is due.
     pub fn handle_timeout(&mut self, now: UnixTime, place: Place<'_>) {
         let due: Vec<TaskUid> = self

@@ -217,6 +217,8 @@ pub struct Task {
     pub extras: Vec<Extra>,
     /// When first.
     pub when: TaskWhen,
+    /// How long after each moment it is shown, nanoseconds; negative: before.
+    pub trigger: i64,
     /// When again.
     pub rule: Option<Rule>,
     /// What if missed.
@@ -238,6 +240,7 @@ impl Task {
             text: String::new(),
             extras: Vec::new(),
             when,
+            trigger: 0,
             rule: None,
             missed: Missed::default(),
         }
@@ -248,7 +251,7 @@ impl Task {
     /// # Errors
     /// [`TaskRefusal`] when the appointment means nothing or the rule runs out of fuel.
     pub fn next(&self, after: Option<UnixTime>, place: Place<'_>) -> Result<Option<UnixTime>, TaskRefusal> {
-        next_occurrence(&self.when, self.rule.as_ref(), after, place)
+        next_occurrence((&self.when, self.rule.as_ref(), self.trigger), after, place)
     }
 
     /// A fingerprint of everything in the task, to tell "the same again" from "another body".
@@ -261,7 +264,17 @@ impl Task {
     }
 }
 
+/// The next moment at which a task is shown: of its moments, its rule, and how far from them.
 pub(crate) fn next_occurrence(
+    (when, rule, trigger): (&TaskWhen, Option<&Rule>, i64),
+    after: Option<UnixTime>,
+    place: Place<'_>,
+) -> Result<Option<UnixTime>, TaskRefusal> {
+    let after = after.map(|after| after.plus(trigger.saturating_neg()));
+    Ok(next_moment(when, rule, after, place)?.map(|at| at.plus(trigger)))
+}
+
+fn next_moment(
     when: &TaskWhen,
     rule: Option<&Rule>,
     after: Option<UnixTime>,

@@ -22,6 +22,7 @@ pub struct Plan {
     pub(super) kind: Kind,
     pub(super) extras: Vec<ExtraKind>,
     pub(super) when: TaskWhen,
+    pub(super) trigger: i64,
     pub(super) rule: Option<Box<Rule>>,
     pub(super) missed: Missed,
     /// The moment waited for; after a snooze this differs from the rule's.
@@ -35,6 +36,60 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whose.
+    #[must_use]
+    pub const fn owner(&self) -> &UserId {
+        &self.owner
+    }
+
+    /// Which task.
+    #[must_use]
+    pub const fn uid(&self) -> &TaskUid {
+        &self.uid
+    }
+
+    /// Which version of it.
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// Who set it.
+    #[must_use]
+    pub fn setter(&self) -> &Setter {
+        &self.setter
+    }
+
+    /// What sort of task it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What if its moment is missed.
+    #[must_use]
+    pub const fn missed(&self) -> Missed {
+        self.missed
+    }
+
+    /// For which clients.
+    #[must_use]
+    pub const fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The [`Task::fingerprint`](crate::task::Task::fingerprint) of its content.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Its moment is near or past, and no client has it: wake them.
+    #[must_use]
+    pub fn is_unclaimed(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.holder.is_none())
+    }
+
     /// The occurrence waited for.
     #[must_use]
     pub fn occurrence(&self) -> Occurrence {

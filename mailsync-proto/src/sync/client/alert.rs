@@ -2,6 +2,7 @@
 
 use super::super::core::{Core, Side, plain_name};
 use super::super::event::{Event, Mode, WhySlow};
+use super::super::filter::Filter;
 use super::super::state::{Resume, StoreSync};
 use super::super::store::{Peer, Read, Value, Write};
 use super::super::turn::Missing;
@@ -15,7 +16,11 @@ pub(super) fn begin_store(
     left: Option<StoreSync>,
     unsure: bool,
 ) -> Result<(), Missing> {
-    if let Some(store) = left {
+    let config = core.configs.iter().find(|config| config.name == plan.name);
+    let state_only = config.zip(plan.filter.as_deref()).is_some_and(|(config, filter)| {
+        Filter::parse(filter, &*config.collection).is_ok_and(|filter| filter.is_state(&*config.collection))
+    });
+    if let Some(store) = left.filter(|_| !state_only) {
         core.add_store(store);
         return Ok(());
     }
@@ -36,6 +41,7 @@ pub(super) fn begin_store(
     let ours = format!("./{}", plan.name);
     let mut store = StoreSync::new(&plan.name, &ours, &plan.remote, peer.clone(), our_next.into());
     store.wanted = plan.mode;
+    store.mode = plan.mode;
     store.asks = plan.filter.clone();
     store.room = plan.free;
     if let Some(point) = &peer.committed {
@@ -44,6 +50,8 @@ pub(super) fn begin_store(
     let index = core.stores.len();
     core.add_store(store);
     match (plan.mode, &peer.committed) {
+        // Where the server knows no earlier sync of ours it says so, and nothing is compared.
+        (mode, _) if state_only && !mode.is_anew() => Ok(()),
         (mode, _) if mode.is_anew() && mode != Mode::Slow => core.begin_anew(index, mode, None),
         (_, None) => core.begin_anew(index, Mode::Slow, Some(WhySlow::First)),
         (Mode::Slow, _) => core.begin_anew(index, Mode::Slow, Some(WhySlow::Asked)),
@@ -83,6 +91,7 @@ impl Run<'_, '_> {
         if let Some(status) = self.resume_alerted(index, code, anchor) {
             return status;
         }
+        let state_only = self.core.state_only(index);
         let Some(store) = self.core.stores.get_mut(index) else { return StatusCode::NOT_FOUND };
         store.their_next = Some(anchor.map(|anchor| anchor.next.clone()).unwrap_or_default());
         let known = store.base.committed.as_ref().map(|point| &*point.theirs);
@@ -94,7 +103,7 @@ impl Run<'_, '_> {
         }
         let strange = store.mode.needs_anchors() && last.is_some() && last != known;
         // spec: session facts section 3: nobody who asked only to send is written to
-        let slow_is_fine = store.mode.needs_anchors() && store.mode.takes(Side::Client);
+        let slow_is_fine = store.mode.needs_anchors() && store.mode.takes(Side::Client) && !state_only;
         let (status, why) = match (store.mode, Mode::of_code(code)) {
             (ours, Some(mode)) if ours == mode && !strange => (StatusCode::OK, None),
             (ours, Some(mode)) if ours == mode && slow_is_fine => {
@@ -127,11 +136,12 @@ impl Run<'_, '_> {
 
     /// The status of our Alert.
     pub(super) fn alert_answered(&mut self, index: usize, code: StatusCode) {
+        let state_only = self.core.state_only(index);
         let Some(store) = self.core.stores.get_mut(index) else { return };
         if store.resume == Resume::Asked {
             return self.resume_answered(index, code);
         }
-        if code == StatusCode::REFRESH_REQUIRED {
+        if code == StatusCode::REFRESH_REQUIRED && !state_only {
             // spec: session facts section 3: it is for the Alert that comes with it to say what follows
             if store.mode == Mode::TwoWay {
                 self.core.begin_slow(index, WhySlow::ClientAnchor);

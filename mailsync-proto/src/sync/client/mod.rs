@@ -328,6 +328,8 @@ impl<'a, 'f> Run<'a, 'f> {
             }
             Ask::DevInf(devinf) => {
                 self.state.server = devinf::Known::of(devinf);
+                let extensions = devinf.ext.clone();
+                self.core.events.push(Event::Announces { extensions });
                 self.state.caps =
                     self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
                 Ok(())

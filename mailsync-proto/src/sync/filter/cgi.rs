@@ -70,6 +70,9 @@ const OPS: [(&str, Op); 8] = [
 
 /// The name by which a term means the item's id.
 pub const LUID: &str = "&LUID";
+/// The name by which a term means the id of the container that an item is in. Nobody writes it: it stands for what a
+/// collection has found out.
+pub const PARENT: &str = "&PARENT";
 
 impl Expr {
     /// Reads an expression.
@@ -98,6 +101,31 @@ impl Expr {
         self.steps.extend(other.steps);
         self.steps.push(Step::And);
         self
+    }
+
+    /// Any of these values; of none, nothing fits.
+    #[must_use]
+    pub fn any_of<'v>(name: &str, values: impl IntoIterator<Item = &'v str>) -> Self {
+        let mut values = values.into_iter();
+        let mut any = Expr::term(name, Op::Equal, values.next().unwrap_or_default());
+        for value in values {
+            any.steps.extend(Expr::term(name, Op::Equal, value).steps);
+            any.steps.push(Step::Or);
+        }
+        any
+    }
+
+    /// With other expressions in the places of some terms.
+    #[must_use]
+    pub fn replaced(self, by: impl Fn(&Term) -> Option<Expr>) -> Self {
+        let one = |step| match step {
+            Step::Term(term) => match by(&term) {
+                Some(expr) => expr.steps,
+                None => vec![Step::Term(term)],
+            },
+            joint => vec![joint],
+        };
+        Expr { steps: self.steps.into_iter().flat_map(one).collect() }
     }
 
     /// Every comparison in it.

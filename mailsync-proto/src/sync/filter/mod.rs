@@ -3,7 +3,7 @@
 pub mod cgi;
 pub mod legacy;
 
-use self::cgi::{Expr, LUID, Op};
+use self::cgi::{Expr, LUID, Op, PARENT};
 use super::collection::{Collection, match_key};
 use super::store::{Item, MatchKey};
 use bytes::Bytes;
@@ -142,6 +142,9 @@ impl Filter {
     pub(crate) fn checked(self, collection: &dyn Collection) -> Result<Self, FilterError> {
         for term in self.record.iter().flat_map(Expr::terms) {
             let (name, _) = meant(&term.name, term.op);
+            if *name == *PARENT {
+                return Err(FilterError::Property(short(&term.name)));
+            }
             if *name != *LUID && !collection.has_property(name) {
                 let known = collection.has_property("modified");
                 return Err(if known {
@@ -164,10 +167,26 @@ impl Filter {
         match_key(&[b"filter", &postcard::to_stdvec(self).unwrap_or_default()])
     }
 
+    /// Whether only the state of what the peer holds is wanted: nothing new goes, and no body.
+    // mission: M5
+    pub fn is_state(&self, collection: &dyn Collection) -> bool {
+        self.fields.as_deref().is_some_and(|fields| collection.is_state(fields))
+    }
+
+    /// Whether it says what a sync is about, and not what the peer wants to hold: what does not fit stays as it is there, and
+    /// waits for another sync.
+    // mission: M8b
+    pub fn is_scope(&self) -> bool {
+        self.record.iter().flat_map(Expr::terms).any(|term| *term.name == *PARENT)
+    }
+
     /// Whether the body is needed to tell who fits.
     pub fn needs_body(&self, collection: &dyn Collection) -> bool {
         let mut terms = self.record.iter().flat_map(Expr::terms);
-        terms.any(|term| collection.property_needs_body(meant(&term.name, term.op).0))
+        terms.any(|term| {
+            let name = meant(&term.name, term.op).0;
+            ![LUID, PARENT].contains(&name) && collection.property_needs_body(name)
+        })
     }
 
     /// Whether an item fits; `luid` is its id at the peer.
@@ -184,6 +203,7 @@ impl Filter {
         }
         record.matches_as(meant, |name| match name {
             LUID => luid.map(str::to_owned).into_iter().collect(),
+            PARENT => item.value.parent.iter().map(ToString::to_string).collect(),
             name => collection.property(item, body, name),
         })
     }

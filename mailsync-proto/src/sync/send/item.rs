@@ -117,8 +117,10 @@ impl Sender<'_, '_, '_, '_> {
         let asked = filter.as_ref().is_some_and(|filter| filter.inclusive);
         let fields_only = has_it && !asked && entry.is_some_and(|entry| entry.seen_rev >= item.body_rev);
         let (version, encoding) = (self.ex.version(), self.ex.encoding());
+        let device = (self.core.side == Side::Server).then(|| self.core.device.clone());
         let projection = Projection::new(item, fields_only, &caps.accepts, version, encoding)
             .with_fields(filter.as_ref().and_then(|filter| filter.fields.as_deref()))
+            .to_device(device.as_deref())
             .with_extended(self.core.side == Side::Server || self.core.extended);
         let mut body = None;
         if config.collection.needs_body(&projection) {
@@ -127,11 +129,22 @@ impl Sender<'_, '_, '_, '_> {
                 body = found.clone();
             }
         }
-        let wire = match config.collection.project(&projection, body.as_ref()) {
+        let mut wire = match config.collection.project(&projection, body.as_ref()) {
             Ok(wire) => wire,
             Err(refusal) => return Ok(self.skip(&name, &item.guid, refusal.reason)),
         };
-        let size = (wire.data.len() as u64).saturating_add(self.core.sealing.added(&wire.media_type));
+        let added = |wire: &Wire| self.core.sealing.added(&wire.media_type);
+        let size = |wire: &Wire| (wire.data.len() as u64).saturating_add(added(wire));
+        // mission: M11: of what does not fit the peer gets what does
+        if !fields_only
+            && self.is_too_large(index, has_it, size(&wire))
+            && let Some(least) = config.collection.least()
+            && let Ok(less) = config.collection.project(&projection.with_fields(Some(&least)), body.as_ref())
+            && less.data.len() < wire.data.len()
+        {
+            wire = less;
+        }
+        let size = size(&wire);
         if let Some(max) = self.ex.peer_max_obj_size().filter(|max| size > *max) {
             let reason = format!("{size} octets, the peer takes {max}");
             return Ok(self.skip(&name, &item.guid, reason));
@@ -200,6 +213,12 @@ impl Sender<'_, '_, '_, '_> {
         let id = head.target.as_deref().or(head.source.as_deref()).unwrap_or_default();
         let data = key.seal(sealer, id, &wire.media_type, &wire.data).map_err(|error| error.to_string())?;
         Ok(Wire { media_type: seal::MEDIA_TYPE.into(), data })
+    }
+
+    /// Whether the peer takes no object of so many octets, or has no room for it.
+    fn is_too_large(&self, index: usize, has_it: bool, size: u64) -> bool {
+        let room = self.core.stores.get(index).and_then(|store| store.free).filter(|_| !has_it);
+        self.ex.peer_max_obj_size().is_some_and(|max| size > max) || room.is_some_and(|(mem, _)| size > mem)
     }
 
     /// Why a new item of so many octets has no room at the peer.

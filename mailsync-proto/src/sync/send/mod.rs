@@ -194,7 +194,8 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         let count = if opened { None } else { Some(self.core.reader.read(Read::Count(changes.clone()))) };
         let rows = self.rows(index, &changes);
         let number = match count.transpose()? {
-            Some(Value::Count(count)) => u32::try_from(*count).ok(),
+            // How many of them go shows on the way.
+            Some(Value::Count(count)) if !self.core.is_partial(index) => u32::try_from(*count).ok(),
             _ => None,
         };
         let mut rows = rows?;
@@ -279,6 +280,19 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         true
     }
 
+    /// Whether nothing of an item changed but the state of what the peer holds. What contains others goes in any case:
+    /// they may have been moved into it.
+    // mission: M5
+    fn is_state(&self, index: usize, item: &Item, entry: Option<&Entry>) -> bool {
+        let config = self.core.config(index);
+        let container = config.is_some_and(|config| config.collection.is_container(&item.value));
+        let held = entry.is_some_and(|entry| {
+            let bound = self.core.side == Side::Client || entry.luid().is_some();
+            bound && (item.deleted || entry.seen_rev >= item.body_rev)
+        });
+        container || held
+    }
+
     /// What becomes of an item under the peer's filter.
     fn judge(&mut self, index: usize, item: &Item, entry: Option<&Entry>) -> Result<Judged, Missing> {
         let (Some(store), Some(config)) = (self.core.stores.get(index), self.core.config(index)) else {
@@ -302,7 +316,9 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
             (true, true, _) => Judged::Goes,
             (true, false, _) if !seen => Judged::Goes,
             // spec: session facts section 6: what falls outside is deleted on the device
-            (false, false, Some(entry)) if entry.luid().is_some() => Judged::Leaves,
+            (false, false, Some(entry)) if entry.luid().is_some() && !self.core.is_partial(index) => {
+                Judged::Leaves
+            }
             _ => Judged::Stays,
         })
     }
@@ -366,6 +382,9 @@ impl<'s, 'a, 'f, 'm> Sender<'s, 'a, 'f, 'm> {
         let awaited = (u8::try_from(index).unwrap_or(u8::MAX), item.guid.clone(), item.rev);
         let containers = store.containers;
         if self.core.batch.touches(&key, &item.guid) || self.awaited.contains(&awaited) {
+            return Ok(Went::Skipped);
+        }
+        if self.core.state_only(index) && !self.is_state(index, item, entry.as_ref()) {
             return Ok(Went::Skipped);
         }
         if item.deleted {

@@ -75,12 +75,20 @@ impl Run<'_, '_> {
         let mut cx = Context::new(&key, &user, self.core.at.now, &mut self.core.reader);
         let (filter, overruled) = config.collection.agreed(&mut cx, &device, store.filter.take())?;
         store.filter = filter;
+        let kept = self.known_devinf()?;
+        if let Some(theirs) = kept.as_ref().and_then(|kept| devinf::described(kept, &store.theirs)) {
+            store.filter = config.collection.within(store.filter.take(), theirs);
+        }
         if let Some(overruled) = overruled {
             self.core.events.push(Event::Oddity(format!("{}: {overruled}", config.name)));
         }
         let digest = store.filter.as_ref().map(Filter::digest);
         let inclusive = store.filter.as_ref().is_some_and(|filter| filter.inclusive);
-        store.all = inclusive || digest != peer.filter || (wanted.is_anew() && digest.is_some());
+        let state_only = store.filter.as_ref().is_some_and(|filter| filter.is_state(&*config.collection));
+        let scope = store.filter.as_ref().is_some_and(Filter::is_scope);
+        store.all = !state_only
+            && !scope
+            && (inclusive || digest != peer.filter || (wanted.is_anew() && digest.is_some()));
         store.live = inclusive;
         store.their_next = anchor.map(|anchor| anchor.next.clone());
         let last = anchor.and_then(|anchor| anchor.last.as_deref()).unwrap_or_default();
@@ -99,6 +107,12 @@ impl Run<'_, '_> {
             }
             _ => (wanted, None),
         };
+        if state_only && mode.is_anew() {
+            // By their state alone items cannot be compared: without our Alert, the client does not go on with it.
+            ex.answer_alert(slot, StatusCode::REFRESH_REQUIRED, anchor);
+            self.refused(target, StatusCode::REFRESH_REQUIRED);
+            return Ok(());
+        }
         let index = self.core.stores.len();
         self.core.add_store(store);
         if mode.is_anew() {

@@ -5,6 +5,7 @@ use super::super::device::DeviceQuirks;
 use super::super::devinf;
 use super::super::turn::Moment;
 use bytes::Bytes;
+use syncml::session::auth;
 use syncml::session::{Arrival, Load, ServerConfig, ServerSession, SessionError};
 use syncml::{DecodeError, Encoding, Limits, Message, Quirks};
 
@@ -37,6 +38,8 @@ pub struct Inbound {
     pub(super) encoding: Encoding,
     mac: Option<Box<str>>,
     load: Load,
+    /// The verifier of the name that the sender wrote, where that is another name of the user's.
+    pub(super) alias: Option<Box<str>>,
 }
 
 impl Inbound {
@@ -47,13 +50,35 @@ impl Inbound {
     pub fn decode(config: &Config, encoding: Encoding, body: &Bytes) -> Result<Self, DecodeError> {
         let message = syncml::decode(encoding, body, &config.limits, &config.quirks)?;
         let digest = ServerSession::request_digest(body);
-        Ok(Inbound { message, digest, encoding, mac: None, load: Load::default() })
+        Ok(Inbound { message, digest, encoding, mac: None, load: Load::default(), alias: None })
     }
 
     /// With the value of the transport's header `x-syncml-hmac`.
     #[must_use]
     pub fn with_mac(mut self, value: Option<&str>) -> Self {
         self.mac = value.map(Into::into);
+        self
+    }
+
+    /// By which name its sender logs in; none: it says none.
+    pub fn login_name(&self) -> Option<String> {
+        let hdr = &self.message.hdr;
+        let named = hdr.source.loc_name.as_deref().filter(|name| !name.is_empty()).map(str::to_owned);
+        named.or_else(|| hdr.cred.as_deref().and_then(auth::basic_user))
+    }
+
+    /// The name that its sender wrote is another one of `user`'s, and `verifier` is made with it. Proof by a MAC of every
+    /// message names the user itself and is none with another name.
+    // mission: T9
+    #[must_use]
+    pub fn known_as(mut self, user: &str, verifier: &str) -> Self {
+        let hdr = &mut self.message.hdr;
+        hdr.source.loc_name = Some(user.into());
+        let basic = hdr.cred.as_deref().filter(|cred| auth::basic_user(cred).is_some());
+        match basic.and_then(|cred| auth::renamed(cred, user)) {
+            Some(cred) => hdr.cred = Some(Box::new(cred)),
+            None => self.alias = Some(verifier.into()),
+        }
         self
     }
 

@@ -48,7 +48,11 @@ impl Run<'_, '_> {
         absorbed.effects.into_iter().for_each(|write| self.core.batch.push(write));
         let body = absorbed.body.filter(|_| !same_body);
         self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), absorbed.value, body);
-        self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
+        if absorbed.tell_back {
+            self.walk_again(arrival.index, true);
+        } else {
+            self.seen(arrival.index, &item.guid, Seen::ThisCommit, 0);
+        }
         Ok(ok)
     }
 

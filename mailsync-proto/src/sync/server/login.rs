@@ -28,7 +28,7 @@ pub(super) fn open<'m>(
         let Opening::Login(pending) = ServerSession::open(inbound.arrival(core.at)) else {
             return Err(TurnError::UnknownSession);
         };
-        return login(config, route, *pending, inbound.digest, core);
+        return login(config, route, *pending, (inbound.digest, inbound.alias.as_deref()), core);
     };
     let Ok(value) = core.reader.read(Read::Session(token.into())) else { return Ok(Opened::Missing) };
     let Value::Session(Some(SessionRow { version, value, answer })) = value else {
@@ -47,7 +47,7 @@ pub(super) fn open<'m>(
         let ex = session.receive(&config.session, arrival, None)?;
         return Ok(Opened::Run { ex: Box::new(ex), state, version: *version });
     }
-    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
+    let Ok(login) = known(core, inbound.alias.as_deref()) else { return Ok(Opened::Missing) };
     let check = login.check(config, route, "");
     let ex = session.receive(&config.session, arrival, Some(&check))?;
     keep_nonces(core, &ex, login.kept);
@@ -79,7 +79,8 @@ impl Known {
     }
 }
 
-pub(super) fn known(core: &mut Core<'_, '_>) -> Result<Known, Missing> {
+/// `alias` is the verifier of the name that was written, where that is another one of the user's.
+pub(super) fn known(core: &mut Core<'_, '_>, alias: Option<&str>) -> Result<Known, Missing> {
     let read = Read::Login { user: core.user.clone(), device: core.device.clone() };
     let login = match core.reader.read(read)? {
         Value::Login(login) => login.clone(),
@@ -87,7 +88,7 @@ pub(super) fn known(core: &mut Core<'_, '_>) -> Result<Known, Missing> {
     };
     let open = login.as_ref().filter(|login| !login.revoked);
     Ok(Known {
-        verifier: open.map(|login| login.verifier.clone()),
+        verifier: open.map(|login| alias.map_or_else(|| login.verifier.clone(), Into::into)),
         password: open.and_then(|login| login.password.clone()),
         sessions: login.as_ref().map_or(0, |login| login.sessions),
         item_key: open.and_then(|login| login.item_key.clone()),
@@ -109,7 +110,7 @@ fn login<'m>(
     config: &Config,
     route: &Route<'_>,
     pending: PendingLogin<'m>,
-    inbound_digest: [u8; 16],
+    (inbound_digest, alias): ([u8; 16], Option<&str>),
     core: &mut Core<'_, '_>,
 ) -> Result<Opened<'m>, TurnError> {
     let (user, device): (Box<str>, Box<str>) = (pending.user().into(), pending.device().into());
@@ -118,7 +119,7 @@ fn login<'m>(
     // A first message that comes again is known by its token, which is made of it. Both rows in one round.
     let token = ids::token_of(&config.nonce_key, &inbound_digest);
     let again = core.reader.read(Read::Session(token.clone()));
-    let Ok(login) = known(core) else { return Ok(Opened::Missing) };
+    let Ok(login) = known(core, alias) else { return Ok(Opened::Missing) };
     let kept = login.kept.clone();
     // spec: threats S1: a client that does not heed RespURI shows its credentials in every message
     if let Some(token) = kept.session.as_ref().filter(|_| pending.has_credentials()) {

@@ -129,7 +129,9 @@ fn take(
         Opened::Again(answer) => Ok(Step::Again(answer)),
         Opened::Run { ex, state, version } => {
             if state.sealed {
-                let Ok(login) = login::known(&mut core) else { return Ok(Step::Need(core.reader.missed())) };
+                let Ok(login) = login::known(&mut core, None) else {
+                    return Ok(Step::Need(core.reader.missed()));
+                };
                 core.sealing = login.item_key.map_or(Sealing::Keyless, Sealing::With);
             }
             let allowance = Cell::new(ALLOWANCE);
@@ -275,19 +277,20 @@ impl<'a, 'f> Run<'a, 'f> {
         kept.devinf = devinf::to_bytes(devinf);
         self.core.batch.push(Write::PutDevice(self.core.user.clone(), self.core.device.clone(), kept));
         self.state.caps = self.core.stores.iter().map(|store| devinf::caps(devinf, &store.theirs)).collect();
+        for index in 0..self.core.stores.len() {
+            let Some(config) = self.core.config(index) else { continue };
+            let Some(store) = self.core.stores.get_mut(index) else { continue };
+            if let Some(theirs) = devinf::described(devinf, &store.theirs) {
+                store.filter = config.collection.within(store.filter.take(), theirs);
+            }
+        }
         Ok(())
     }
 
     /// What we know of the client's datastores: from this session, else from an earlier one.
     fn caps(&mut self) -> Result<Vec<Caps>, Missing> {
         if self.state.caps.len() < self.core.stores.len() {
-            let read = Read::Device(self.core.user.clone(), self.core.device.clone());
-            let kept = match self.core.reader.read(read)? {
-                Value::Device(kept) => {
-                    kept.as_ref().and_then(|kept| devinf::from_bytes(kept.devinf.as_ref()?))
-                }
-                _ => None,
-            };
+            let kept = self.known_devinf()?;
             let stores = self.core.stores.iter();
             self.state.caps = stores
                 .map(|store| {

@@ -206,7 +206,9 @@ impl Run<'_, '_> {
             Some(absorbed.body.unwrap_or_default()),
         );
         absorbed.effects.into_iter().for_each(|write| self.core.batch.push(write));
-        Ok(self.bind(arrival, &guid, Seen::ThisCommit, 0, StatusCode::ITEM_ADDED))
+        let seen = if absorbed.tell_back { Seen::AsRecorded } else { Seen::ThisCommit };
+        self.walk_again(arrival.index, absorbed.tell_back);
+        Ok(self.bind(arrival, &guid, seen, 0, StatusCode::ITEM_ADDED))
     }
 
     /// Binds an item to the client's LUID, if the map allows it.
@@ -388,10 +390,11 @@ impl Run<'_, '_> {
             server: true,
             peer_id: Some(arrival.luid.as_str()),
         };
-        let (user, now) = (self.core.user.clone(), self.core.at.now);
+        let (user, device, now) = (self.core.user.clone(), self.core.device.clone(), self.core.at.now);
         let peer =
             self.core.lookups.get(arrival.index).map(|lookup| (lookup.peer.clone(), lookup.generation));
         let mut cx = Context::new(&arrival.key, &user, now, &mut self.core.reader)
+            .of_device(&device)
             .with_pending(self.core.batch.writes())
             .with_allowance(&self.allowance);
         if let Some((peer, generation)) = peer {

@@ -15,6 +15,7 @@ use crate::store::{Note, SqliteStore};
 use idmap::Guid;
 use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::mailbox::DATASTORE;
+use mailsync_proto::mirror::folders::root_guid;
 use mailsync_proto::sync::store::{Item, ItemValue, Read, Store, StoreError, StoreKey, Value, Write};
 use std::sync::Arc;
 
@@ -103,8 +104,18 @@ impl Mirror {
     }
 
     fn name(&self) -> String {
-        format!("{} {}", self.user, self.account)
+        account_name(&self.user, self.account)
     }
+
+    /// The folder that stands for the account, where its folders are below one of their own.
+    fn root(&self) -> Option<Guid> {
+        (!self.main).then(|| root_guid(&self.name()))
+    }
+}
+
+/// By what the ids of an account's rows are made.
+fn account_name(user: &str, account: i64) -> String {
+    format!("{user} {account}")
 }
 
 fn put(key: &StoreKey, item: &Item, value: ItemValue) -> Write {

@@ -84,7 +84,10 @@ impl Mirror {
         let left = self.left_meanwhile(mailbox, &plan, &states, &new, &gone).await?;
         gone.extend(left);
         let unbound = self.db(move |store| store.remote_unbound(account)).await?;
-        let matched = mails::matched(new, gone, &unbound);
+        let mut matched = mails::matched(new, gone, &unbound);
+        let (same, put_away) = self.put_away(&plan, matched.same).await?;
+        matched.same = same;
+        matched.arrived.extend(put_away);
         tally.changed += matched.same.len();
         self.rebind(matched.same).await?;
         tally.arrived += self.arrive(mailbox, &plan, &states, matched.arrived).await?;
@@ -99,6 +102,7 @@ impl Mirror {
         }
         let notes: Vec<Note> = states.into_iter().map(Note::Folder).collect();
         self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
+        self.discard_fetched(mailbox, &plan.folders).await?;
         Ok(settled)
     }
 

@@ -1,16 +1,19 @@
 //! What was changed here and is to be done there: the queue of operations.
 
 use super::super::{Error, Folders, Mailbox};
-use super::{Mirror, Trouble, put, read_item};
-use crate::store::{Note, queue_name};
+use super::{Mirror, Trouble, account_name, put, read_item};
+use crate::store::{Note, SqliteStore, queue_name};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use idmap::Guid;
 use mailsync_proto::mail::headers::{Headers, message_id};
+use mailsync_proto::mail::mailbox::KIND_FOLDER;
 use mailsync_proto::mirror::learned::{Done, learned};
-use mailsync_proto::mirror::{Operation, mails, outgoing};
-use mailsync_proto::sync::store::{Read, Store, StoreError, Value, Write};
+use mailsync_proto::mirror::{Operation, folders, mails, outgoing};
+use mailsync_proto::sync::store::{Item, Read, Store, StoreError, StoreKey, Value, Write};
 
+/// Folders in each other, at most.
+const DEPTH: usize = 64;
 /// Tries of an operation that the server refuses.
 const TRIES: u32 = 5;
 
@@ -18,6 +21,7 @@ impl Mirror {
     /// Looks which changed rows have something to be done at the server, and queues them.
     pub(super) async fn queue_changes(&self, listed: &Folders) -> Result<(), StoreError> {
         let (account, user, rule) = (self.account, self.user.clone(), self.config.delete);
+        let (ours, root) = (Ours::of(self), self.root());
         let seen = listed.seen.clone();
         let done = self.db(move |store| {
             let since = store.accounts(Some(&user))?.into_iter().find(|row| row.id == account);
@@ -34,7 +38,9 @@ impl Mirror {
             let mut notes = Vec::new();
             for item in items {
                 let link = store.remote_mail(account, &item.guid)?;
-                if !outgoing::operations(&item, link.as_ref(), &folders, &seen, rule).is_empty() {
+                let operations =
+                    outgoing::operations(&item, link.as_ref(), (&folders, &seen), root.as_ref(), rule);
+                if !operations.is_empty() && ours.has(store, &item)? {
                     notes.push(Note::Queue(item.guid));
                 }
             }
@@ -86,8 +92,14 @@ impl Mirror {
             Ok((read_item(store, &key, &wanted)?, store.remote_mail(account, &wanted)?, folders))
         });
         let (Some(item), mut link, folders) = found.await? else { return Ok(0) };
-        let operations =
-            outgoing::operations(&item, link.as_ref(), &folders, &listed.seen, self.config.delete);
+        let root = self.root();
+        let operations = outgoing::operations(
+            &item,
+            link.as_ref(),
+            (&folders, &listed.seen),
+            root.as_ref(),
+            self.config.delete,
+        );
         let count = operations.len();
         for operation in operations {
             let message = match &operation {
@@ -178,5 +190,48 @@ impl Mirror {
             Ok((writes, Vec::new()))
         })
         .await
+    }
+}
+
+/// Which folders are this account's, and not another one's of the same user.
+struct Ours {
+    account: i64,
+    user: String,
+    main: bool,
+    key: StoreKey,
+}
+
+impl Ours {
+    fn of(mirror: &Mirror) -> Self {
+        Ours { account: mirror.account, user: mirror.user.clone(), main: mirror.main, key: mirror.key() }
+    }
+
+    /// Whether what is to be done for a row is this account's to do. Of a mail its links say it; a folder is whose it is in.
+    // mission: M8d
+    fn has(&self, store: &SqliteStore, item: &Item) -> Result<bool, StoreError> {
+        if &*item.value.kind != KIND_FOLDER {
+            return Ok(true);
+        }
+        let accounts = store.accounts(Some(&self.user))?;
+        let root_of = |guid: &Guid| {
+            accounts.iter().find(|row| folders::root_guid(&account_name(&row.user, row.id)) == *guid)
+        };
+        if root_of(&item.guid).is_some() {
+            // It stands for the account and is no folder there.
+            return Ok(false);
+        }
+        let (mut at, mut above) = (item.guid.clone(), item.value.parent.clone());
+        for _ in 0..DEPTH {
+            if let Some(row) = root_of(&at) {
+                return Ok(row.id == self.account);
+            }
+            if let Some(owner) = store.folder_owner(&self.user, &at)? {
+                return Ok(owner == self.account);
+            }
+            let Some(guid) = above else { return Ok(self.main) };
+            above = read_item(store, &self.key, &guid)?.and_then(|item| item.value.parent);
+            at = guid;
+        }
+        Ok(false)
     }
 }

@@ -1,15 +1,18 @@
 //! The rows that follow a mail server: each kind of change in commits of its own.
 
-use super::super::Mailbox;
+use super::super::{Error, Mailbox};
 use super::{Mirror, Trouble, put, read_item};
 use crate::store::{Note, SqliteStore, queue_name};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use idmap::Guid;
+use mailsync_proto::mail::Role;
+use mailsync_proto::mail::account::{Fetched, Protocol};
 use mailsync_proto::mail::headers::{Headers, message_id};
 use mailsync_proto::mail::outbox::index_key;
-use mailsync_proto::mirror::folders::{self, FolderLink, Plan};
+use mailsync_proto::mirror::folders::{self, FolderLink, FolderSeen, Plan};
 use mailsync_proto::mirror::mails::{self, Described, Link};
+use mailsync_proto::mirror::outgoing::DeleteRule;
 use mailsync_proto::sync::store::{Read, Store, StoreError, Value, Write};
 use std::collections::{HashMap, HashSet};
 
@@ -110,6 +113,45 @@ impl Mirror {
         Ok(())
     }
 
+    /// Mails that were deleted here and are in the trash there since: that was to be done, and who did it died before he
+    /// wrote it down. Each comes from there as a new mail, as after any deletion; bound to it the row would be deleted once
+    /// more, and from the trash that is for good.
+    pub(super) async fn put_away(
+        &self,
+        plan: &Plan,
+        same: Vec<(Link, Described)>,
+    ) -> Result<(Vec<(Link, Described)>, Vec<Described>), StoreError> {
+        let trash = plan.folders.iter().map(|(folder, _)| folder).find(|f| f.role == Some(Role::Trash));
+        let trash =
+            trash.filter(|_| self.config.delete == DeleteRule::Trash).map(|folder| folder.guid.clone());
+        let went = |(link, mail): &(Link, Described)| {
+            Some(&mail.folder) == trash.as_ref() && link.folder != mail.folder
+        };
+        let (moved, mut same): (Vec<_>, Vec<_>) = same.into_iter().partition(went);
+        if moved.is_empty() {
+            return Ok((same, Vec::new()));
+        }
+        let (key, mut guids) =
+            (self.key(), moved.iter().map(|(link, _)| link.guid.clone()).collect::<Vec<_>>());
+        let deleted: HashSet<Guid> = self
+            .db(move |store| {
+                let mut deleted = HashSet::new();
+                for guid in guids.drain(..) {
+                    if read_item(store, &key, &guid)?.is_none_or(|item| item.deleted) {
+                        deleted.insert(guid);
+                    }
+                }
+                Ok(deleted)
+            })
+            .await?;
+        let (done, rest): (Vec<_>, Vec<_>) =
+            moved.into_iter().partition(|(link, _)| deleted.contains(&link.guid));
+        same.extend(rest);
+        let notes: Vec<Note> = done.iter().map(|(link, _)| Note::NoMail(link.guid.clone())).collect();
+        self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
+        Ok((same, done.into_iter().map(|(_, mail)| mail).collect()))
+    }
+
     /// New mails: fetched one by one, committed in batches.
     pub(super) async fn arrive<M: Mailbox>(
         &self,
@@ -147,6 +189,7 @@ impl Mirror {
         states: &[FolderLink],
     ) -> Result<(), StoreError> {
         let (key, name, user) = (self.key(), self.name(), self.user.clone());
+        let maildrop = self.config.protocol == Protocol::Pop3;
         let identities: HashMap<Guid, Box<str>> = states
             .iter()
             .map(|folder| (folder.guid.clone(), folder.identity.clone().unwrap_or_default()))
@@ -156,12 +199,26 @@ impl Mirror {
             let mut indexed = HashSet::new();
             for (mail, message) in &batch {
                 let identity = identities.get(&mail.folder).map_or("", |identity| identity);
-                let guid = mails::arrived_guid(&name, &mail.folder, identity, mail.id);
+                let mut guid = mails::arrived_guid(&name, &mail.folder, identity, mail.id);
                 let mut write = mails::arrived(&key, guid.clone(), mail, message.clone(), unix_now());
-                if let (Some(item), Write::PutItem { expect, .. }) =
+                if let (Some(item), Write::PutItem { expect, value, .. }) =
                     (read_item(store, &key, &guid)?, &mut write)
                 {
                     *expect = Some(item.rev);
+                    if maildrop && item.value.match_keys.get(1) == value.match_keys.get(1) {
+                        // It was away for a while: what it is and where is known here better than there.
+                        let (folder, id) = (mail.folder.clone(), Some(mail.id));
+                        let (marks, key, body_rev) = (mail.marks, mail.key, item.body_rev);
+                        notes.push(Note::Mail(Link { guid: guid.clone(), folder, id, marks, key, body_rev }));
+                        notes.extend(item.deleted.then_some(Note::Queue(guid)));
+                        continue;
+                    }
+                    if maildrop {
+                        // Another mail under an id that was given before.
+                        let identity = format!("{identity} {}", unix_now());
+                        guid = mails::arrived_guid(&name, &mail.folder, &identity, mail.id);
+                        write = mails::arrived(&key, guid.clone(), mail, message.clone(), unix_now());
+                    }
                 }
                 writes.push(write);
                 let headers = Headers::parse(message);
@@ -194,6 +251,8 @@ impl Mirror {
         kept_aside: HashSet<Guid>,
         renumbered: HashSet<Guid>,
     ) -> Result<(), StoreError> {
+        // A maildrop is a place on the way: what has gone from it is known there no more, and stays here.
+        let stays = self.config.protocol == Protocol::Pop3;
         for some in lost.chunks(500) {
             let (key, some) = (self.key(), some.to_vec());
             let (kept_aside, renumbered) = (kept_aside.clone(), renumbered.clone());
@@ -205,7 +264,8 @@ impl Mirror {
                         notes.push(Note::Mail(Link { id: None, ..link.clone() }));
                         continue;
                     }
-                    if let Some(item) = read_item(store, &key, &link.guid)?.filter(|item| !item.deleted) {
+                    let item = read_item(store, &key, &link.guid)?.filter(|item| !item.deleted && !stays);
+                    if let Some(item) = item {
                         if kept_aside.contains(&link.folder) {
                             let until = Some(unix_now().saturating_add(KEEP));
                             writes.push(Write::Keep { store: key.clone(), guid: item.guid.clone(), until });
@@ -221,6 +281,37 @@ impl Mirror {
                 Ok((writes, notes))
             })
             .await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes on the server what is here, where the account says so: once the rows are committed.
+    pub(super) async fn discard_fetched<M: Mailbox>(
+        &self,
+        mailbox: &mut M,
+        folders: &[(FolderLink, FolderSeen)],
+    ) -> Result<(), Trouble> {
+        if self.config.fetched != Fetched::Remove {
+            return Ok(());
+        }
+        let account = self.account;
+        for (folder, _) in folders {
+            let guid = folder.guid.clone();
+            let links = self.db(move |store| store.remote_mails(account, &guid)).await?;
+            let ids: Vec<_> = links.iter().filter_map(|link| link.id).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            match mailbox.discard(&ids).await {
+                Ok(()) => {}
+                Err(Error::Refused(words)) => {
+                    tracing::warn!(account, words, "mailbox: what is here stays there");
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            let notes: Vec<Note> = links.into_iter().map(|link| Note::NoMail(link.guid)).collect();
+            self.commit(move |_| Ok((Vec::new(), notes.clone()))).await?;
         }
         Ok(())
     }

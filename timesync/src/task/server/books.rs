@@ -40,6 +40,11 @@ impl TaskServer {
             .map(|plan| (&plan.uid, plan.sequence))
     }
 
+    /// A person's clients that are known.
+    pub fn clients_of(&self, user: &UserId) -> impl Iterator<Item = &ClientId> {
+        self.people.get(user).into_iter().flat_map(|person| person.clients.keys())
+    }
+
     /// The record to store for a task; `None`: delete it.
     #[must_use]
     pub fn record(&self, owner: &UserId, uid: &TaskUid) -> Option<&Plan> {

@@ -174,6 +174,7 @@ impl TaskServer {
             kind: task.kind,
             extras: task.extras.iter().map(|extra| extra.kind).collect(),
             when: task.when.clone(),
+            trigger: task.trigger,
             rule: task.rule.clone().map(Box::new),
             missed: task.missed,
             at,
@@ -335,7 +336,8 @@ impl TaskServer {
             let Some(plan) = self.plans.get(&slot) else { continue };
             // A day back, so that the same occurrence is found again wherever it moved.
             let after = plan.rule.as_ref().map(|_| plan.of.plus(-86_400_000_000_000).max(now));
-            if let Ok(Some(at)) = next_occurrence(&plan.when, plan.rule.as_deref(), after, place)
+            if let Ok(Some(at)) =
+                next_occurrence((&plan.when, plan.rule.as_deref(), plan.trigger), after, place)
                 && at != plan.at
             {
                 self.reschedule(slot, at, Some(at));

@@ -183,7 +183,7 @@ impl TaskServer {
 
     pub(super) fn after(&self, plan: &Plan, at: UnixTime, place: Place<'_>) -> Option<UnixTime> {
         plan.rule.as_ref()?;
-        next_occurrence(&plan.when, plan.rule.as_deref(), Some(at), place).ok().flatten()
+        next_occurrence((&plan.when, plan.rule.as_deref(), plan.trigger), Some(at), place).ok().flatten()
     }
 
     /// Waits for `at`; `of` is the rule's moment it stands for, unchanged by a snooze.
