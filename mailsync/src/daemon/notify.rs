@@ -7,6 +7,7 @@
 use super::config::Network;
 use super::serve::State;
 use super::tell::{Routes, event};
+use crate::bearers::Place;
 use crate::push::Instruction;
 use crate::push::engine::Reachable;
 use crate::push::state::{self as push, millis};
@@ -239,7 +240,7 @@ fn instruction(
 
 pub(super) fn places(config: &Config, device: &Device) -> Vec<Place> {
     let places = device.listen.iter().filter_map(|text| Place::parse(text).ok());
-    places.filter(|place| config.reaches(*place)).collect()
+    places.filter(|place| config.reaches(place.address().ip())).collect()
 }
 
 /// One device: what is kept of it changes in one transaction, and only then a notification may leave.
