@@ -1,25 +1,18 @@
 //! Where a client hears notifications: octets in a bounded queue, whatever they are.
 
-use super::Place;
+use super::{Place, calls};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
 use std::net::{TcpListener, UdpSocket};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Notifications that wait to be looked at; more are dropped: a server says again what nobody heeded.
 const WAITING: usize = 16;
 /// Octets of a notification that comes, at most.
 const OCTETS: usize = 8 << 10;
-/// Callers at a time.
-const CALLERS: usize = 8;
 /// How long a caller may take.
 const CALL: Duration = Duration::from_secs(10);
 
@@ -65,7 +58,11 @@ pub(crate) fn open(place: Place) -> Result<Listener, String> {
             listener.set_nonblocking(true).map_err(failed)?;
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-            std::thread::spawn(move || runtime.block_on(calls(listener, sender)));
+            let answer = move |request| {
+                let sender = sender.clone();
+                async move { take(request, &sender).await }
+            };
+            std::thread::spawn(move || runtime.block_on(calls::serve(listener, CALL, answer)));
             address
         }
     };
@@ -83,32 +80,6 @@ fn datagrams(socket: &UdpSocket, sender: &SyncSender<Bytes>) {
             // Somebody whom we never wrote to cannot be reached, and so on: none of it ends the listening.
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
-    }
-}
-
-async fn calls(listener: TcpListener, sender: SyncSender<Bytes>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let callers = Arc::new(Semaphore::new(CALLERS));
-    loop {
-        let Ok(place) = Arc::clone(&callers).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let service = service_fn(move |request| {
-                let sender = sender.clone();
-                async move { Ok::<_, Infallible>(take(request, &sender).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(CALL)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            let _ = tokio::time::timeout(CALL, connection).await;
-        });
     }
 }
 
