@@ -1,11 +1,11 @@
 //! Plain items: notes, and any type whose objects are stored as they came.
 
 use crate::sync::collection::{
-    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, match_key,
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described, match_key,
 };
 use crate::sync::store::{Item, ItemValue, MatchKey};
 use bytes::Bytes;
-use syncml::{CtCap, CtType, DataStore, FilterCap, Property, StatusCode, SyncCap, Version};
+use syncml::{CtCap, CtType, DataStore, FilterCap, Property, StatusCode, Version};
 
 /// Items that are one object of one media type each.
 ///
@@ -56,15 +56,7 @@ impl PlainCollection {
 
 impl Collection for PlainCollection {
     fn devinf(&self, source_ref: &str, version: Version) -> DataStore {
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some(self.name.clone());
-        store.max_guid_size = Some(u32::try_from(idmap::Guid::MAX_LEN).unwrap_or(64));
-        store.rx_pref = self.types.first().cloned();
-        store.rx = self.types.iter().skip(1).cloned().collect();
-        store.tx_pref = store.rx_pref.clone();
-        store.tx = store.rx.clone();
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
+        let mut store = described(source_ref, &self.name, &self.types);
         if version == Version::V1_2
             && let Some(name) = &self.property
         {

@@ -2,14 +2,14 @@
 
 use super::account::{self, Account};
 use crate::sync::collection::{
-    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, match_key,
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described, match_key,
 };
 use crate::sync::store::{ItemValue, PeerKey, Question, Read, StoreKey, Value};
 use crate::sync::turn::Missing;
 use bytes::Bytes;
 use idmap::{Guid, Luid};
 use serde::{Deserialize, Serialize};
-use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
+use syncml::{CtType, DataStore, StatusCode, Version};
 
 /// The datastore's name.
 pub const DATASTORE: &str = "accounts";
@@ -105,15 +105,7 @@ pub(super) fn folders(cx: &mut Context<'_, '_>, device: &str, luid: &str) -> Res
 
 impl Collection for AccountCollection {
     fn devinf(&self, source_ref: &str, _version: Version) -> DataStore {
-        let own = CtType::new(account::MEDIA_TYPE, account::VERSION);
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some("Mail accounts".into());
-        store.max_guid_size = Some(64);
-        store.rx_pref = Some(own.clone());
-        store.tx_pref = Some(own);
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
-        store
+        described(source_ref, "Mail accounts", &[CtType::new(account::MEDIA_TYPE, account::VERSION)])
     }
 
     fn needs_body(&self, _projection: &Projection<'_>) -> bool {

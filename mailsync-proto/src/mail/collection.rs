@@ -15,7 +15,9 @@ use super::outbox::{QUEUE, SendJob, date};
 use super::params::{self, Parameters, Rule};
 use super::splice::splice;
 use super::{accounts, news, rfc822, search, settings, time};
-use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
+use crate::sync::collection::{
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described,
+};
 use crate::sync::filter::Filter;
 use crate::sync::filter::cgi::{Expr, PARENT, Term};
 use crate::sync::filter::legacy::Options;
@@ -23,7 +25,7 @@ use crate::sync::store::{Item, ItemValue, Row, StoreKey, Write};
 use crate::sync::turn::{Missing, Reader};
 use bytes::Bytes;
 use idmap::Guid;
-use syncml::{CtCap, CtType, DataStore, Ext, PropParam, Property, StatusCode, SyncCap, Version};
+use syncml::{CtCap, CtType, DataStore, Ext, PropParam, Property, StatusCode, Version};
 
 /// Accounts with settings of their own: their folders stand in the session.
 const OWN_SETTINGS: usize = 4;
@@ -288,22 +290,15 @@ impl MailCollection {
 impl Collection for MailCollection {
     fn devinf(&self, source_ref: &str, version: Version) -> DataStore {
         let mail = CtType::new(email::MEDIA_TYPE, email::VERSION);
-        let others = vec![
+        let types = [
+            mail.clone(),
             CtType::new(folder::MEDIA_TYPE, folder::VERSION),
             CtType::new(rfc822::MEDIA_TYPE, rfc822::VERSION),
         ];
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some("Mail".into());
-        store.max_guid_size = Some(u32::try_from(Guid::MAX_LEN).unwrap_or(64));
-        store.rx_pref = Some(mail.clone());
-        store.rx = others.clone();
+        let mut store = described(source_ref, "Mail", &types);
         if self.takes_events {
             store.rx.push(CtType::new(event::MEDIA_TYPE, event::VERSION));
         }
-        store.tx_pref = Some(mail.clone());
-        store.tx = others;
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
         if version == Version::V1_2 {
             let names = ["name", "created", "modified", "role", "Ext"];
             store.support_hierarchical_sync = true;

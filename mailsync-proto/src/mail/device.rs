@@ -95,7 +95,9 @@ impl Device {
                 }
             }
         }
-        if device.id.is_empty() || device.id.len() > 255 || device.id.chars().any(char::is_control) {
+        // What XML cannot carry has been read as the replacement character.
+        let bad = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+        if device.id.is_empty() || device.id.len() > 255 || device.id.chars().any(bad) {
             return Err(pull.malformed("no DevID, or none that can be one"));
         }
         pull.finish()?;

@@ -7,13 +7,13 @@ use super::forward::Way;
 use super::params::{Parameters, Rule};
 use super::xml::{self, Pull};
 use crate::sync::collection::{
-    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, match_key,
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described, match_key,
 };
 use crate::sync::store::{Cursor, ItemValue, PeerKey, Read, StoreKey, Value};
 use crate::sync::turn::Missing;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
+use syncml::{CtType, DataStore, StatusCode, Version};
 
 /// The datastore's name.
 pub const DATASTORE: &str = "settings";
@@ -271,15 +271,7 @@ pub fn settings_value(settings: &Settings) -> ItemValue {
 
 impl Collection for SettingsCollection {
     fn devinf(&self, source_ref: &str, _version: Version) -> DataStore {
-        let own = CtType::new(MEDIA_TYPE, VERSION);
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some("Settings".into());
-        store.max_guid_size = Some(64);
-        store.rx_pref = Some(own.clone());
-        store.tx_pref = Some(own);
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
-        store
+        described(source_ref, "Settings", &[CtType::new(MEDIA_TYPE, VERSION)])
     }
 
     fn needs_body(&self, _projection: &Projection<'_>) -> bool {

@@ -4,10 +4,12 @@ use super::canon::Object;
 use super::convert::{convert, format_of, with_uid};
 use super::profile::{Format, Profile};
 use crate::plain::text_key;
-use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
+use crate::sync::collection::{
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described,
+};
 use crate::sync::store::ItemValue;
 use bytes::Bytes;
-use syncml::{DataStore, StatusCode, SyncCap, Version};
+use syncml::{DataStore, StatusCode, Version};
 
 /// Contacts, tasks or a calendar.
 ///
@@ -71,16 +73,8 @@ impl PimCollection {
 impl Collection for PimCollection {
     fn devinf(&self, source_ref: &str, _version: Version) -> DataStore {
         let types = self.profile.types(self.only.as_deref());
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some(self.profile.title().into());
-        store.max_guid_size = Some(u32::try_from(idmap::Guid::MAX_LEN).unwrap_or(64));
-        store.rx_pref = types.first().cloned();
-        store.rx = types.get(1..).unwrap_or_default().to_vec();
-        store.tx_pref = store.rx_pref.clone();
-        store.tx = store.rx.clone();
+        let mut store = described(source_ref, self.profile.title(), &types);
         store.ct_caps = self.profile.caps(self.only.as_deref());
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
         store
     }
 

@@ -6,7 +6,7 @@ use super::turn::{Missing, Reader};
 use bytes::Bytes;
 use core::cell::Cell;
 use idmap::{Guid, Luid, Record};
-use syncml::{DataStore, Encoding, Ext, Property, StatusCode, Version};
+use syncml::{CtType, DataStore, Encoding, Ext, Property, StatusCode, SyncCap, Version};
 
 /// A kind of datastore: notes, contacts, ...
 ///
@@ -176,6 +176,20 @@ pub trait Collection: Send + core::marker::Sync {
         let _ = (cx, item, server);
         Ok(Vec::new())
     }
+}
+
+/// How DevInf describes a datastore that takes and gives items of these types, the preferred one first.
+pub(crate) fn described(source_ref: &str, name: &str, types: &[CtType]) -> DataStore {
+    let mut store = DataStore::default();
+    store.source_ref = source_ref.into();
+    store.display_name = Some(name.into());
+    store.max_guid_size = Some(u32::try_from(Guid::MAX_LEN).unwrap_or(64));
+    store.rx_pref = types.first().cloned();
+    store.rx = types.iter().skip(1).cloned().collect();
+    store.tx_pref = store.rx_pref.clone();
+    store.tx = store.rx.clone();
+    store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
+    store
 }
 
 /// An item on its way to a peer.

@@ -6,7 +6,7 @@ use crate::mail::xml::{self, Pull};
 use crate::mail::{ObjectError, ObjectErrorKind};
 use crate::sync::StoreConfig;
 use crate::sync::collection::{
-    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, match_key,
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described, match_key,
 };
 use crate::sync::event::ConflictRule;
 use crate::sync::store::{Item, ItemValue, Read, StoreKey, Value};
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use idmap::Guid;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
+use syncml::{CtType, DataStore, StatusCode, Version};
 use timesync::task::{
     ExtraKind, FriendGroups, Group, GroupChange, GroupSession, Kind, Level, Rights, RightsRefusal, UserId,
 };
@@ -265,15 +265,7 @@ impl GroupCollection {
 
 impl Collection for GroupCollection {
     fn devinf(&self, source_ref: &str, _version: Version) -> DataStore {
-        let own = CtType::new(MEDIA_TYPE, VERSION);
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some("Friend groups".into());
-        store.max_guid_size = Some(64);
-        store.rx_pref = Some(own.clone());
-        store.tx_pref = Some(own);
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
-        store
+        described(source_ref, "Friend groups", &[CtType::new(MEDIA_TYPE, VERSION)])
     }
 
     fn needs_body(&self, _projection: &Projection<'_>) -> bool {

@@ -6,12 +6,14 @@ use crate::mail::xml::{self, Pull};
 use crate::mail::{ObjectError, ObjectErrorKind};
 use crate::plain::text_key;
 use crate::sync::StoreConfig;
-use crate::sync::collection::{Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire};
+use crate::sync::collection::{
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described,
+};
 use crate::sync::store::{Item, ItemValue, Write};
 use bytes::Bytes;
 use idmap::Guid;
 use std::sync::Arc;
-use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
+use syncml::{CtType, DataStore, StatusCode, Version};
 use timesync::UnixTime;
 use timesync::task::{Ack, AckKind, ClientId, Occurrence, TaskUid, UserId};
 
@@ -244,15 +246,7 @@ impl ReminderCollection {
 
 impl Collection for ReminderCollection {
     fn devinf(&self, source_ref: &str, _version: Version) -> DataStore {
-        let own = CtType::new(MEDIA_TYPE, VERSION);
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some("Reminders".into());
-        store.max_guid_size = Some(64);
-        store.rx_pref = Some(own.clone());
-        store.tx_pref = Some(own);
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
-        store
+        described(source_ref, "Reminders", &[CtType::new(MEDIA_TYPE, VERSION)])
     }
 
     fn needs_body(&self, _projection: &Projection<'_>) -> bool {

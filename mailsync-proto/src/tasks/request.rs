@@ -6,13 +6,13 @@ use super::{group, guid_of};
 use crate::pim::{PimCollection, Profile};
 use crate::sync::StoreConfig;
 use crate::sync::collection::{
-    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, match_key,
+    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described, match_key,
 };
 use crate::sync::store::{Item, ItemValue, MatchKey, Read, StoreKey, Value, Write};
 use bytes::Bytes;
 use idmap::Guid;
 use std::sync::Arc;
-use syncml::{CtType, DataStore, StatusCode, SyncCap, Version};
+use syncml::{CtType, DataStore, StatusCode, Version};
 use timesync::UnixTime;
 use timesync::task::ical::itip::{self, Method};
 use timesync::task::ical::{self, IcalRefusal};
@@ -122,15 +122,7 @@ fn value(uid: &TaskUid) -> ItemValue {
 
 impl Collection for RequestCollection {
     fn devinf(&self, source_ref: &str, _version: Version) -> DataStore {
-        let own = CtType::new(MEDIA_TYPE, "2.0");
-        let mut store = DataStore::default();
-        store.source_ref = source_ref.into();
-        store.display_name = Some("Tasks for others".into());
-        store.max_guid_size = Some(64);
-        store.rx_pref = Some(own.clone());
-        store.tx_pref = Some(own);
-        store.sync_cap = SyncCap { sync_types: (1..=7).collect() };
-        store
+        described(source_ref, "Tasks for others", &[CtType::new(MEDIA_TYPE, "2.0")])
     }
 
     fn needs_body(&self, _projection: &Projection<'_>) -> bool {

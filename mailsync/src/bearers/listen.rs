@@ -1,26 +1,19 @@
 //! Where a client hears notifications: a bounded queue of what came, whatever it is.
 
-use super::{Place, channel, phone, sip};
+use super::{Place, calls, channel, phone, sip};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use pushpolicy::bearer::{multipart, notification};
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// Notifications that wait to be looked at; more are dropped: a server says again what nobody heeded.
 const WAITING: usize = 16;
 /// Octets of a notification that comes, at most.
 pub(super) const OCTETS: usize = 8 << 10;
-/// Callers at a time.
-const CALLERS: usize = 8;
 /// How long a caller may take.
 const CALL: Duration = Duration::from_secs(10);
 
@@ -131,7 +124,11 @@ fn open(place: Place, sender: SyncSender<Heard>) -> Result<Place, String> {
             let address = listener.local_addr().map_err(failed)?;
             listener.set_nonblocking(true).map_err(failed)?;
             let runtime = runtime()?;
-            std::thread::spawn(move || runtime.block_on(calls(listener, sender)));
+            let answer = move |request| {
+                let sender = sender.clone();
+                async move { take(request, &sender).await }
+            };
+            std::thread::spawn(move || runtime.block_on(calls::serve(listener, CALL, answer)));
             address
         }
     };
@@ -160,32 +157,6 @@ fn datagrams(socket: &UdpSocket, sender: &SyncSender<Heard>) {
 /// The notification of a WAP push; what is none, as it is.
 pub(super) fn bare(octets: Bytes) -> Bytes {
     notification(&octets).map_or(octets, Bytes::from)
-}
-
-async fn calls(listener: TcpListener, sender: SyncSender<Heard>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let callers = Arc::new(Semaphore::new(CALLERS));
-    loop {
-        let Ok(place) = Arc::clone(&callers).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let service = service_fn(move |request| {
-                let sender = sender.clone();
-                async move { Ok::<_, Infallible>(take(request, &sender).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(CALL)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            let _ = tokio::time::timeout(CALL, connection).await;
-        });
-    }
 }
 
 async fn take(request: Request<Incoming>, sender: &SyncSender<Heard>) -> Response<Empty<Bytes>> {

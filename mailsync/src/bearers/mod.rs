@@ -3,6 +3,7 @@
 //! A place is text in the device's own object (`udp:HOST:PORT`, `http:HOST:PORT`); its host is an address and never a name, so
 //! that what was checked is what is reached.
 
+pub(crate) mod calls;
 pub(crate) mod channel;
 mod listen;
 mod phone;

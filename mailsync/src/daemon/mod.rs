@@ -1,5 +1,6 @@
 //! The reference server `mailsyncd`.
 
+mod accept;
 mod ask_cli;
 mod bind_cli;
 mod cli;

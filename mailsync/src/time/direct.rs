@@ -1,23 +1,18 @@
 //! The door of a client for tasks of other clients: HTTP in, and the way to another's door.
 
+use crate::bearers::calls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use mailsync_proto::tasks::direct::{MEDIA_TYPE, MOST, PROOF};
-use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// Calls that wait to be looked at.
 const WAITING: usize = 8;
-/// Callers at a time.
-const CALLERS: usize = 8;
 /// How long a call may take, its answer included.
 const CALL: Duration = Duration::from_secs(20);
 
@@ -47,39 +42,17 @@ impl Door {
         listener.set_nonblocking(true).map_err(failed)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (sender, calls) = sync_channel(WAITING);
-        std::thread::spawn(move || runtime.block_on(serve(listener, sender)));
+        let answer = move |request| {
+            let sender = sender.clone();
+            async move { take(request, &sender).await }
+        };
+        std::thread::spawn(move || runtime.block_on(calls::serve(listener, CALL, answer)));
         Ok(Door { address, calls })
     }
 
     /// The next call, if one waits.
     pub(super) fn next(&self) -> Option<Call> {
         self.calls.try_recv().ok()
-    }
-}
-
-async fn serve(listener: TcpListener, sender: SyncSender<Call>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let callers = Arc::new(Semaphore::new(CALLERS));
-    loop {
-        let Ok(place) = Arc::clone(&callers).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let service = service_fn(move |request| {
-                let sender = sender.clone();
-                async move { Ok::<_, Infallible>(take(request, &sender).await) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(CALL)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service);
-            let _ = tokio::time::timeout(CALL, connection).await;
-        });
     }
 }
 
