@@ -73,6 +73,8 @@ pub struct World<'a> {
 pub struct PushState {
     /// Mails up to this revision of the host's have plans, or need none.
     pub known: u64,
+    /// Decisions made so far: the number of the last one.
+    pub decided: u64,
     terminals: BTreeMap<TerminalId, Heard>,
     plans: BTreeMap<String, Plan>,
     budget: SmsBudget,
@@ -216,7 +218,11 @@ impl PushState {
         let Some(plan) = self.plans.get_mut(mail) else { return Ok(Settled::default()) };
         match plan.ready(world, heard, &last) {
             Some(settled) => Ok(settled),
-            None => Ok(plan.decide(world, facts()?, heard)),
+            None => {
+                let settled = plan.decide(world, facts()?, heard);
+                self.decided = self.decided.saturating_add(u64::from(settled.record.is_some()));
+                Ok(settled)
+            }
         }
     }
 

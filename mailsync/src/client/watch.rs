@@ -10,6 +10,7 @@ use super::report::{Outcome, Report};
 use super::sync::{self, SyncError};
 use super::ways::Ways;
 use crate::bearers::{self, Heard, Listen, Listener, Logins, Place};
+use crate::store::private_dir;
 use crate::time::alarms::{AlarmArgs, Alarms};
 use crate::time::pocket::Pocket;
 use crate::time::zone_name;
@@ -117,8 +118,7 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
         return Err("watch: neither --notification nor --dry-run".into());
     }
     options.notified = NOTIFIED;
-    fs::create_dir_all(options.dir.join(".mailsync"))
-        .map_err(|error| format!("{}: {error}", options.dir.display()))?;
+    private_dir(&options.dir.join(".mailsync")).map_err(text)?;
     let id = sync::device_id(&options.dir, options.device.as_deref()).map_err(text)?;
     let phone = match sms_account {
         Some(account) => {

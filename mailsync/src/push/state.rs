@@ -25,7 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const DATASTORE: &str = "push";
 /// Mails looked at in one go.
 const MAILS: u32 = 64;
-/// Decisions that are kept with everything they were made from, each in a slot of its own.
+/// Decisions that are kept with everything they were made from, each in a slot of its own; the newest takes the oldest's.
 const RECORDS: u64 = 64;
 /// Devices of one user that are looked at.
 const DEVICES: u32 = 200;
@@ -167,7 +167,7 @@ fn settle_in(
                         settling.ask.extend(settled.ask);
                         settling.next = [settling.next, settled.next].into_iter().flatten().min();
                         if let Some(record) = settled.record {
-                            match keep(reader, user, &guid, &record) {
+                            match keep(reader, user, state.decided, (&guid, &record)) {
                                 Ok(write) => writes.push(write),
                                 Err(Missing) => missing = true,
                             }
@@ -294,17 +294,13 @@ fn record_slot(number: u64) -> String {
     format!("record-{number}")
 }
 
-/// Where the record of a mail is: a later mail of the same place takes it over.
-fn place_of(guid: &Guid) -> u64 {
-    // FNV-1a
-    let hash = guid.as_str().bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash % RECORDS
-}
-
-fn keep(reader: &mut Reader<'_>, user: &str, guid: &Guid, record: &Record) -> Result<Write, Missing> {
-    let slot = Slot::read(reader, user, DATASTORE, &record_slot(place_of(guid)))?;
+fn keep(
+    reader: &mut Reader<'_>,
+    user: &str,
+    number: u64,
+    (guid, record): (&Guid, &Record),
+) -> Result<Write, Missing> {
+    let slot = Slot::read(reader, user, DATASTORE, &record_slot(number % RECORDS))?;
     let kept = Kept { mail: guid.as_str().to_owned(), record: record.clone() };
     Ok(slot.put(&serde_json::to_vec(&kept).unwrap_or_default()))
 }

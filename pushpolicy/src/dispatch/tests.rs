@@ -136,7 +136,9 @@ fn a_route_that_fails_is_left_for_another_and_used_again_when_the_terminal_is_he
     let route = (Bearer::Udp, "127.0.0.1:1");
     assert!(!bench.state.sent(Millis(2_100), &id("phone"), route, Delivery::Delivered, &PATIENCE));
     assert!(bench.state.sent(Millis(2_100), &id("phone"), route, Delivery::Unreachable, &PATIENCE));
+    assert_eq!(bench.state.decided, 1);
     assert!(bench.settle(2_200).record.is_some(), "decided again");
+    assert_eq!(bench.state.decided, 2);
     assert_eq!(bench.say(2_200, "phone"), "push wap_push");
     let sms = (Bearer::WapPush, "+861");
     bench.state.sent(Millis(2_300), &id("phone"), sms, Delivery::Refused, &PATIENCE);
