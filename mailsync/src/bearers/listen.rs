@@ -1,5 +1,6 @@
 //! Where a client hears notifications: a bounded queue of what came, whatever it is.
 
+use super::web_push::Keys;
 use super::{Place, calls, channel, phone, sip};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -7,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use pushpolicy::bearer::{multipart, notification};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -67,6 +69,8 @@ pub(crate) struct Logins {
     pub(crate) channel: Option<channel::Login>,
     /// The centre: our account and its password.
     pub(crate) phone: Option<(String, String)>,
+    /// Web Push: what bodies are decrypted with.
+    pub(crate) web: Option<Arc<Keys>>,
 }
 
 /// What was heard.
@@ -94,7 +98,7 @@ impl Listener {
     pub(crate) fn open(&self, listen: &Listen, logins: &Logins) -> Result<Listen, String> {
         let sender = self.sender.clone();
         Ok(match listen {
-            Listen::At(place) => Listen::At(open(*place, sender)?),
+            Listen::At(place) => Listen::At(open(*place, sender, logins.web.clone())?),
             Listen::Sip(at) => Listen::Sip(sip::open(*at, sender)?),
             Listen::Smpp(centre) => {
                 let account = logins.phone.clone().ok_or("smpp: --sms-account is missing")?;
@@ -110,7 +114,7 @@ impl Listener {
     }
 }
 
-fn open(place: Place, sender: SyncSender<Heard>) -> Result<Place, String> {
+fn open(place: Place, sender: SyncSender<Heard>, keys: Option<Arc<Keys>>) -> Result<Place, String> {
     let failed = |error: std::io::Error| format!("{place}: {error}");
     let address = match place {
         Place::Udp(at) => {
@@ -125,8 +129,8 @@ fn open(place: Place, sender: SyncSender<Heard>) -> Result<Place, String> {
             listener.set_nonblocking(true).map_err(failed)?;
             let runtime = runtime()?;
             let answer = move |request| {
-                let sender = sender.clone();
-                async move { take(request, &sender).await }
+                let (sender, keys) = (sender.clone(), keys.clone());
+                async move { take(request, &sender, keys.as_deref()).await }
             };
             std::thread::spawn(move || runtime.block_on(calls::serve(listener, CALL, answer)));
             address
@@ -159,17 +163,28 @@ pub(super) fn bare(octets: Bytes) -> Bytes {
     notification(&octets).map_or(octets, Bytes::from)
 }
 
-async fn take(request: Request<Incoming>, sender: &SyncSender<Heard>) -> Response<Empty<Bytes>> {
+async fn take(
+    request: Request<Incoming>,
+    sender: &SyncSender<Heard>,
+    keys: Option<&Keys>,
+) -> Response<Empty<Bytes>> {
+    let coded = request.headers().get(hyper::header::CONTENT_ENCODING);
+    let keys = keys.filter(|_| coded.is_some_and(|coding| coding == "aes128gcm"));
     let kind = request.headers().get(hyper::header::CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let status = if request.method() != Method::POST {
         StatusCode::METHOD_NOT_ALLOWED
     } else {
         match Limited::new(request.into_body(), OCTETS).collect().await {
-            Ok(body) => match sender.try_send(Heard::Package(part(&kind, body.to_bytes()))) {
-                Ok(()) => StatusCode::ACCEPTED,
-                Err(_) => StatusCode::SERVICE_UNAVAILABLE,
-            },
+            Ok(body) => {
+                let body = part(&kind, body.to_bytes());
+                // What our keys do not open is looked at as it is: it is said why it is dropped.
+                let body = keys.and_then(|keys| keys.decrypt(&body)).unwrap_or(body);
+                match sender.try_send(Heard::Package(body)) {
+                    Ok(()) => StatusCode::ACCEPTED,
+                    Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+                }
+            }
             Err(_) => StatusCode::PAYLOAD_TOO_LARGE,
         }
     };

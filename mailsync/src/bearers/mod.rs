@@ -8,6 +8,7 @@ pub(crate) mod channel;
 mod listen;
 mod phone;
 mod sip;
+pub(crate) mod web_push;
 
 pub(crate) use listen::{Heard, Listen, Listener, Logins};
 

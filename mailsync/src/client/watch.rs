@@ -9,6 +9,7 @@ use super::options::{Options, StoreOption};
 use super::report::{Outcome, Report};
 use super::sync::{self, SyncError};
 use super::ways::Ways;
+use crate::bearers::web_push::Keys;
 use crate::bearers::{self, Heard, Listen, Listener, Logins, Place};
 use crate::store::private_dir;
 use crate::time::alarms::{AlarmArgs, Alarms};
@@ -25,6 +26,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use syncml::StatusCode;
 use syncml::san::{AlertKey, Digest};
@@ -66,6 +68,9 @@ pub(super) struct Watch {
     /// Our number: short messages, and pushes by gateways, reach us there
     #[arg(long, value_name = "NUMBER")]
     number: Option<String>,
+    /// The endpoint of a push service that passes messages on to where we listen by http
+    #[arg(long, value_name = "URL")]
+    web_push: Option<reqwest::Url>,
     /// Seconds between two signs of life on the channel
     #[arg(long, value_name = "SECONDS", default_value_t = 240, value_parser = clap::value_parser!(u64).range(1..=3600))]
     beat: u64,
@@ -98,6 +103,7 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
         reached_at,
         sms_account,
         number,
+        web_push,
         beat,
         report_every,
         said,
@@ -136,7 +142,14 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
         ca: options.ca.clone(),
         beat,
     });
-    let logins = Logins { channel, phone };
+    let web = match &web_push {
+        Some(_) if !listen.iter().any(|one| matches!(one, Listen::At(Place::Http(_)))) => {
+            return Err("--web-push: --listen http:ADDRESS:PORT is missing".into());
+        }
+        Some(_) => Some(Arc::new(Keys::open(&options.dir.join(".mailsync").join("web-push"))?)),
+        None => None,
+    };
+    let logins = Logins { channel, phone, web };
     let listener = Listener::new();
     let mut ready = json!({"ready": true, "device": id});
     let mut ways = Ways::default();
@@ -149,6 +162,9 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
     }
     if let Some(number) = &number {
         ways.routes.push(format!("wap_push {number} power=any cost=5"));
+    }
+    if let (Some(endpoint), Some(keys)) = (web_push, &logins.web) {
+        ways.routes.push(format!("web_push {}", keys.subscription(endpoint)));
     }
     add_store(&mut options)?;
     let mut own = Own::open(&options.dir, &id)?;

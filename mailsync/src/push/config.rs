@@ -22,6 +22,8 @@ pub struct Push {
     pub mm7: Option<Mm7>,
     /// A SIP proxy.
     pub sip: Option<Sip>,
+    /// Push services.
+    pub web: Option<WebPush>,
 }
 
 /// The pace of paid bearers: [`Pace::costly`], or another.
@@ -138,6 +140,18 @@ pub struct Sip {
     /// Milliseconds that a signal call rings.
     #[serde(default = "ring")]
     pub ring_ms: u64,
+}
+
+/// Push services.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebPush {
+    /// Origins of the services that may be sent to.
+    pub services: Vec<String>,
+    /// Who we are, to be written to: `mailto:` or `https:`.
+    pub subject: String,
+    /// The file whose first line is our private key (P-256, 32 octets in base64url); made if it is not there.
+    pub key_file: PathBuf,
 }
 
 fn anywhere() -> SocketAddr {

@@ -3,7 +3,7 @@
 use super::channel::Hub;
 use super::config::Push;
 use super::state::{Became, Reach};
-use super::{gateway, ip, sip, smpp};
+use super::{gateway, ip, sip, smpp, web_push};
 use crate::daemon::notify::Config as Notify;
 use bytes::Bytes;
 use pushpolicy::sent::Delivery;
@@ -62,6 +62,11 @@ pub(crate) type Sending<'a> = Pin<Box<dyn Future<Output = Sent> + Send + 'a>>;
 pub(crate) trait Engine: Send + Sync + fmt::Debug {
     /// Sends one.
     fn send<'a>(&'a self, push: &'a Instruction) -> Sending<'a>;
+
+    /// Whether it may send there.
+    fn reaches(&self, _address: &str) -> bool {
+        true
+    }
 }
 
 /// All engines.
@@ -99,6 +104,9 @@ impl Engines {
         if let Some(config) = &push.sip {
             engines.insert(Bearer::SipMessage, Box::new(sip::Messages::new(config)?));
             engines.insert(Bearer::PhonePush, Box::new(sip::Calls::new(config)?));
+        }
+        if let Some(config) = &push.web {
+            engines.insert(Bearer::WebPush, Box::new(web_push::WebPush::new(config)?));
         }
         Ok(Engines {
             engines,
@@ -167,7 +175,8 @@ pub(crate) struct Reachable<'a> {
 
 impl Reach for Reachable<'_> {
     fn works(&self, device: &str, route: &Route) -> bool {
-        if !self.engines.engines.contains_key(&route.bearer) {
+        let engine = self.engines.engines.get(&route.bearer);
+        if !engine.is_some_and(|engine| engine.reaches(&route.address)) {
             return false;
         }
         match route.bearer {

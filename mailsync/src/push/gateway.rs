@@ -16,6 +16,7 @@ use pushpolicy::bearer::multipart::Part;
 use pushpolicy::bearer::pap::{Address, Answer, PushMessage};
 use pushpolicy::bearer::wap::ContentType;
 use pushpolicy::sent::Delivery;
+use reqwest::Url;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -27,7 +28,7 @@ const ANSWER: usize = 64 << 10;
 
 /// Where a gateway is, and who we are there.
 #[derive(Debug)]
-struct Place {
+pub(super) struct Place {
     host: String,
     port: u16,
     path: String,
@@ -37,24 +38,36 @@ struct Place {
 
 impl Place {
     fn new(url: &str, login: Option<(String, String)>) -> Result<Place, String> {
-        let parsed = reqwest::Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
-        let host = parsed.host_str().ok_or_else(|| format!("{url}: no host"))?.to_owned();
+        let parsed = Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
         let trust = match parsed.scheme() {
             "https" => Some(Trust::new(None)?),
             "http" => None,
             other => return Err(format!("{url}: {other} is no way to a gateway")),
         };
-        let port = parsed.port_or_known_default().unwrap_or(80);
-        let query = parsed.query().map_or_else(String::new, |query| format!("?{query}"));
-        let path = format!("{}{query}", parsed.path());
         // quirk: Kannel's challenge cannot be read: who has a password says it unasked.
         let authorization =
             login.map(|(user, password)| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
+        Place::at(&parsed, trust, authorization)
+    }
+
+    pub(super) fn at(
+        url: &Url,
+        trust: Option<Trust>,
+        authorization: Option<String>,
+    ) -> Result<Place, String> {
+        let host = url.host_str().ok_or_else(|| format!("{url}: no host"))?.to_owned();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+        let path = format!("{}{query}", url.path());
         Ok(Place { host, port, path, trust, authorization })
     }
 
     /// Posts, with these headers and no other: Kannel passes them on to the phone.
-    async fn post(&self, headers: &[(HeaderName, String)], body: Vec<u8>) -> Result<(u16, Bytes), String> {
+    pub(super) async fn post(
+        &self,
+        headers: &[(HeaderName, String)],
+        body: Vec<u8>,
+    ) -> Result<(u16, Bytes), String> {
         let failed = |error: &dyn std::fmt::Display| format!("{}:{}: {error}", self.host, self.port);
         let post = async {
             let stream: AnyStream = match &self.trust {

@@ -6,7 +6,7 @@
 //! | `state` | the rows of a user: reports, plans, policy, records of decisions |
 //! | `engine` | one trait for all bearers, and which there are |
 //! | `ip`, `channel` | UDP, HTTP, magic packets; the channel that a client holds |
-//! | `smpp`, `gateway`, `sip` | WAP push in SMS; PAP and MM7; SIP MESSAGE and the signal call |
+//! | `smpp`, `gateway`, `sip`, `web_push` | WAP push in SMS; PAP and MM7; SIP MESSAGE and the signal call; push services |
 //! | `policy_cli`, `explain_cli` | `mailsyncd policy`, `mailsyncd push` |
 
 pub(crate) mod channel;
@@ -19,6 +19,7 @@ pub(crate) mod policy_cli;
 pub(crate) mod sip;
 mod smpp;
 pub(crate) mod state;
+mod web_push;
 
 pub use config::Push;
 pub(crate) use engine::{Engines, Instruction};
