@@ -19,12 +19,12 @@ struct Service {
 
 impl Service {
     /// Answers with these statuses first, then with 201.
-    fn start(statuses: &[u16]) -> Service {
+    fn start(statuses: Vec<u16>) -> Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let (phone, seen): (Arc<Mutex<String>>, Arc<Mutex<Vec<Headers>>>) = Default::default();
         let (to, told) = (Arc::clone(&phone), Arc::clone(&seen));
-        let mut statuses = statuses.to_vec().into_iter();
+        let mut statuses = statuses.into_iter();
         // It ends with the test's process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -85,7 +85,7 @@ fn check_signature(authorization: &str, origin: &str) {
 #[test]
 fn web_push_reaches_a_watcher_through_a_push_service() {
     // Busy once: the route is left for a moment, and there is no other.
-    let service = Service::start(&[503]);
+    let service = Service::start(vec![503]);
     let keys = tempfile::tempdir().unwrap();
     let fast = FAST
         .replace("wait_ms = 0", "wait_ms = 0\ndown_ms = 500")
@@ -117,7 +117,7 @@ fn web_push_reaches_a_watcher_through_a_push_service() {
 // threat: N1
 #[test]
 fn threat_n1_a_terminal_cannot_have_the_server_post_elsewhere() {
-    let (named, other) = (Service::start(&[]), Service::start(&[]));
+    let (named, other) = (Service::start(Vec::new()), Service::start(Vec::new()));
     let keys = tempfile::tempdir().unwrap();
     let bench = PushBench::new(&format!("{FAST}{}", named.config(keys.path())));
     bench.sync("phone", &[]);
