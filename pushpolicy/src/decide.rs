@@ -65,6 +65,8 @@ pub fn decide_traced(
 #[derive(Clone, Copy)]
 struct Seen {
     state: Use,
+    /// In use by input or by its own word.
+    by_input: bool,
     on: Option<bool>,
     capability: Capability,
     /// Rank of what it shows.
@@ -77,6 +79,7 @@ struct Seen {
 
 const UNSEEN: Seen = Seen {
     state: Use::Unknown,
+    by_input: false,
     on: None,
     capability: Capability::Unknown,
     shows: 0,

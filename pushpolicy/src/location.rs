@@ -153,16 +153,15 @@ impl From<Coordinates> for Form {
 pub(crate) struct Vector([i64; 3]);
 
 const ONE: i64 = 1_000_000_000;
-const EARTH_RADIUS_M: u128 = 6_371_009;
+const EARTH_RADIUS_M: u64 = 6_371_009;
 
 impl Vector {
     pub(crate) fn chord_m(self, other: Vector) -> u64 {
-        let squared = |i: usize| {
-            let d = self.0.get(i).unwrap_or(&0).abs_diff(*other.0.get(i).unwrap_or(&0));
-            u128::from(d) * u128::from(d)
-        };
-        let chord = (squared(0) + squared(1) + squared(2)).isqrt();
-        u64::try_from(chord * EARTH_RADIUS_M / ONE as u128).unwrap_or(u64::MAX)
+        // Both are of length ONE: a difference is at most twice that, and the sum below 2^62.
+        let [[a, b, c], [x, y, z]] = [self.0, other.0];
+        let squared = |p: i64, q: i64| p.abs_diff(q).saturating_mul(p.abs_diff(q));
+        let sum = squared(a, x).saturating_add(squared(b, y)).saturating_add(squared(c, z));
+        sum.isqrt().saturating_mul(EARTH_RADIUS_M) / ONE as u64
     }
 }
 

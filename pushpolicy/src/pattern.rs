@@ -140,7 +140,7 @@ pub(crate) struct PatternSet {
     /// Start of each bucket in `filed`; one more at the end.
     buckets: Vec<u32>,
     /// Gram and index in `patterns`, by bucket.
-    filed: Vec<([u8; 3], u16)>,
+    filed: Vec<(Gram, u16)>,
     /// Those without a gram.
     always: Vec<u16>,
 }
@@ -162,12 +162,9 @@ fn set(matches: &mut Matches, number: u16) {
 
 impl PatternSet {
     pub(crate) fn new(patterns: Vec<(u16, Prepared)>) -> PatternSet {
-        let grams = |p: &Prepared| -> Vec<[u8; 3]> {
-            let literals = p.literals();
-            let windows = literals.iter().flat_map(|l| l.as_bytes().windows(3));
-            windows.filter_map(|w| w.try_into().ok()).collect()
-        };
-        let mut frequency = std::collections::BTreeMap::<[u8; 3], u32>::new();
+        let grams =
+            |p: &Prepared| -> Vec<Gram> { p.literals().iter().flat_map(|literal| grams(literal)).collect() };
+        let mut frequency = std::collections::BTreeMap::<Gram, u32>::new();
         for (_, p) in &patterns {
             grams(p).into_iter().for_each(|g| *frequency.entry(g).or_default() += 1);
         }
@@ -216,10 +213,9 @@ impl PatternSet {
             return;
         }
         let count = self.buckets.len().saturating_sub(1);
-        for window in field.as_bytes().windows(3) {
-            let Ok(gram) = <[u8; 3]>::try_from(window) else { continue };
+        for gram in grams(field) {
             let at = bucket(gram, count);
-            let (Some(from), Some(to)) = (self.buckets.get(at), self.buckets.get(at + 1)) else { continue };
+            let Some([from, to]) = self.buckets.get(at..at + 2) else { continue };
             if from == to {
                 continue;
             }
@@ -232,11 +228,21 @@ impl PatternSet {
     }
 }
 
+/// Three octets in a row.
+type Gram = u32;
+
+fn grams(text: &str) -> impl Iterator<Item = Gram> {
+    let mut last = 0;
+    let all = text.bytes().map(move |octet| {
+        last = (last << 8 | Gram::from(octet)) & 0xFF_FFFF;
+        last
+    });
+    all.skip(2)
+}
+
 /// `count` is a power of two.
-fn bucket(gram: [u8; 3], count: usize) -> usize {
-    let [a, b, c] = gram.map(u32::from);
-    let mixed = (a << 16 | b << 8 | c).wrapping_mul(0x9E37_79B1);
-    (mixed >> 12) as usize & (count - 1)
+fn bucket(gram: Gram, count: usize) -> usize {
+    (gram.wrapping_mul(0x9E37_79B1) >> 12) as usize & (count - 1)
 }
 
 #[cfg(test)]

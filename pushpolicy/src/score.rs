@@ -161,8 +161,15 @@ fn decayed(weight: u32, age: u64, half_life: u64) -> u32 {
         return 0;
     }
     let whole = u64::from(weight >> halvings);
-    let part = u128::from(whole) * u128::from(age % half_life) / (2 * u128::from(half_life));
-    u32::try_from(u128::from(whole) - part).unwrap_or(0)
+    let rest = age % half_life;
+    let part = match (whole.checked_mul(rest), half_life.checked_mul(2)) {
+        (Some(product), Some(twice)) => product / twice,
+        _ => {
+            let part = u128::from(whole) * u128::from(rest) / (2 * u128::from(half_life));
+            u64::try_from(part).unwrap_or(whole)
+        }
+    };
+    u32::try_from(whole - part).unwrap_or(0)
 }
 
 /// Whether it runs, as far as evidence says; `None`: nobody knows.

@@ -15,7 +15,7 @@ impl<S: Sink> Run<'_, S> {
             }
             self.heard.insert(i);
             let usage = k.usage.at(self.now.at, self.tuning);
-            seen.state = usage.state;
+            (seen.state, seen.by_input) = (usage.state, usage.by_input);
             seen.seen_at = usage.seen_at;
             seen.last_input = k.usage.last_input.map_or(0, |m| m.0);
             seen.on = k.power.is_on(self.now.at, self.tuning);
@@ -41,11 +41,8 @@ impl<S: Sink> Run<'_, S> {
     /// A sensor claims somebody while another terminal, far away, had input since it was last touched itself.
     /// Every term but the claimant's own decay is independent of `now`: time alone never ends a doubt.
     pub(super) fn doubt(&mut self) {
-        for i in self.where_all(self.heard, |s| s.state == Use::InUse).iter() {
+        for i in self.where_all(self.heard, |s| s.state == Use::InUse && !s.by_input).iter() {
             let Some((t, claimant)) = self.at(i) else { continue };
-            if claimant.usage.at(self.now.at, self.tuning).by_input {
-                continue;
-            }
             let doubter = self
                 .heard
                 .iter()

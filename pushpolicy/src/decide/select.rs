@@ -85,9 +85,17 @@ impl<S: Sink> Run<'_, S> {
             }
             Selector::Nearest => {
                 self.find_reference();
-                let nearest = from.iter().filter_map(|i| self.nearness(i)).min();
+                let mut nearest: Option<Nearness> = None;
+                for i in from.iter() {
+                    let Some(this) = self.nearness(i) else { continue };
+                    if nearest.is_none_or(|nearest| this < nearest) {
+                        (nearest, set) = (Some(this), TerminalSet::default());
+                    }
+                    if nearest == Some(this) {
+                        set.insert(i);
+                    }
+                }
                 let Some(nearest) = nearest else { return set };
-                from.iter().filter(|i| self.nearness(*i) == Some(nearest)).for_each(|i| set.insert(i));
                 if S::ON {
                     for i in from.iter() {
                         let key = self.nearness(i);
