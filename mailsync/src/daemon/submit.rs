@@ -1,11 +1,13 @@
 //! The part of a send job that goes out through an account, and when it is tried again.
 
 use super::serve::State;
+use crate::mailbox::imap::{Wanted, compose};
+use crate::mailbox::stored::{self, Composition};
 use crate::relay::{Link, Sent};
 use crate::store::{AccountRow, Job};
 use crate::turns::{self, Failure, unix_now};
 use bytes::Bytes;
-use mailsync_proto::mail::account::Account;
+use mailsync_proto::mail::account::{Account, Protocol};
 use mailsync_proto::mail::mailbox::DATASTORE;
 use mailsync_proto::mail::outbox::{DOUBTS, Outcome, QUEUE, Refused, SendJob, waiting};
 use mailsync_proto::sync::store::{Read, Store, StoreKey, Value};
@@ -66,15 +68,42 @@ pub(super) async fn submit(
     }
     let (settings, credentials) = state.mailboxes.open(account)?;
     let Some(place) = &settings.smtp else { return Err("the account sends nothing".into()) };
-    let link = match Link::open(&state.mailboxes.trust, place, &credentials, &state.domain).await {
+    let wire = job.wire_copy(&body);
+    let composition = composition(state, job, account.id, &settings, &wire).await?;
+    let (trust, burl) = (&state.mailboxes.trust, composition.is_some());
+    let link = match Link::open(trust, place, &credentials, &state.domain, burl).await {
         Ok(link) => link,
         Err(error) => return put_off(state, row, job, &open, &error.to_string()).await,
+    };
+    let composed = match (&composition, &link.capabilities.burl) {
+        (Some(composition), Some(servers)) => {
+            let message_id = &job.message_id;
+            let account = &settings;
+            let login = &credentials;
+            let wanted = Wanted { trust, account, login, servers, composition, message: &wire, message_id };
+            compose(&wanted)
+                .await
+                .inspect_err(|error| tracing::info!(%error, "outbox: not composed there, all of it goes"))
+                .ok()
+        }
+        _ => None,
     };
     let doubts = job.progress.doubts;
     job.progress.doubts = doubts.saturating_add(1);
     // Whoever comes after a crash finds that it may have gone.
-    keep(state, job).await?;
-    let sent = link.send(&settings.address, &open, &job.wire_copy(&body)).await;
+    let kept = keep(state, job).await;
+    let sent = match kept {
+        Ok(()) => {
+            let url = composed.as_ref().map(|composed| composed.url.clone());
+            Ok(link.send(&settings.address, &open, &wire, url).await)
+        }
+        Err(words) => Err(words),
+    };
+    if let Some(composed) = composed {
+        // Whatever became of it. The outcome does not wait for this.
+        tokio::spawn(composed.remove());
+    }
+    let sent = sent?;
     let outcome = match sent {
         Sent::Impossible(words) => {
             job.progress.doubts = doubts;
@@ -83,6 +112,9 @@ pub(super) async fn submit(
         }
         Sent::Verdicts(outcome) => outcome,
     };
+    if burl {
+        tracing::info!(id = ?row.id, by_url = outcome.by_url, "outbox: handed over");
+    }
     let mut later = Vec::new();
     let mut words = String::new();
     let mut in_doubt = false;
@@ -117,6 +149,26 @@ pub(super) async fn submit(
         return Ok(Submitted::Over);
     }
     put_off(state, row, job, &later, &words).await
+}
+
+/// How the account's mail server can put the message together, if it is to.
+// mission: M6
+async fn composition(
+    state: &Arc<State>,
+    job: &SendJob,
+    account: i64,
+    settings: &Account,
+    wire: &Bytes,
+) -> Result<Option<Composition>, String> {
+    if !state.mailboxes.config.burl || settings.protocol != Protocol::Imap || job.about.is_none() {
+        return Ok(None);
+    }
+    let (shared, job, wire) = (Arc::clone(state), job.clone(), wire.clone());
+    blocking(move || {
+        stored::composition(&shared.store, &job.user, account, job.about.as_ref(), &wire)
+            .map_err(|error| error.to_string())
+    })
+    .await
 }
 
 /// What is known of the recipients that went out through an account.
