@@ -15,7 +15,7 @@ const LITTLE: u64 = 40_000;
 
 /// A mail of a text in 8 bits and two attachments, a large and a small one.
 fn rich(subject: &str) -> String {
-    let line = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9\r\n";
+    let line = format!("{subject:i<19}").repeat(4) + "\r\n";
     let picture = line.repeat(LARGE / line.len());
     format!(
         "From: Zed <zed@far.example>\r\nTo: alice@lab.test\r\nSubject: {subject}\r\nMessage-ID: <{subject}@far.example>\r\n\
@@ -174,8 +174,8 @@ fn forwarded_through_burl_nothing_of_the_attachment_goes_through_mailsyncd() {
     let said = lab.smtp.lines_with("MAIL FROM:<alice@lab.test> SIZE=");
     let size = format!("SIZE={} ", as_sent(&came).len());
     assert!(said.len() == 1 && said[0].contains(&size), "{said:?}, {size}");
-    assert!(lab.imap.lines_with("SECTION=2.MIME").len() == 2, "{:?}", lab.imap.lines_with("URL"));
     lab.settled(&field(&came, "Message-ID"));
+    assert!(lab.imap.lines_with("SECTION=2.MIME").len() == 2, "{:?}", lab.imap.lines_with("URL"));
     links("in part");
 
     // An answer with the text of the mail quoted takes nothing from it that is worth it.
@@ -184,8 +184,12 @@ fn forwarded_through_burl_nothing_of_the_attachment_goes_through_mailsyncd() {
     assert_eq!((lab.smtp.count("BURL"), lab.smtp.count("DATA")), (0, 1));
     // With a part of it, and a recipient whom the others do not see: he stays in the copy, and is not in what went.
     let (luid, part) = (lab.bench.luid("phone", "asked"), lab.part("asked", "p.png"));
-    let args = ["forward", &luid, "--without-download", "--to", "far@away.example", "--part", &part];
-    lab.bench.verb("phone", &[&args[..], &["--bcc", "hidden@away.example"]].concat());
+    let draft = format!(
+        "X-Sync-Forward: {luid} part/{part}\r\nFrom: alice@lab.test\r\nTo: far@away.example\r\n\
+         Bcc: hidden@away.example\r\nMessage-ID: <blind@lab.test>\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n"
+    );
+    std::fs::write(lab.bench.path("draft"), draft).unwrap();
+    lab.bench.verb("phone", &["send", lab.bench.path("draft").to_str().unwrap()]);
     lab.imap.clear();
     lab.smtp.clear();
     lab.bench.sync_with("phone", &["--headers-only"]);
@@ -194,6 +198,7 @@ fn forwarded_through_burl_nothing_of_the_attachment_goes_through_mailsyncd() {
     assert!(envelope.contains("hidden@away.example") && !came.contains("hidden@"), "{envelope}");
     let copy = lab.settled(&field(came.as_bytes(), "Message-ID"));
     assert_eq!(field(&copy, "Bcc"), "hidden@away.example");
+    let theirs = parts(lab.original("asked").as_bytes());
     assert!(parts(&copy) == [theirs[1].clone()] && parts(came.as_bytes()) == parts(&copy));
     assert_eq!((lab.smtp.count("BURL"), lab.smtp.count("DATA")), (1, 0));
     links("with a blind copy");
@@ -235,7 +240,7 @@ fn a_refusal_on_the_way_and_the_octets_go_once() {
     fell_back(&lab, "url", 1);
     assert_eq!(lab.smtp.count("RSET"), 1);
     // The mail server does not authorize for somebody else.
-    lab.imap.edit(|line| Some(line.replace("submit+alice", "submit+bob\\\"")));
+    lab.imap.edit(|line| Some(line.replace("GENURLAUTH \"imap://alice@", "GENURLAUTH \"imap://bob@")));
     fell_back(&lab, "key", 0);
     assert_eq!(lab.imap.lines_with("GENURLAUTH").len(), 1);
     // It does not know what it is to put in; neither for Sent.
