@@ -10,8 +10,9 @@ use serde_json::Value;
 
 /// Octets of the attachment, about.
 const LARGE: usize = 1_500_000;
-/// Octets that may go either way over all links for a forward: some logins, and a few hundred of the mail itself.
-const LITTLE: u64 = 40_000;
+/// Octets that may go either way over a link for a forward: logins, a few hundred of the mail itself, and a look at the
+/// folders every second for as long as it takes.
+const LITTLE: u64 = LARGE as u64 / 10;
 
 /// A mail of a text in 8 bits and two attachments, a large and a small one.
 fn rich(subject: &str) -> String {
@@ -65,8 +66,18 @@ impl Lab {
         std::fs::write(&config, format!("{text}{more}")).unwrap();
         let added = bench.daemon(
             &[
-                ["account", "add", "ann", "alice", "--address", "alice@lab.test", "--login", "alice"].as_slice(),
-                &["--imap", &imap.address, "--imap-tls", "none", "--smtp", &smtp.address, "--smtp-tls", "none"],
+                ["account", "add", "ann", "alice", "--address", "alice@lab.test", "--login", "alice"]
+                    .as_slice(),
+                &[
+                    "--imap",
+                    &imap.address,
+                    "--imap-tls",
+                    "none",
+                    "--smtp",
+                    &smtp.address,
+                    "--smtp-tls",
+                    "none",
+                ],
             ]
             .concat(),
             "lab-alice",
@@ -132,12 +143,13 @@ impl Lab {
 /// What arrived, without what the submission server put in front.
 fn as_sent(arrived: &[u8]) -> &[u8] {
     let text = String::from_utf8_lossy(&arrived[..2_000.min(arrived.len())]).into_owned();
-    let end = text.match_indices("\r\n").map(|(at, _)| at + 2).find(|at| !text[*at..].starts_with(['\t', ' ']));
+    let end =
+        text.match_indices("\r\n").map(|(at, _)| at + 2).find(|at| !text[*at..].starts_with(['\t', ' ']));
     assert!(text.starts_with("Received: "), "{text}");
     &arrived[end.unwrap()..]
 }
 
-// mission: M6b, M6c
+// mission: M6a, M6b, M6c
 #[test]
 fn forwarded_through_burl_nothing_of_the_attachment_goes_through_mailsyncd() {
     let lab = Lab::new(MailServers::start_submitting(), &["whole", "part", "asked"], "");
@@ -203,6 +215,20 @@ fn forwarded_through_burl_nothing_of_the_attachment_goes_through_mailsyncd() {
     assert_eq!((lab.smtp.count("BURL"), lab.smtp.count("DATA")), (1, 0));
     links("with a blind copy");
 
+    // What a phone uploaded is compared with what is there: it goes no further either.
+    let luid = lab.bench.luid("other", "part");
+    lab.bench
+        .verb("other", &["forward", &luid, "--to", "far@away.example", "--how", "upload", "--text", "See."]);
+    lab.imap.clear();
+    lab.smtp.clear();
+    lab.bench.sync("other");
+    wait_for("the mail", || lab.servers.sink.octets().len() == 5);
+    let came = lab.servers.sink.octets().remove(4);
+    assert!(body(&parts(&came)[1]) == lab.original("part").as_bytes(), "octet for octet");
+    lab.settled(&field(&came, "Message-ID"));
+    assert_eq!((lab.smtp.count("BURL"), lab.smtp.count("DATA")), (1, 0));
+    links("after download");
+
     // Marked at Dovecot and on the other device, which gets each copy once, and no draft.
     let mut alice = lab.servers.imap("alice");
     wait_for("marks at Dovecot", || {
@@ -210,12 +236,12 @@ fn forwarded_through_burl_nothing_of_the_attachment_goes_through_mailsyncd() {
         ["whole", "part"].iter().all(|subject| inbox[*subject].contains("$Forwarded"))
     });
     let list = lab.bench.until("other", "all of it", |list| {
-        list.len() == 7 && is(list, "whole", "forwarded", true) && is(list, "asked", "answered", true)
+        list.len() == 8 && is(list, "whole", "forwarded", true) && is(list, "asked", "answered", true)
     });
     assert!(list.iter().all(|mail| mail["folder"] != "Drafts"), "{list:#?}");
     lab.bench.sync_with("phone", &["--headers-only"]);
     assert!(is(&lab.bench.list("phone"), "Fwd: whole", "folder", "Sent"));
-    assert_eq!(lab.servers.sink.octets().len(), 4, "each of them once");
+    assert_eq!(lab.servers.sink.octets().len(), 5, "each of them once");
     figures.iter().for_each(|figure| eprintln!("{figure}"));
 }
 

@@ -73,7 +73,8 @@ impl Bench {
 fn submission(text: &str) -> Submission {
     let (from, rest) = text.split_once(" > ").unwrap();
     let (to, body) = rest.split_once(" : ").unwrap();
-    let (body, url) = body.split_once(" <- ").map_or((body, None), |(body, url)| (body, Some(url.to_owned())));
+    let (body, url) =
+        body.split_once(" <- ").map_or((body, None), |(body, url)| (body, Some(url.to_owned())));
     let to = to.split(", ").map(|to| Recipient::new(to.parse().unwrap())).collect();
     let from = MailFrom::new(from.trim_matches('-').parse().unwrap());
     let mut submission = Submission::new(from, to, Bytes::from(unescape(body)));

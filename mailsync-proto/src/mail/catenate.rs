@@ -57,6 +57,19 @@ pub enum Section {
     Content(Box<str>),
 }
 
+impl Section {
+    /// Where its octets are in the original, as we number the parts; none where there is no such part.
+    pub fn of(&self, original: &[u8]) -> Option<Range<usize>> {
+        let (Section::Header(number) | Section::Content(number)) = self else {
+            return Some(0..original.len());
+        };
+        let parts = mime::parts(original)?;
+        let at = numbers(&parts).iter().position(|known| known.as_ref() == Some(number))?;
+        let part = parts.get(at)?;
+        Some(if matches!(self, Section::Header(_)) { part.head.clone() } else { part.body.clone() })
+    }
+}
+
 /// Finds what of a message is in the original; none where that is less than [`WORTH`].
 pub fn plan(message: &[u8], original: &[u8]) -> Option<Plan> {
     let (new, old) = (mime::parts(message)?, mime::parts(original)?);
@@ -183,22 +196,11 @@ mod tests {
 
     /// What a mail server does.
     fn composed(plan: &Plan, message: &[u8], original: &[u8]) -> Vec<u8> {
-        let parts = mime::parts(original).unwrap();
-        let numbers = numbers(&parts);
-        let part = |number: &str| {
-            let at = numbers.iter().position(|n| n.as_deref() == Some(number)).unwrap();
-            parts[at].clone()
+        let octets = |piece: &Piece| match piece {
+            Piece::Text(range) => message[range.clone()].to_vec(),
+            Piece::Stored(section, _) => original[section.of(original).unwrap()].to_vec(),
         };
-        let mut out = Vec::new();
-        for piece in &plan.pieces {
-            out.extend_from_slice(match piece {
-                Piece::Text(range) => &message[range.clone()],
-                Piece::Stored(Section::Whole, _) => original,
-                Piece::Stored(Section::Header(number), _) => &original[part(number).head],
-                Piece::Stored(Section::Content(number), _) => &original[part(number).body],
-            });
-        }
-        out
+        plan.pieces.iter().flat_map(octets).collect()
     }
 
     fn forward(request: &Request, original: &str) -> Bytes {
@@ -225,7 +227,8 @@ mod tests {
         request.whole = true;
         let message = forward(&request, &original);
         let whole = plan(&message, original.as_bytes()).unwrap();
-        let [Piece::Text(before), Piece::Stored(Section::Whole, _), Piece::Text(after)] = &whole.pieces[..] else {
+        let [Piece::Text(before), Piece::Stored(Section::Whole, _), Piece::Text(after)] = &whole.pieces[..]
+        else {
             panic!("{whole:?}");
         };
         assert!(before.len() + after.len() < 900, "{whole:?}");

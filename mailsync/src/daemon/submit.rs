@@ -1,13 +1,12 @@
 //! The part of a send job that goes out through an account, and when it is tried again.
 
+use super::by_url;
 use super::serve::State;
-use crate::mailbox::imap::{Wanted, compose};
-use crate::mailbox::stored::{self, Composition};
 use crate::relay::{Link, Sent};
 use crate::store::{AccountRow, Job};
 use crate::turns::{self, Failure, unix_now};
 use bytes::Bytes;
-use mailsync_proto::mail::account::{Account, Protocol};
+use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::mailbox::DATASTORE;
 use mailsync_proto::mail::outbox::{DOUBTS, Outcome, QUEUE, Refused, SendJob, waiting};
 use mailsync_proto::sync::store::{Read, Store, StoreKey, Value};
@@ -69,22 +68,16 @@ pub(super) async fn submit(
     let (settings, credentials) = state.mailboxes.open(account)?;
     let Some(place) = &settings.smtp else { return Err("the account sends nothing".into()) };
     let wire = job.wire_copy(&body);
-    let composition = composition(state, job, account.id, &settings, &wire).await?;
+    let composition = by_url::composition(state, job, account.id, &settings, &wire).await?;
     let (trust, burl) = (&state.mailboxes.trust, composition.is_some());
     let link = match Link::open(trust, place, &credentials, &state.domain, burl).await {
         Ok(link) => link,
         Err(error) => return put_off(state, row, job, &open, &error.to_string()).await,
     };
-    let composed = match (&composition, &link.capabilities.burl) {
+    let composed = match (composition, &link.capabilities.burl) {
         (Some(composition), Some(servers)) => {
-            let message_id = &job.message_id;
-            let account = &settings;
-            let login = &credentials;
-            let wanted = Wanted { trust, account, login, servers, composition, message: &wire, message_id };
-            compose(&wanted)
-                .await
-                .inspect_err(|error| tracing::info!(%error, "outbox: not composed there, all of it goes"))
-                .ok()
+            let (to, message) = ((&settings, &credentials), (&wire, &*job.message_id));
+            by_url::composed(state, to, servers, composition, message).await
         }
         _ => None,
     };
@@ -103,8 +96,7 @@ pub(super) async fn submit(
         // Whatever became of it. The outcome does not wait for this.
         tokio::spawn(composed.remove());
     }
-    let sent = sent?;
-    let outcome = match sent {
+    let outcome = match sent? {
         Sent::Impossible(words) => {
             job.progress.doubts = doubts;
             job.progress.refused.extend(open.into_iter().map(|to| (to, words.as_str().into())));
@@ -149,26 +141,6 @@ pub(super) async fn submit(
         return Ok(Submitted::Over);
     }
     put_off(state, row, job, &later, &words).await
-}
-
-/// How the account's mail server can put the message together, if it is to.
-// mission: M6
-async fn composition(
-    state: &Arc<State>,
-    job: &SendJob,
-    account: i64,
-    settings: &Account,
-    wire: &Bytes,
-) -> Result<Option<Composition>, String> {
-    if !state.mailboxes.config.burl || settings.protocol != Protocol::Imap || job.about.is_none() {
-        return Ok(None);
-    }
-    let (shared, job, wire) = (Arc::clone(state), job.clone(), wire.clone());
-    blocking(move || {
-        stored::composition(&shared.store, &job.user, account, job.about.as_ref(), &wire)
-            .map_err(|error| error.to_string())
-    })
-    .await
 }
 
 /// What is known of the recipients that went out through an account.

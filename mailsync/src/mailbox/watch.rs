@@ -213,7 +213,14 @@ impl Watcher {
     ) -> Result<(), Trouble> {
         let mut changed = self.changed.subscribe();
         let store = Arc::clone(&self.store);
-        let mirror = Mirror { store, account: row.id, user: row.user.clone(), config, main, composes: self.config.burl };
+        let mirror = Mirror {
+            store,
+            account: row.id,
+            user: row.user.clone(),
+            config,
+            main,
+            composes: self.config.burl,
+        };
         let poll = Duration::from_secs(self.config.poll_seconds.max(1));
         loop {
             changed.mark_unchanged();

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::catenate::Piece;
 use mailsync_proto::mirror::mails::RemoteId;
+use std::sync::Arc;
 
 /// What it is marked with: the same as others know it is added.
 // spec: RFC 5550, keywords
@@ -25,40 +26,37 @@ const FETCHED_WITHIN: u64 = 3600;
 /// What a server must be able to do.
 const NEEDED: [&str; 3] = ["CATENATE", "URLAUTH", "UIDPLUS"];
 
+/// What a message is composed for.
+pub(crate) struct Wanted {
+    pub(crate) trust: Trust,
+    pub(crate) account: Account,
+    pub(crate) login: Credentials,
+    /// Where the submission server fetches from, as it says.
+    pub(crate) servers: Vec<String>,
+    pub(crate) composition: Composition,
+    pub(crate) message: Bytes,
+    pub(crate) message_id: Box<str>,
+}
+
 /// A message at a mail server that a submission server can fetch.
 pub(crate) struct Composed {
     imap: Imap,
     place: Place,
     /// Where it is fetched.
     pub(crate) url: String,
-}
-
-/// What a message is composed for.
-pub(crate) struct Wanted<'a> {
-    pub(crate) trust: &'a Trust,
-    pub(crate) account: &'a Account,
-    pub(crate) login: &'a Credentials,
-    /// Where the submission server fetches from, as it says.
-    pub(crate) servers: &'a [String],
-    pub(crate) composition: &'a Composition,
-    pub(crate) message: &'a Bytes,
-    pub(crate) message_id: &'a str,
+    wanted: Arc<Wanted>,
 }
 
 /// Has a message put together at the mail server, to be fetched by the submission server.
 ///
 /// # Errors
-/// [`Error::Refused`] where it cannot be, in words; nothing is left there then.
-pub(crate) async fn compose(wanted: &Wanted<'_>) -> Result<Composed, Error> {
-    let drafts = wanted.composition.drafts.as_deref().ok_or_else(|| not_there("has no folder for drafts"))?;
-    let mut imap = Imap::open_quiet(wanted.trust, &wanted.account.inbound, wanted.login).await?;
-    match imap.prepare(wanted, drafts).await {
-        Ok((place, url)) => Ok(Composed { imap, place, url }),
-        Err(Error::Link(words)) => {
-            // It may be there, unknown to us.
-            sweep(wanted, drafts).await;
-            Err(Error::Link(words))
-        }
+/// [`Error::Refused`] where it cannot be, in words: nothing is left there then. After any other, [`sweep`].
+pub(crate) async fn compose(wanted: Arc<Wanted>) -> Result<Composed, Error> {
+    let drafts = wanted.drafts()?;
+    let mut imap = wanted.open().await?;
+    match imap.prepare(&wanted, drafts).await {
+        Ok((place, url)) => Ok(Composed { imap, place, url, wanted }),
+        Err(error @ Error::Link(_)) => Err(error),
         Err(error) => {
             imap.close().await;
             Err(error)
@@ -66,16 +64,28 @@ pub(crate) async fn compose(wanted: &Wanted<'_>) -> Result<Composed, Error> {
     }
 }
 
-/// Removes over a new link what the last one may have left.
-async fn sweep(wanted: &Wanted<'_>, drafts: &str) {
+/// Removes over a new link what an earlier one may have left.
+pub(crate) async fn sweep(wanted: &Wanted) {
     let swept = async {
-        let mut imap = Imap::open_quiet(wanted.trust, &wanted.account.inbound, wanted.login).await?;
-        imap.remove_left(drafts, wanted.message_id).await?;
+        let mut imap = wanted.open().await?;
+        imap.remove_left(wanted.drafts()?, &wanted.message_id).await?;
         imap.close().await;
         Ok::<_, Error>(())
     };
     if let Err(error) = swept.await {
         tracing::warn!(%error, "imap: a draft that was to be submitted may be left there");
+    }
+}
+
+impl Wanted {
+    fn drafts(&self) -> Result<&str, Error> {
+        self.composition.drafts.as_deref().ok_or_else(|| not_there("has no folder for drafts"))
+    }
+
+    /// A link for something else than to watch the mailbox.
+    async fn open(&self) -> Result<Imap, Error> {
+        let link = Connection::open(&self.trust, &self.account.inbound, &self.login).await?;
+        Ok(Imap { link, selected: None, qresync: false, separator: "/".into() })
     }
 }
 
@@ -89,28 +99,18 @@ impl Composed {
         };
         match removed.await {
             Ok(()) => self.imap.close().await,
-            Err(error) => tracing::warn!(%error, "imap: the draft that was submitted is left there"),
+            Err(_) => sweep(&self.wanted).await,
         }
     }
 }
 
 impl Imap {
-    /// Connects and logs in for something else than to watch the mailbox.
-    async fn open_quiet(
-        trust: &Trust,
-        place: &mailsync_proto::mail::account::Server,
-        login: &Credentials,
-    ) -> Result<Self, Error> {
-        let link = Connection::open(trust, place, login).await?;
-        Ok(Imap { link, selected: None, qresync: false, separator: "/".into() })
-    }
-
-    async fn prepare(&mut self, wanted: &Wanted<'_>, drafts: &str) -> Result<(Place, String), Error> {
+    async fn prepare(&mut self, wanted: &Wanted, drafts: &str) -> Result<(Place, String), Error> {
         if let Some(lacking) = NEEDED.into_iter().find(|name| !self.link.can(name)) {
             return Err(not_there(&format!("has no {lacking}")));
         }
-        self.remove_left(drafts, wanted.message_id).await?;
-        let place = self.catenate(drafts, MARKS, "", wanted.composition, wanted.message).await?;
+        self.remove_left(drafts, &wanted.message_id).await?;
+        let place = self.catenate(drafts, MARKS, "", &wanted.composition, &wanted.message).await?;
         let url = self.authorized(&place, wanted).await;
         if matches!(url, Err(Error::Refused(_))) {
             self.expunge(place.id).await?;
@@ -179,7 +179,8 @@ impl Imap {
         });
         // Refused by who offers UIDPLUS is this only for a folder whose ids do not last.
         let place = added.ok_or_else(|| Error::Link("the server does not say what it added".into()))?;
-        self.select(folder).await?;
+        // An open folder may not show yet what was added to it.
+        self.open_folder(folder, None).await?;
         if !self.holds(place.id, composition, message).await? {
             self.expunge(place.id).await?;
             return Err(not_there("put something else together"));
@@ -210,7 +211,7 @@ impl Imap {
     }
 
     // spec: RFC 4467 §7
-    async fn authorized(&mut self, place: &Place, wanted: &Wanted<'_>) -> Result<String, Error> {
+    async fn authorized(&mut self, place: &Place, wanted: &Wanted) -> Result<String, Error> {
         let until = unix_now().saturating_add(FETCHED_WITHIN);
         let Wanted { account, servers, .. } = wanted;
         let rump = url::to_submit(place, &account.login, &account.inbound, servers, until)

@@ -197,7 +197,10 @@ impl Connection {
             line.push_str(&format!("{{{}{plus}}}\r\n", literal.len()));
             self.write(line.as_bytes()).await?;
             line.clear();
-            while !at_once {
+            loop {
+                if at_once {
+                    break;
+                }
                 match self.response().await? {
                     Some(Response::Continue) => break,
                     Some(Response::Done(done, state)) if done == tag => {

@@ -14,7 +14,7 @@ pub mod response;
 mod url;
 pub mod value;
 
-pub(crate) use compose::{Wanted, compose};
+pub(crate) use compose::{Composed, Wanted, compose, sweep};
 pub use connection::Credentials;
 
 use super::link::Trust;
@@ -185,7 +185,11 @@ fn fetched(responses: Vec<Response>) -> Vec<Fetched> {
 
 /// Mails as they are listed; those that are there only to be submitted are not.
 fn seen(fetched: &[Fetched]) -> Vec<SeenMail> {
-    fetched.iter().filter(|mail| !mail.submitting).filter_map(|mail| Some(SeenMail { id: mail.uid?, marks: mail.marks? })).collect()
+    fetched
+        .iter()
+        .filter(|mail| !mail.submitting)
+        .filter_map(|mail| Some(SeenMail { id: mail.uid?, marks: mail.marks? }))
+        .collect()
 }
 
 impl Mailbox for Imap {

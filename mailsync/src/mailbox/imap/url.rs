@@ -59,7 +59,8 @@ fn authority(ours: &Server, servers: &[String]) -> Option<String> {
 /// `imap://host:port`, perhaps with a user; only what can stand in a URL.
 // threats: M2
 fn authority_of(server: &str) -> Option<&str> {
-    let rest = server.get(7..).filter(|_| server.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("imap://")))?;
+    let rest =
+        server.get(7..).filter(|_| server.get(..7).is_some_and(|s| s.eq_ignore_ascii_case("imap://")))?;
     let authority = rest.split('/').next()?;
     let authority = authority.rsplit('@').next()?;
     let good = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b':' | b'[' | b']');
@@ -117,12 +118,16 @@ mod tests {
             let ours = Server { host: "mail.example.org".into(), port, tls: Tls::Implicit };
             to_submit(&place("Drafts"), "ann@example.org", &ours, &servers, 1_795_338_000).unwrap()
         };
-        let rest = "/Drafts;UIDVALIDITY=17/;UID=5;EXPIRE=2026-11-22T09:00:00Z;URLAUTH=submit+ann%40example.org";
+        let rest =
+            "/Drafts;UIDVALIDITY=17/;UID=5;EXPIRE=2026-11-22T09:00:00Z;URLAUTH=submit+ann%40example.org";
         let of = |authority: &str| format!("imap://ann%40example.org@{authority}{rest}");
         assert_eq!(url(993, &[]), of("mail.example.org"));
         assert_eq!(url(1143, &[]), of("mail.example.org:1143"));
         assert_eq!(url(993, &["imap://other.example"]), of("other.example"));
-        assert_eq!(url(993, &["imap://other.example", "imap://Mail.example.org:144"]), of("Mail.example.org:144"));
+        assert_eq!(
+            url(993, &["imap://other.example", "imap://Mail.example.org:144"]),
+            of("Mail.example.org:144")
+        );
         // threats: M2
         assert_eq!(url(993, &["imap://a b.example", "http://x", "imap://x@y.example/z"]), of("y.example"));
     }

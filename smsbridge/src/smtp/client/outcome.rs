@@ -141,7 +141,10 @@ mod tests {
     fn what_is_said_of_burl() {
         for (line, offered) in [
             ("250 BURL imap", Some(&[][..])),
-            ("250 burl imap imap://mail.example.org imap://b:1143/", Some(&["imap://mail.example.org", "imap://b:1143"])),
+            (
+                "250 burl imap imap://mail.example.org imap://b:1143/",
+                Some(&["imap://mail.example.org", "imap://b:1143"]),
+            ),
             ("250 BURL imap://mail.example.org", Some(&["imap://mail.example.org"])),
             ("250 BURL", None),
             ("250 BURL http", None),
