@@ -184,7 +184,7 @@ mod tests {
 
     fn file(name: &str, octets: usize) -> String {
         let line = format!("{name:-<70}\r\n");
-        format!("Content-Type: image/png; name={name}\r\n\r\n{}end", line.repeat(octets / line.len()))
+        format!("Content-Type: image/png; name={name}\r\n\r\n{}end", line.repeat(octets / 72))
     }
 
     fn original() -> String {
