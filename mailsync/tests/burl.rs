@@ -245,6 +245,60 @@ fn forwarded_through_burl_nothing_of_the_attachment_goes_through_mailsyncd() {
     figures.iter().for_each(|figure| eprintln!("{figure}"));
 }
 
+// mission: M6c
+#[test]
+fn parts_in_parts_and_a_mail_without_any_are_numbered_as_dovecot_does() {
+    let lab = Lab::new(MailServers::start_submitting(), &["rich"], "");
+    let head = |subject: &str| {
+        format!(
+            "From: Zed <zed@far.example>\r\nTo: alice@lab.test\r\nSubject: {subject}\r\nMessage-ID: <{subject}@far.example>\r\n"
+        )
+    };
+    let text = |word: &str| format!("{word:=<70}\r\n").repeat(100);
+    let inner = format!(
+        "Subject: inside\r\nContent-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n\r\n{}\r\n--i--\r\n",
+        text("inside")
+    );
+    let nested = format!(
+        "{}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"=_B\"\r\n\r\npreamble\r\n--=_B\r\n\r\nshort\r\n\
+         --=_B\r\nContent-Type: multipart/alternative; boundary=\"=_A\"\r\n\r\n--=_A\r\n\r\n{}\r\n--=_A\r\n\
+         Content-Type: text/html; name=h.html\r\n\r\n{}\r\n--=_A--\r\nepilogue\r\n--=_B\r\n\
+         Content-Type: message/rfc822; name=m.eml\r\n\r\n{inner}\r\n--=_B\r\n\
+         Content-Type: text/csv; name=l.csv\r\n\r\n{}\r\n--=_B--\r\n",
+        head("nested"),
+        text("plain"),
+        text("html"),
+        text("last"),
+    );
+    lab.servers.deliver("alice", &nested);
+    lab.servers.deliver("alice", &format!("{}\r\n{}", head("single"), text("single")));
+    lab.bench.until("other", "everything", |list| list.len() == 3);
+    lab.bench.sync_with("phone", &["--headers-only"]);
+
+    let numbers = ["h.html", "m.eml", "l.csv"].map(|name| lab.part("nested", name)).join(",");
+    let came = lab.go("forward", "nested", &["--part", &numbers]);
+    let all = parts(&came);
+    assert_eq!(all.len(), 3);
+    for (part, there) in all.iter().zip([text("html"), inner, text("last")]) {
+        assert_eq!(body(part), there.as_bytes());
+    }
+    assert_eq!((lab.smtp.count("BURL"), lab.smtp.count("DATA")), (1, 0), "{}", lab.log());
+    lab.settled(&field(&came, "Message-ID"));
+    let sections = |lab: &Lab| -> Vec<String> {
+        let lines = lab.imap.lines_with("URL \"/INBOX").join(" ");
+        lines.split("SECTION=").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    // Once for the draft, once for the copy in Sent.
+    let once = ["2.2.MIME", "2.2", "3.MIME", "3", "4.MIME", "4"];
+    assert_eq!(sections(&lab), [once, once].concat());
+
+    let came = lab.go("forward", "single", &["--part", "0", "--text", "See."]);
+    assert_eq!(body(&parts(&came)[1]), text("single").as_bytes());
+    assert_eq!((lab.smtp.count("BURL"), lab.smtp.count("DATA")), (1, 0), "{}", lab.log());
+    lab.settled(&field(&came, "Message-ID"));
+    assert_eq!(sections(&lab), ["1", "1"]);
+}
+
 /// Delivered once, whole, by its octets; the original is marked, nothing is left in Drafts.
 fn fell_back(lab: &Lab, subject: &str, refusals: usize) {
     let came = lab.go("forward", subject, &[]);

@@ -41,6 +41,8 @@ fn of_mail(place: &Place) -> String {
 }
 
 /// How the mail server is called by who fetches from it: as the submission server says, else as we know it.
+// quirk: Dovecot 2.3.19 answers BAD to any host and port but its imap_urlauth_host and -port, which its submission server
+// names after AUTH only
 fn authority(ours: &Server, servers: &[String]) -> Option<String> {
     let named: Vec<&str> = servers.iter().filter_map(|server| authority_of(server)).collect();
     let host = |authority: &str| authority.split(':').next().unwrap_or_default().to_ascii_lowercase();
