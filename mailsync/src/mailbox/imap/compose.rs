@@ -3,7 +3,7 @@
 //! What is to be fetched is a draft for as long as it is submitted. Nobody else has to do with it: it has the keyword
 //! [`KEYWORD`], by which the mirror leaves it out, and goes whatever became of it. What one that died left is removed by
 //! who sends the same message again. The copy in Sent is the mirror's, as of any mail.
-// spec: RFC 4469, RFC 4467
+// spec: RFC 4469 §3, RFC 4467
 
 use super::connection::{Credentials, Piece as Chunk, quoted};
 use super::response::{KEYWORD, Kind, Response};

@@ -1,5 +1,5 @@
 //! IMAP URLs: of what is in a mailbox, and of what somebody else may fetch from it.
-// spec: RFC 5092 §3, §5, RFC 4467 §3
+// spec: RFC 5092 §6, RFC 4467 §3
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use super::date;
@@ -36,7 +36,7 @@ pub(super) fn to_submit(
 
 fn of_mail(place: &Place) -> String {
     let Place { path, identity, id } = place;
-    // spec: RFC 5092 §3: names are in UTF-8 there, and not in modified UTF-7
+    // spec: RFC 5092 §8: names are in UTF-8 there, and not in modified UTF-7
     format!("/{};UIDVALIDITY={}/;UID={id}", encoded(&date::decode_name(path)), encoded(identity))
 }
 
