@@ -2,6 +2,7 @@
 
 use crate::{Broken, Property, Target, ensure};
 use bytes::Bytes;
+use mailsync_proto::mail::catenate::{Piece, plan};
 use mailsync_proto::mail::cut::parts;
 use mailsync_proto::mail::email::Email;
 use mailsync_proto::mail::forward::{Kind, Refusal, Request, ext_of};
@@ -31,6 +32,11 @@ pub const FORWARD: Target = Target {
             sentence: "what is spliced in has CRLF line ends only, no NUL, no line over 998 octets, and adds no field to \
                        the header but those of a thread",
             check: smtp,
+        },
+        Property {
+            name: "composed",
+            sentence: "what a mail server is to put together of the original and of our text is the forward, octet for octet",
+            check: composed,
         },
         Property {
             name: "cost",
@@ -126,6 +132,41 @@ fn smtp(data: &[u8]) -> Result<(), Broken> {
         ensure!(headers.fields.iter().all(|field| ours(field.name)), "{:?}", headers.fields);
         ensure!(headers.is_closed(), "an open header: {mail:?}");
     }
+    Ok(())
+}
+
+fn composed(data: &[u8]) -> Result<(), Broken> {
+    let (draft, small) = split(data);
+    // Nothing small is put together there: the content of the first parts grows, as the input says where they are.
+    let line = b"as long as a line of an attachment often is\r\n".repeat(100);
+    let mut original = Vec::new();
+    let mut rest = &small[..];
+    for _ in 0..8 {
+        let Some(at) = rest.windows(4).position(|four| four == b"\r\n\r\n") else { break };
+        let (before, after) = rest.split_at(at + 4);
+        original.extend_from_slice(before);
+        original.extend_from_slice(&line);
+        rest = after;
+    }
+    original.extend_from_slice(rest);
+    let original = Bytes::from(original);
+    let mut request = Request::new(Kind::Forward, "1");
+    request.whole = data.len().is_multiple_of(2);
+    request.parts = parts(&original).iter().map(|part| part.number).take(20).collect();
+    let Ok(mail) = splice(&request, &draft, &original) else { return Ok(()) };
+    let Some(plan) = plan(&mail, &original) else { return Ok(()) };
+    let mut made = Vec::new();
+    for piece in &plan.pieces {
+        match piece {
+            Piece::Text(range) => made.extend_from_slice(&mail[range.clone()]),
+            Piece::Stored(section, _) => {
+                let range =
+                    section.of(&original).ok_or_else(|| Broken(format!("{section:?} is not there")))?;
+                made.extend_from_slice(&original[range]);
+            }
+        }
+    }
+    ensure!(made == mail, "{:?} makes {:?}", plan, made.escape_ascii().to_string());
     Ok(())
 }
 

@@ -27,6 +27,9 @@ impl Bench {
                     self.others.push_back(format!("E ready {} max={:?}", server.hostname, server.max_size));
                 }
                 Output::Event(Event::Sent(outcome)) => {
+                    if outcome.by_url {
+                        self.others.push_back("E by URL".into());
+                    }
                     for (address, verdict) in &outcome.recipients {
                         self.others.push_back(format!("E {address}: {}", show(verdict)));
                     }
@@ -66,13 +69,17 @@ impl Bench {
     }
 }
 
-/// `sender > recipient, recipient : body`
+/// `sender > recipient, recipient : body`, or `... : body <- URL`
 fn submission(text: &str) -> Submission {
     let (from, rest) = text.split_once(" > ").unwrap();
     let (to, body) = rest.split_once(" : ").unwrap();
+    let (body, url) =
+        body.split_once(" <- ").map_or((body, None), |(body, url)| (body, Some(url.to_owned())));
     let to = to.split(", ").map(|to| Recipient::new(to.parse().unwrap())).collect();
     let from = MailFrom::new(from.trim_matches('-').parse().unwrap());
-    Submission::new(from, to, Bytes::from(unescape(body)))
+    let mut submission = Submission::new(from, to, Bytes::from(unescape(body)));
+    submission.url = url;
+    submission
 }
 
 fn show(verdict: &Verdict) -> String {
@@ -103,6 +110,7 @@ fn configure(config: &mut Config, setting: &str) {
             config.auth = Some(Auth::Token { user: "tim".into(), token: "vF9dft4qmT".to_owned().into() });
         }
         ("auth_in_clear", _) => config.auth_in_clear = true,
+        ("burl", _) => config.burl = true,
         other => panic!("unknown setting {other:?}"),
     }
 }
@@ -162,6 +170,11 @@ traces! {
     threat_m3_injected_answer
     threat_m3_no_starttls
     lmtp
+    burl
+    burl_refused
+    burl_not_offered
+    threat_s12_burl_unanswered
+    threat_s12_burl_and_the_server_goes
     broken_before_the_end
     broken_after_the_end
     refusals

@@ -17,12 +17,14 @@
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
 //! | [`policy`] | which of a user's devices gets what mail: the datastore, not the meaning |
+//! | [`catenate`] | what of a message a mail server has already, and composes itself |
 //! | [`params`], [`settings`] | what a device asks for and what is stored for it: which counts; the datastore of the latter |
 //! | [`headers`], `mime`, [`transfer`], [`time`] | header fields, parts, base64 and quoted-printable, dates |
 
 pub mod account;
 pub mod accounts;
 pub mod bounce;
+pub mod catenate;
 pub mod collection;
 pub mod compose;
 pub mod cut;

@@ -3,6 +3,7 @@
 mod accept;
 mod ask_cli;
 mod bind_cli;
+mod by_url;
 mod cli;
 pub mod config;
 mod delays;

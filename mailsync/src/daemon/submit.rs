@@ -1,5 +1,6 @@
 //! The part of a send job that goes out through an account, and when it is tried again.
 
+use super::by_url;
 use super::serve::State;
 use crate::relay::{Link, Sent};
 use crate::store::{AccountRow, Job};
@@ -66,16 +67,36 @@ pub(super) async fn submit(
     }
     let (settings, credentials) = state.mailboxes.open(account)?;
     let Some(place) = &settings.smtp else { return Err("the account sends nothing".into()) };
-    let link = match Link::open(&state.mailboxes.trust, place, &credentials, &state.domain).await {
+    let wire = job.wire_copy(&body);
+    let composition = by_url::composition(state, job, account.id, &settings, &wire).await?;
+    let (trust, burl) = (&state.mailboxes.trust, composition.is_some());
+    let link = match Link::open(trust, place, &credentials, &state.domain, burl).await {
         Ok(link) => link,
         Err(error) => return put_off(state, row, job, &open, &error.to_string()).await,
+    };
+    let composed = match (composition, &link.capabilities.burl) {
+        (Some(composition), Some(servers)) => {
+            let (to, message) = ((&settings, &credentials), (&wire, &*job.message_id));
+            by_url::composed(state, to, servers, composition, message).await
+        }
+        _ => None,
     };
     let doubts = job.progress.doubts;
     job.progress.doubts = doubts.saturating_add(1);
     // Whoever comes after a crash finds that it may have gone.
-    keep(state, job).await?;
-    let sent = link.send(&settings.address, &open, &job.wire_copy(&body)).await;
-    let outcome = match sent {
+    let kept = keep(state, job).await;
+    let sent = match kept {
+        Ok(()) => {
+            let url = composed.as_ref().map(|composed| composed.url.clone());
+            Ok(link.send(&settings.address, &open, &wire, url).await)
+        }
+        Err(words) => Err(words),
+    };
+    if let Some(composed) = composed {
+        // Whatever became of it. The outcome does not wait for this.
+        tokio::spawn(composed.remove());
+    }
+    let outcome = match sent? {
         Sent::Impossible(words) => {
             job.progress.doubts = doubts;
             job.progress.refused.extend(open.into_iter().map(|to| (to, words.as_str().into())));
@@ -83,6 +104,9 @@ pub(super) async fn submit(
         }
         Sent::Verdicts(outcome) => outcome,
     };
+    if burl {
+        tracing::info!(id = ?row.id, by_url = outcome.by_url, "outbox: handed over");
+    }
     let mut later = Vec::new();
     let mut words = String::new();
     let mut in_doubt = false;

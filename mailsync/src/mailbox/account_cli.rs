@@ -379,7 +379,7 @@ pub(super) async fn log_in(
     };
     inbound.await.map_err(|error| at(account.protocol.as_str(), &account.inbound, error))?;
     if let Some(smtp) = &account.smtp {
-        let link = relay::Link::open(trust, smtp, &login, "localhost").await;
+        let link = relay::Link::open(trust, smtp, &login, "localhost", false).await;
         link.map_err(|error| at("smtp", smtp, error))?.quit().await;
     }
     Ok(())

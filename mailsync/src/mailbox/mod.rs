@@ -6,6 +6,7 @@
 //! | `reconcile` | one look at a mailbox: changes there become rows, changed rows become operations there |
 //! | `watch` | one task an account: connect, look, wait, back off |
 //! | [`account_cli`], `ask` | accounts, checked before they are stored; [`vault`] keeps their secrets |
+//! | [`stored`] | what of a message is in a mailbox already, so that it can be put together there |
 //! | `lent` | secrets that a device gives for one session |
 //! | [`link`] | TCP and TLS out |
 //!
@@ -18,6 +19,7 @@ mod lent;
 pub mod link;
 pub mod pop3;
 mod reconcile;
+pub mod stored;
 pub mod vault;
 mod watch;
 
@@ -31,6 +33,7 @@ use mailsync_proto::mirror::mails::{Described, Link, Listing, RemoteId};
 use mailsync_proto::mirror::{Marks, Operation};
 use std::future::Future;
 use std::time::Duration;
+use stored::Composition;
 
 /// Why a mailbox does not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +120,17 @@ pub trait Mailbox: Send {
         operation: &Operation,
         message: Option<&Bytes>,
     ) -> impl Future<Output = Result<Done, Error>> + Send;
+    /// Does an operation that adds a mail by having it put together there of what is there; none where the mailbox does
+    /// not do that, and nothing was added.
+    fn compose(
+        &mut self,
+        operation: &Operation,
+        message: &Bytes,
+        composition: &Composition,
+    ) -> impl Future<Output = Result<Option<Done>, Error>> + Send {
+        let _ = (operation, message, composition);
+        async { Ok(None) }
+    }
     /// Deletes mails of a maildrop that are here: where that is the account's rule.
     fn discard(&mut self, ids: &[RemoteId]) -> impl Future<Output = Result<(), Error>> + Send {
         let _ = ids;

@@ -40,6 +40,9 @@ pub struct Config {
     pub account_servers: Vec<String>,
     /// Minutes for which the secret of an account is known that its device gives for one session.
     pub session_account_minutes: u64,
+    /// Forwards and answers by number are put together at mail servers that can do so, and fetched from there by
+    /// submission servers (CATENATE, URLAUTH, BURL); else all octets go from here.
+    pub burl: bool,
     /// Hours after which a mail that cannot be sent goes back to its sender.
     pub give_up_hours: u64,
 }
@@ -51,6 +54,7 @@ impl Default for Config {
             poll_seconds: 60,
             retry_seconds: 60,
             session_account_minutes: 10,
+            burl: true,
             give_up_hours: 48,
             account_servers: Vec::new(),
         }
@@ -209,7 +213,14 @@ impl Watcher {
     ) -> Result<(), Trouble> {
         let mut changed = self.changed.subscribe();
         let store = Arc::clone(&self.store);
-        let mirror = Mirror { store, account: row.id, user: row.user.clone(), config, main };
+        let mirror = Mirror {
+            store,
+            account: row.id,
+            user: row.user.clone(),
+            config,
+            main,
+            composes: self.config.burl,
+        };
         let poll = Duration::from_secs(self.config.poll_seconds.max(1));
         loop {
             changed.mark_unchanged();

@@ -33,12 +33,13 @@ pub enum Sent {
 }
 
 impl Link {
-    /// Connects, encrypts and logs in.
+    /// Connects, encrypts and logs in; `burl`: to send a message by its URL, where the server does that.
     pub async fn open(
         trust: &Trust,
         place: &Server,
         login: &Credentials,
         hostname: &str,
+        burl: bool,
     ) -> Result<Link, Error> {
         let stream = trust.connect(place).await?;
         let clock = Clock::start();
@@ -56,6 +57,7 @@ impl Link {
             }
             Credentials::Token(user, token) => Auth::Token { user: user.clone(), token: token.clone() },
         });
+        config.burl = burl;
         let mut session = Session::new(config, clock.now());
         let mut stream = Some(stream);
         while let Some(link) = stream.take() {
@@ -76,12 +78,13 @@ impl Link {
         Err(Error::Link("the submission server closed the link".into()))
     }
 
-    /// Sends a message; the link ends with it.
-    pub async fn send(mut self, from: &str, to: &[Box<str>], message: &Bytes) -> Sent {
-        let submission = match submission(from, to, message, &self.capabilities) {
+    /// Sends a message, by `url` if the server fetches it there, else by its octets; the link ends with it.
+    pub async fn send(mut self, from: &str, to: &[Box<str>], message: &Bytes, url: Option<String>) -> Sent {
+        let mut submission = match submission(from, to, message, &self.capabilities) {
             Ok(submission) => submission,
             Err(words) => return Sent::Impossible(words),
         };
+        submission.url = url;
         if let Err(error) = self.session.send(self.clock.now(), submission) {
             self.quit().await;
             return Sent::Impossible(error.to_string());

@@ -22,20 +22,31 @@ pub(crate) struct MailServers {
     dir: tempfile::TempDir,
     ports: BTreeMap<&'static str, u16>,
     poor: bool,
+    submits: bool,
 }
 
 impl MailServers {
     /// Dovecot and the sink.
     pub(crate) fn start() -> MailServers {
-        MailServers::new(false)
+        MailServers::new(false, false)
+    }
+
+    /// The same, whose submission server (BURL) hands everything to the sink.
+    pub(crate) fn start_submitting() -> MailServers {
+        MailServers::new(false, true)
+    }
+
+    /// The same, whose IMAP offers no extension at all.
+    pub(crate) fn start_poor_submitting() -> MailServers {
+        MailServers::new(true, true)
     }
 
     /// The same, whose IMAP offers no extension at all.
     pub(crate) fn start_poor() -> MailServers {
-        MailServers::new(true)
+        MailServers::new(true, false)
     }
 
-    fn new(poor: bool) -> MailServers {
+    fn new(poor: bool, submits: bool) -> MailServers {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         // Mail is delivered as another user.
@@ -43,7 +54,7 @@ impl MailServers {
         let names = ["imap", "imaps", "lmtp", "submission", "submissions", "pop3", "pop3s", "smtp", "smtps"];
         let ports = names.map(|name| (name, free_port())).into();
         let sink = Sink::start(&dir.path().join("sink"));
-        let mut servers = MailServers { dovecot: None, postfix: None, sink, dir, ports, poor };
+        let mut servers = MailServers { dovecot: None, postfix: None, sink, dir, ports, poor, submits };
         servers.restart();
         servers
     }
@@ -71,7 +82,7 @@ impl MailServers {
         let mut command = Command::new(script("dovecot.sh"));
         let names = ["imap", "imaps", "lmtp", "submission", "submissions", "pop3", "pop3s"];
         command.arg(self.dir.path()).args(names.map(|name| self.port(name).to_string()));
-        command.arg(self.address("smtp"));
+        command.arg(if self.submits { self.sink.address.clone() } else { self.address("smtp") });
         if self.poor {
             command.env("POORMAN", "1");
         }

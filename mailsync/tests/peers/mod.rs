@@ -28,6 +28,7 @@ mod push;
 mod sip;
 mod smpp;
 mod syncevolution;
+mod tap;
 pub(crate) mod trees;
 
 pub(crate) use bench::{Bench, is, lacks, mail};
@@ -41,3 +42,4 @@ pub(crate) use push::{PushBench, Watch};
 pub(crate) use sip::{Sipp, Wapbox, tshark_of_push};
 pub(crate) use smpp::{Centre, Kannel, Postfix, swaks};
 pub(crate) use syncevolution::{Auth, Client, Mode, Report, Server, Sync, SyncEvolution, Wire, texts};
+pub(crate) use tap::Tap;

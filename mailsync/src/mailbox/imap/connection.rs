@@ -38,6 +38,14 @@ pub(super) struct Connection {
     stirred: bool,
 }
 
+/// What a command is made of.
+pub(super) enum Piece<'a> {
+    /// A stretch of a line.
+    Line(String),
+    /// Any octets.
+    Literal(&'a [u8]),
+}
+
 /// What a command came to.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -170,28 +178,42 @@ impl Connection {
         self.answer(&tag, None).await
     }
 
-    /// A command that ends with a literal.
-    pub(super) async fn command_with(&mut self, command: &str, literal: &[u8]) -> Result<Answer, Error> {
+    /// A command with literals in it.
+    pub(super) async fn command_of(&mut self, pieces: &[Piece<'_>]) -> Result<Answer, Error> {
         let at_once = self.can("LITERAL+");
-        let size = literal.len();
         let plus = if at_once { "+" } else { "" };
-        let tag = self.send(format!("{command} {{{size}{plus}}}").as_bytes()).await?;
+        let tag = self.next_tag();
+        let mut line = format!("{tag} ");
         let mut early = Vec::new();
-        loop {
-            if at_once {
-                break;
-            }
-            match self.response().await? {
-                Some(Response::Continue) => break,
-                Some(Response::Done(done, state)) if done == tag => {
-                    return Ok(Answer { state, untagged: early, torn: false });
+        for piece in pieces {
+            let literal = match piece {
+                Piece::Line(text) => {
+                    no_line_end(text.as_bytes())?;
+                    line.push_str(text);
+                    continue;
                 }
-                Some(response) => early.push(response),
-                None => {}
+                Piece::Literal(literal) => literal,
+            };
+            line.push_str(&format!("{{{}{plus}}}\r\n", literal.len()));
+            self.write(line.as_bytes()).await?;
+            line.clear();
+            loop {
+                if at_once {
+                    break;
+                }
+                match self.response().await? {
+                    Some(Response::Continue) => break,
+                    Some(Response::Done(done, state)) if done == tag => {
+                        return Ok(Answer { state, untagged: early, torn: false });
+                    }
+                    Some(response) => early.push(response),
+                    None => {}
+                }
             }
+            self.write(literal).await?;
         }
-        self.write(literal).await?;
-        self.write(b"\r\n").await?;
+        line.push_str("\r\n");
+        self.write(line.as_bytes()).await?;
         let mut answer = self.answer(&tag, None).await?;
         answer.untagged.splice(0..0, early);
         Ok(answer)
@@ -232,13 +254,15 @@ impl Connection {
     }
 
     async fn send(&mut self, command: &[u8]) -> Result<Box<str>, Error> {
-        if command.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
-            return Err(Error::Refused("a line end inside a command".into()));
-        }
-        self.tag = self.tag.wrapping_add(1);
-        let tag = format!("m{}", self.tag);
+        no_line_end(command)?;
+        let tag = self.next_tag();
         self.write(&[tag.as_bytes(), b" ", command, b"\r\n"].concat()).await?;
-        Ok(tag.into())
+        Ok(tag)
+    }
+
+    fn next_tag(&mut self) -> Box<str> {
+        self.tag = self.tag.wrapping_add(1);
+        format!("m{}", self.tag).into()
     }
 
     async fn write(&mut self, octets: &[u8]) -> Result<(), Error> {
@@ -309,6 +333,14 @@ fn read(octets: &Bytes) -> Option<Response> {
     Response::read(octets)
         .inspect_err(|error| tracing::warn!(error, octets = octets.len(), "imap: a response is lost"))
         .ok()
+}
+
+// threats: M2
+fn no_line_end(command: &[u8]) -> Result<(), Error> {
+    if command.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)) {
+        return Err(Error::Refused("a line end inside a command".into()));
+    }
+    Ok(())
 }
 
 fn is_news(response: &Response) -> bool {

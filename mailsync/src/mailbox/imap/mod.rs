@@ -1,20 +1,24 @@
 //! The IMAP driver: CONDSTORE, QRESYNC, MOVE, UIDPLUS, SPECIAL-USE, LIST-STATUS, IDLE, NOTIFY where the server has them, and
-//! a plain IMAP4rev1 server with none.
+//! a plain IMAP4rev1 server with none; CATENATE and URLAUTH in `compose`.
 //!
 //! Responses are cut by [`frame`], which refuses by size, and then read one by one by [`response`]: one that cannot be
 //! read costs itself. Both are ours; ARCHITECTURE.md says why.
 // spec: RFC 3501, RFC 7162, RFC 6851, RFC 4315, RFC 6154, RFC 5819, RFC 2177, RFC 5465
 
+mod compose;
 mod connection;
 pub mod date;
 pub mod frame;
 mod operate;
 pub mod response;
+mod url;
 pub mod value;
 
+pub(crate) use compose::{Composed, Wanted, compose, sweep};
 pub use connection::Credentials;
 
 use super::link::Trust;
+use super::stored::Composition;
 use super::{Done, Error, Folders, Looked, Mailbox, Woken};
 use bytes::Bytes;
 use connection::{Answer, Connection, quoted};
@@ -179,8 +183,13 @@ fn fetched(responses: Vec<Response>) -> Vec<Fetched> {
     fetched.collect()
 }
 
+/// Mails as they are listed; those that are there only to be submitted are not.
 fn seen(fetched: &[Fetched]) -> Vec<SeenMail> {
-    fetched.iter().filter_map(|mail| Some(SeenMail { id: mail.uid?, marks: mail.marks? })).collect()
+    fetched
+        .iter()
+        .filter(|mail| !mail.submitting)
+        .filter_map(|mail| Some(SeenMail { id: mail.uid?, marks: mail.marks? }))
+        .collect()
 }
 
 impl Mailbox for Imap {
@@ -335,6 +344,17 @@ impl Mailbox for Imap {
 
     async fn perform(&mut self, operation: &Operation, message: Option<&Bytes>) -> Result<Done, Error> {
         self.operate(operation, message).await
+    }
+
+    async fn compose(
+        &mut self,
+        operation: &Operation,
+        message: &Bytes,
+        composition: &Composition,
+    ) -> Result<Option<Done>, Error> {
+        let Operation::Append { folder, marks, received, .. } = operation else { return Ok(None) };
+        let (marks, date) = operate::added_as(*marks, *received);
+        self.append_composed((folder, &marks, &date), message, composition).await
     }
 
     async fn wait(&mut self, limit: Duration, wake: impl Future<Output = ()> + Send) -> Result<Woken, Error> {

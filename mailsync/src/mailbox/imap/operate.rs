@@ -1,6 +1,6 @@
 //! Operations on an IMAP mailbox.
 
-use super::connection::{Answer, quoted};
+use super::connection::{Answer, Piece, quoted};
 use super::response::{Kind, Response};
 use super::{Imap, date};
 use crate::mailbox::{Done, Error};
@@ -33,9 +33,9 @@ impl Imap {
             }
             Operation::Append { folder, marks, received, .. } => {
                 let message = message.ok_or_else(|| Error::Refused("no text to add".into()))?;
-                let date = received.map(|at| format!(" \"{}\"", date::write(at))).unwrap_or_default();
-                let command = format!("APPEND {} ({}){date}", quoted(folder)?, marks.names().join(" "));
-                let answer = self.link.command_with(&command, message).await?;
+                let (marks, date) = added_as(*marks, *received);
+                let command = Piece::Line(format!("APPEND {} ({marks}){date} ", quoted(folder)?));
+                let answer = self.link.command_of(&[command, Piece::Literal(message)]).await?;
                 if answer.state.kind != Kind::Ok {
                     return Err(Error::Refused(answer.state.words.into()));
                 }
@@ -101,7 +101,7 @@ impl Imap {
     }
 
     /// Removes one mail for good, and no other.
-    async fn expunge(&mut self, id: RemoteId) -> Result<(), Error> {
+    pub(super) async fn expunge(&mut self, id: RemoteId) -> Result<(), Error> {
         self.link.ok(&format!("UID STORE {id} +FLAGS.SILENT (\\Deleted)")).await?;
         if self.link.can("UIDPLUS") {
             self.link.ok(&format!("UID EXPUNGE {id}")).await?;
@@ -130,4 +130,10 @@ impl Imap {
         }
         Ok(())
     }
+}
+
+/// Marks and time of a mail that is added, as APPEND takes them.
+pub(super) fn added_as(marks: Marks, received: Option<u64>) -> (String, String) {
+    let date = received.map(|at| format!(" \"{}\"", date::write(at))).unwrap_or_default();
+    (marks.names().join(" "), date)
 }

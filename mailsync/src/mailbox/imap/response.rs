@@ -6,6 +6,9 @@ use bytes::Bytes;
 use mailsync_proto::mirror::Marks;
 use std::ops::RangeInclusive;
 
+/// The mark of a draft that is there to be submitted: no mirror takes it over.
+pub const KEYWORD: &str = "MailsyncSubmitting";
+
 /// A response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
@@ -19,6 +22,8 @@ pub enum Response {
     Capability(Vec<Box<str>>),
     /// A folder.
     List(Listed),
+    /// A URL that somebody else may fetch.
+    Authorized(Box<str>),
     /// Numbers of a folder.
     Status(Box<str>, Numbers),
     /// Something about a mail.
@@ -92,6 +97,8 @@ pub struct Fetched {
     pub uid: Option<u32>,
     /// Its marks.
     pub marks: Option<Marks>,
+    /// It is there only to be submitted, by us or another one of us.
+    pub submitting: bool,
     /// Octets.
     pub size: Option<u64>,
     /// When it came, seconds since 1970.
@@ -135,6 +142,10 @@ impl Response {
             [kind, path, numbers, ..] if kind.is("STATUS") => {
                 let path = path_of(path).ok_or("a folder's name that is no text")?;
                 Ok(Response::Status(path, self::numbers(numbers.list().ok_or("STATUS without numbers")?)))
+            }
+            // spec: RFC 4467 §8
+            [kind, url, ..] if kind.is("GENURLAUTH") => {
+                Ok(Response::Authorized(path_of(url).ok_or("GENURLAUTH without a URL")?))
             }
             [kind, rest @ ..] if kind.is("VANISHED") => {
                 let set = rest.last().and_then(Value::word).ok_or("VANISHED without ids")?;
@@ -243,6 +254,7 @@ fn fetched(values: &[Value]) -> Result<Fetched, &'static str> {
             "UID" => fetched.uid = value.number(),
             "FLAGS" => {
                 let names = value.list().unwrap_or_default().iter().filter_map(Value::word);
+                fetched.submitting = names.clone().any(|name| name.eq_ignore_ascii_case(KEYWORD));
                 fetched.marks = Some(Marks::from_names(names));
             }
             "RFC822.SIZE" => fetched.size = value.number(),
@@ -293,6 +305,13 @@ mod tests {
         assert_eq!((&*tag, state.kind), ("a7", Kind::Ok));
         assert_eq!(state.code("COPYUID").unwrap(), ["5".into(), "1".into(), Box::<str>::from("9")]);
         assert_eq!(read("+ idling\r\n"), Ok(Response::Continue));
+        let url = "imap://a@b:143/Drafts;UIDVALIDITY=1/;UID=2;URLAUTH=submit+a:internal:01";
+        for said in [format!("* GENURLAUTH {url}\r\n"), format!("* GENURLAUTH \"{url}\"\r\n")] {
+            assert_eq!(read(&said), Ok(Response::Authorized(url.into())));
+        }
+        let text = "* 1 FETCH (UID 5 FLAGS (\\Seen mailsyncsubmitting))\r\n";
+        let Ok(Response::Fetch(fetched)) = read(text) else { panic!() };
+        assert!(fetched.submitting && fetched.marks == Some(Marks::READ));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) struct Mirror {
     pub(super) config: Account,
     /// Its folders are the user's main ones.
     pub(super) main: bool,
+    /// Messages are put together there where that is possible.
+    pub(super) composes: bool,
 }
 
 impl Mirror {

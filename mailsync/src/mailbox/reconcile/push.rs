@@ -1,11 +1,14 @@
 //! What was changed here and is to be done there: the queue of operations.
 
+use super::super::stored::{Composition, composition};
 use super::super::{Error, Folders, Mailbox};
 use super::{Mirror, Trouble, account_name, put, read_item};
 use crate::store::{Note, SqliteStore, queue_name};
 use crate::turns::unix_now;
 use bytes::Bytes;
 use idmap::Guid;
+use mailsync_proto::mail::MailFields;
+use mailsync_proto::mail::forward::About;
 use mailsync_proto::mail::headers::{Headers, message_id};
 use mailsync_proto::mail::mailbox::KIND_FOLDER;
 use mailsync_proto::mirror::learned::{Done, learned};
@@ -114,7 +117,7 @@ impl Mirror {
                     Done::default()
                 }
                 (Operation::Append { folder, .. }, Some(message)) => {
-                    self.append(mailbox, &operation, folder, guid, message, attempts).await?
+                    self.append(mailbox, &operation, (folder, message), &item, attempts).await?
                 }
                 _ => mailbox.perform(&operation, None).await?,
             };
@@ -131,9 +134,8 @@ impl Mirror {
         &self,
         mailbox: &mut M,
         operation: &Operation,
-        folder: &str,
-        guid: &Guid,
-        message: &Bytes,
+        (folder, message): (&str, &Bytes),
+        item: &Item,
         attempts: u32,
     ) -> Result<Done, Trouble> {
         if attempts > 0 {
@@ -146,9 +148,22 @@ impl Mirror {
             }
         }
         // Counted before it is done: whoever comes after a crash looks first.
-        let (queue, id) = (queue_name(self.account), guid.to_string());
+        let (queue, id) = (queue_name(self.account), item.guid.to_string());
         self.db(move |store| store.postpone(&queue, &id, 0, "being added")).await?;
+        if let Some(composition) = self.composition(item, message).await?
+            && let Some(done) = mailbox.compose(operation, message, &composition).await?
+        {
+            return Ok(done);
+        }
         Ok(mailbox.perform(operation, Some(message)).await?)
+    }
+
+    /// Of what the server can put a mail together that forwards or answers another one.
+    async fn composition(&self, item: &Item, message: &Bytes) -> Result<Option<Composition>, StoreError> {
+        let fields = MailFields::from_fields(&item.value.fields).unwrap_or_default();
+        let Some(about) = About::of(&fields.ext).filter(|_| self.composes) else { return Ok(None) };
+        let (account, user, message) = (self.account, self.user.clone(), message.clone());
+        self.db(move |store| composition(store, &user, account, Some(&about), &message)).await
     }
 
     pub(super) async fn body(&self, guid: &Guid) -> Result<Bytes, StoreError> {

@@ -106,7 +106,7 @@ fn mirror(dir: &tempfile::TempDir) -> Mirror {
     conn.execute("INSERT INTO account (user, luid, config, added) VALUES ('ann', 'a', x'', 0)", []).unwrap();
     let imap = Server { host: "127.0.0.1".into(), port: 1, tls: Tls::None };
     let config = Account::new("ann@far.example", imap);
-    Mirror { store: Arc::new(store), account: 1, user: "ann".into(), config, main: true }
+    Mirror { store: Arc::new(store), account: 1, user: "ann".into(), config, main: true, composes: true }
 }
 
 fn guids(mirror: &Mirror) -> Vec<String> {

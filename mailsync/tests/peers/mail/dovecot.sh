@@ -1,6 +1,6 @@
 #!/bin/bash
 # dovecot.sh DIR IMAP IMAPS LMTP SUBMISSION SUBMISSIONS POP3 POP3S RELAY: a private Dovecot on those ports of 127.0.0.1, in
-# the foreground, as whatever user. RELAY is host:port for its submission service.
+# the foreground, as whatever user. IMAP has CATENATE and URLAUTH, submission has BURL and hands on to RELAY (host:port).
 # Users alice bob carol dave, password lab-NAME, address NAME@lab.test; mail below DIR/mail. CA in DIR/tls/ca.pem.
 # POORMAN=1: IMAP without CONDSTORE, QRESYNC, MOVE, UIDPLUS, SPECIAL-USE, LIST-STATUS and IDLE: they are not offered.
 # Prints {"ready":true,...}; ends with its stdin. DIR must be short: unix sockets are in it.

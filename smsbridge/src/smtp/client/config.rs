@@ -15,6 +15,9 @@ pub struct Config {
     pub tls: Tls,
     /// How to log in; `None` for a relay that asks for nothing.
     pub auth: Option<Auth>,
+    /// Messages may go by URL: EHLO is said once more after AUTH, as what it says of BURL depends on who is logged in.
+    // spec: RFC 4468 §3.3
+    pub burl: bool,
     /// Log in on a link that is not encrypted; for loopback and tests.
     pub auth_in_clear: bool,
     /// Limits on replies; `line_octets` and `message_octets` also on what we send.
@@ -31,6 +34,7 @@ impl Config {
             protocol: Protocol::Smtp,
             tls: Tls::Required,
             auth: None,
+            burl: false,
             auth_in_clear: false,
             limits: Limits::default(),
             timeouts: Timeouts::default(),

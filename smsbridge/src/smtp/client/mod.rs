@@ -7,6 +7,12 @@
 //!
 //! If the link breaks after the end mark of the message was given out and before the server answered, the server may
 //! have the message or not: the verdict is [`Verdict::Unknown`]. Whoever sends again risks a duplicate.
+//!
+//! # By URL
+//!
+//! A [`Submission`] may name a URL of the same message ([`Submission::url`]). Where the server offers BURL it is told to
+//! fetch that; `BURL ... LAST` stands for the whole transfer, so a link that breaks after it leaves the outcome unknown. Any
+//! refusal of it says that the server has no message: then the octets go, in the same session.
 
 mod config;
 mod outcome;

@@ -8,6 +8,8 @@ use crate::smtp::{ForwardPath, Reply};
 pub struct Outcome {
     /// Each recipient and its verdict.
     pub recipients: Vec<(ForwardPath, Verdict)>,
+    /// The server fetched the message by its URL; none of its octets went over this link.
+    pub by_url: bool,
 }
 
 /// What became of a message for one recipient.
@@ -84,6 +86,9 @@ pub struct Capabilities {
     pub smtputf8: bool,
     /// Delivery reports on demand.
     pub dsn: bool,
+    /// BURL with IMAP URLs, and the servers it names that it fetches from (`imap://mail.example.org`); it may name none.
+    // spec: RFC 4468 §3.3
+    pub burl: Option<Vec<String>>,
     /// STARTTLS.
     pub starttls: bool,
     /// SIZE is offered.
@@ -105,11 +110,49 @@ impl Capabilities {
             eight_bit_mime: has(smtp_proto::EXT_8BIT_MIME),
             smtputf8: has(smtp_proto::EXT_SMTP_UTF8),
             dsn: has(smtp_proto::EXT_DSN),
+            burl: burl(wire),
             starttls: has(smtp_proto::EXT_START_TLS),
             size: has(smtp_proto::EXT_SIZE),
             max_size: u64::try_from(ehlo.size).ok().filter(|&size| has(smtp_proto::EXT_SIZE) && size > 0),
             mechanisms: ehlo.auth_mechanisms,
             hostname: ehlo.hostname,
+        }
+    }
+}
+
+/// The library keeps no argument of a keyword that it does not know.
+fn burl(wire: &[u8]) -> Option<Vec<String>> {
+    let wire = String::from_utf8_lossy(wire);
+    let lines = wire.lines().filter_map(|line| line.get(4..));
+    let mut lines = lines.map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let is_burl = |words: &Vec<&str>| words.first().is_some_and(|word| word.eq_ignore_ascii_case("BURL"));
+    let words = lines.find(is_burl)?;
+    let takes_imap = words.iter().skip(1).any(|word| word.eq_ignore_ascii_case("imap"));
+    let named = words.iter().filter(|word| word.get(..7).is_some_and(|w| w.eq_ignore_ascii_case("imap://")));
+    let servers: Vec<String> = named.map(|word| word.trim_end_matches('/').to_owned()).collect();
+    (takes_imap || !servers.is_empty()).then_some(servers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_burl() {
+        for (line, offered) in [
+            ("250 BURL imap", Some(&[][..])),
+            (
+                "250 burl imap imap://mail.example.org imap://b:1143/",
+                Some(&["imap://mail.example.org", "imap://b:1143"]),
+            ),
+            ("250 BURL imap://mail.example.org", Some(&["imap://mail.example.org"])),
+            ("250 BURL", None),
+            ("250 BURL http", None),
+            ("250 BURLY imap", None),
+        ] {
+            let wire = format!("250-mail.example.org hello\r\n250-SIZE\r\n{line}\r\n");
+            let offered = offered.map(|servers| servers.iter().map(|s| (*s).to_owned()).collect());
+            assert_eq!(Capabilities::parse(wire.as_bytes()).burl, offered, "{line}");
         }
     }
 }

@@ -43,14 +43,20 @@ enum State {
     Handshake,
     /// Lines still to be sent, one for each 334.
     Auth(VecDeque<Secret<String>>),
+    /// EHLO after AUTH.
+    EhloAgain,
     Ready,
     Mail,
-    /// RCPT answers owed from this recipient on.
+    /// RCPT answers owed from this one of those asked on.
     Rcpt(usize),
     Data,
     Body(Box<Sender>),
     /// The answer to the message; in LMTP the one for this recipient.
     Final(usize),
+    /// The answer to BURL, which is the one to the message.
+    Burl,
+    /// The URL was refused: after this the message goes by its octets.
+    RsetForOctets,
     Rset,
     Quit,
     Closed,
@@ -59,11 +65,17 @@ enum State {
 /// A message under way.
 struct Job {
     submission: Submission,
+    /// Recipients asked for in this transaction, as positions in the submission.
+    asked: Vec<usize>,
+    /// RCPT commands still to be sent.
     rcpts: VecDeque<String>,
     verdicts: Vec<Option<Verdict>>,
     /// Recipients taken, as positions in the submission.
     accepted: Vec<usize>,
     refused_mail: Option<Reply>,
+    /// The command that has the server fetch the message; none once it was refused.
+    burl: Option<String>,
+    by_url: bool,
 }
 
 impl Session {
@@ -135,17 +147,32 @@ impl Session {
         }
         submission.check(&self.config.limits, &self.capabilities)?;
         self.heard = now;
-        let mail = submission.mail_command(&self.capabilities);
-        let mut rcpts: VecDeque<String> = submission.rcpt_commands(&self.capabilities).into();
-        self.command(&mail);
+        let is_smtp = self.config.protocol == Protocol::Smtp;
+        let burl = submission.burl_command(&self.config.limits, &self.capabilities).filter(|_| is_smtp);
+        let asked: Vec<usize> = (0..submission.recipients.len()).collect();
+        self.transact(Job {
+            verdicts: vec![None; asked.len()],
+            asked,
+            rcpts: VecDeque::new(),
+            accepted: Vec::new(),
+            refused_mail: None,
+            burl,
+            by_url: false,
+            submission,
+        });
+        Ok(())
+    }
+
+    /// Begins a transaction for the recipients that are to be asked for.
+    fn transact(&mut self, mut job: Job) {
+        job.rcpts = job.submission.rcpt_commands(&job.asked, &self.capabilities);
+        self.command(&job.submission.mail_command(&self.capabilities));
         if self.capabilities.pipelining {
             // DATA waits for the answers: a server that took no recipient must not get an empty message
-            rcpts.drain(..).for_each(|line| self.command(&line));
+            job.rcpts.drain(..).for_each(|line| self.command(&line));
         }
-        let verdicts = vec![None; submission.recipients.len()];
-        self.job = Some(Job { submission, rcpts, verdicts, accepted: Vec::new(), refused_mail: None });
+        self.job = Some(job);
         self.state = State::Mail;
-        Ok(())
     }
 
     /// Ends the session politely.
@@ -207,7 +234,7 @@ impl Session {
             State::Closed => return None,
             State::Ready => return Some(self.started.saturating_add(times.session)),
             State::Data => times.data_start,
-            State::Body(_) | State::Final(_) => times.data_end,
+            State::Body(_) | State::Final(_) | State::Burl => times.data_end,
             _ => times.command,
         };
         Some(self.started.saturating_add(times.session).min(self.heard.saturating_add(idle)))
@@ -250,7 +277,20 @@ impl Session {
                 self.outputs.push_back(super::Output::StartTls);
                 self.state = State::Handshake;
             }
+            State::Auth(_) if reply.code == 235 && self.config.burl => {
+                self.hello();
+                self.state = State::EhloAgain;
+            }
             State::Auth(_) if reply.code == 235 => self.ready(),
+            State::EhloAgain if reply.is_positive() => {
+                self.capabilities = Capabilities::parse(&read.wire);
+                self.ready();
+            }
+            // What it offered before it may offer still, but not what depends on the login.
+            State::EhloAgain if reply.is_refusal() => {
+                self.capabilities.burl = None;
+                self.ready();
+            }
             State::Auth(mut lines) if reply.code == 334 => match lines.pop_front() {
                 Some(line) => {
                     self.command(line.expose());
@@ -280,6 +320,25 @@ impl Session {
                 self.fail(Failure::Refused { step: "DATA", reply });
             }
             State::Final(position) if !intermediate => self.final_answered(position, reply),
+            State::Burl if reply.is_positive() => {
+                if let Some(job) = &mut self.job {
+                    job.by_url = true;
+                }
+                self.settle_accepted(&reply);
+                self.done();
+            }
+            // Whatever was refused of it, the server has no message: its octets may fare better.
+            State::Burl if !intermediate => {
+                self.command("RSET");
+                self.state = State::RsetForOctets;
+            }
+            State::RsetForOctets if reply.is_positive() => {
+                if let Some(mut job) = self.job.take() {
+                    job.burl = None;
+                    job.asked = std::mem::take(&mut job.accepted);
+                    self.transact(job);
+                }
+            }
             State::Rset => self.done(),
             State::Quit => self.close(),
             state => {
@@ -356,7 +415,11 @@ impl Session {
             self.state = State::Rcpt(0);
         } else {
             let verdict = Verdict::from_reply(reply);
-            job.verdicts.fill(Some(verdict));
+            for &position in &job.asked {
+                if let Some(open) = job.verdicts.get_mut(position) {
+                    *open = Some(verdict.clone());
+                }
+            }
             self.reset();
         }
     }
@@ -368,8 +431,9 @@ impl Session {
         }
     }
 
-    fn rcpt_answered(&mut self, position: usize, reply: Reply) {
+    fn rcpt_answered(&mut self, asked: usize, reply: Reply) {
         let Some(job) = &mut self.job else { return };
+        let position = job.asked.get(asked).copied().unwrap_or(usize::MAX);
         let refused_mail = job.refused_mail.clone();
         let reply = refused_mail.clone().unwrap_or(reply);
         if let Some(verdict) = job.verdicts.get_mut(position) {
@@ -379,16 +443,20 @@ impl Session {
                 *verdict = Some(Verdict::from_reply(reply));
             }
         }
-        let next = position.saturating_add(1);
-        if next < job.verdicts.len() {
+        let next = asked.saturating_add(1);
+        if next < job.asked.len() {
             self.state = State::Rcpt(next);
             return self.next_rcpt();
         }
         if job.accepted.is_empty() {
             return self.reset();
         }
-        self.command("DATA");
-        self.state = State::Data;
+        let (line, state) = match job.burl.clone() {
+            Some(line) => (line, State::Burl),
+            None => ("DATA".to_owned(), State::Data),
+        };
+        self.command(&line);
+        self.state = state;
     }
 
     fn final_answered(&mut self, position: usize, reply: Reply) {
@@ -439,12 +507,15 @@ impl Session {
             .zip(job.verdicts)
             .map(|(address, verdict)| (address, verdict.unwrap_or_else(|| open.clone())))
             .collect();
-        self.outputs.push_back(super::Output::Event(Event::Sent(Outcome { recipients })));
+        let by_url = job.by_url;
+        self.outputs.push_back(super::Output::Event(Event::Sent(Outcome { recipients, by_url })));
     }
 
     fn fail(&mut self, failure: Failure) {
-        let verdict = match &self.state {
-            State::Final(_) => Verdict::Unknown(failure.clone()),
+        let verdict = match (&self.state, &failure) {
+            // It was answered, if only to say that the server goes.
+            (State::Burl, Failure::Refused { .. }) => Verdict::NotSent(failure.clone()),
+            (State::Final(_) | State::Burl, _) => Verdict::Unknown(failure.clone()),
             _ => Verdict::NotSent(failure.clone()),
         };
         self.commands.clear();
@@ -470,13 +541,15 @@ impl Session {
             State::StartTls => "STARTTLS",
             State::Handshake => "the TLS handshake",
             State::Auth(_) => "AUTH",
+            State::EhloAgain => "EHLO after AUTH",
             State::Ready => "nothing",
             State::Mail => "MAIL",
             State::Rcpt(_) => "RCPT",
             State::Data => "DATA",
             State::Body(_) => "the message's transfer",
             State::Final(_) => "the message",
-            State::Rset => "RSET",
+            State::Burl => "BURL",
+            State::RsetForOctets | State::Rset => "RSET",
             State::Quit => "QUIT",
             State::Closed => "nothing: it is closed",
         }

@@ -3,6 +3,7 @@
 use super::Capabilities;
 use crate::smtp::{BodyType, Error, Limits, MailFrom, Notify, Recipient, Return, data};
 use bytes::Bytes;
+use std::collections::VecDeque;
 
 /// A message to send.
 ///
@@ -18,12 +19,27 @@ pub struct Submission {
     pub recipients: Vec<Recipient>,
     /// The message.
     pub body: Bytes,
+    /// Where the server can fetch the same message itself (BURL). It is sent by this where the server offers that and
+    /// does not refuse it, else by its octets, in the same session; never by both.
+    ///
+    /// Printable ASCII; what would not stand in a command line is not used.
+    // spec: RFC 4468 §3.2
+    pub url: Option<String>,
 }
 
 impl Submission {
     /// A message from and to these.
     pub fn new(from: MailFrom, recipients: Vec<Recipient>, body: Bytes) -> Self {
-        Submission { from, recipients, body }
+        Submission { from, recipients, body, url: None }
+    }
+
+    /// The command by which the server fetches it, if it can be asked to.
+    pub(super) fn burl_command(&self, limits: &Limits, server: &Capabilities) -> Option<String> {
+        let url = self.url.as_ref().filter(|_| server.burl.is_some())?;
+        let line = format!("BURL {url} LAST");
+        let fits = line.len().saturating_add(2) <= limits.command_octets;
+        let plain = !url.is_empty() && url.bytes().all(|octet| octet.is_ascii_graphic());
+        (fits && plain).then_some(line)
     }
 
     /// Checks it against the protocol and what this server offers.
@@ -83,9 +99,10 @@ impl Submission {
         line
     }
 
-    /// The RCPT commands, without CRLF.
-    pub(super) fn rcpt_commands(&self, server: &Capabilities) -> Vec<String> {
-        self.recipients.iter().map(|to| rcpt_command(to, server)).collect()
+    /// The RCPT commands for the recipients at these places, without CRLF.
+    pub(super) fn rcpt_commands(&self, places: &[usize], server: &Capabilities) -> VecDeque<String> {
+        let recipients = places.iter().filter_map(|&at| self.recipients.get(at));
+        recipients.map(|to| rcpt_command(to, server)).collect()
     }
 }
 
