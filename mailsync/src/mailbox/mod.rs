@@ -92,12 +92,23 @@ pub trait Mailbox: Send {
         folder: &FolderLink,
         known: &[Link],
     ) -> impl Future<Output = Result<Looked, Error>> + Send;
-    /// Describes new mails of a folder; those that cannot be described are left out.
+    /// Describes new mails of a folder, all by one command where that can be; those that cannot be described are left out.
     fn describe(
         &mut self,
         folder: &FolderLink,
         mails: &[(RemoteId, Marks)],
     ) -> impl Future<Output = Result<Vec<Described>, Error>> + Send;
+    /// The texts of mails of a folder by one command. Left out, to be asked for alone, is what is gone, cannot be read, or has
+    /// more than so many octets; all of them where there is no such command.
+    fn fetch_some(
+        &mut self,
+        path: &str,
+        ids: &[RemoteId],
+        most: u64,
+    ) -> impl Future<Output = Result<Vec<(RemoteId, Bytes)>, Error>> + Send {
+        let _ = (path, ids, most);
+        async { Ok(Vec::new()) }
+    }
     /// The text of a mail, at most so many octets of it; none if it is gone or cannot be read.
     fn fetch(
         &mut self,
