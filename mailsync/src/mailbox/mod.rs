@@ -6,7 +6,7 @@
 //! | `reconcile` | one look at a mailbox: changes there become rows, changed rows become operations there |
 //! | `watch` | one task an account: connect, look, wait, back off |
 //! | [`account_cli`], `ask` | accounts, checked before they are stored; [`vault`] keeps their secrets |
-//! | `lent` | secrets that a device gives for one session |
+//! | `lent`, `session` | secrets that a device gives for one session, and its end |
 //! | [`link`] | TCP and TLS out |
 //!
 //! What to do is decided in `mailsync_proto::mirror`; the embedded mailbox is the mirror itself and needs no driver.
@@ -18,6 +18,7 @@ mod lent;
 pub mod link;
 pub mod pop3;
 mod reconcile;
+mod session;
 pub mod vault;
 mod watch;
 

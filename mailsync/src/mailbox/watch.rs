@@ -121,8 +121,9 @@ impl Watcher {
         let mut seen = u64::MAX;
         let mut tasks: HashMap<(i64, Bytes, Option<Vec<u8>>), Task> = HashMap::new();
         loop {
-            let store = Arc::clone(&self.store);
+            let (store, watcher) = (Arc::clone(&self.store), Arc::clone(&self));
             let rows = tokio::task::spawn_blocking(move || {
+                watcher.end_sessions();
                 let now = store.accounts_rev()?;
                 if now != seen {
                     store.take_over_accounts()?;
