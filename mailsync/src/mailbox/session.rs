@@ -56,10 +56,15 @@ impl Watcher {
         }
         self.stir();
         work.notify_one();
-        let deadline = Instant::now() + DRAIN;
-        while Instant::now() < deadline && matches!(self.is_drained(&owners), Ok(false)) {
+        let begun = Instant::now();
+        while matches!(self.is_drained(&owners), Ok(false)) {
+            if begun.elapsed() > DRAIN {
+                tracing::warn!(user = %session.user, "mailbox: not all went before the session was over, it waits for the next");
+                break;
+            }
             std::thread::sleep(Duration::from_millis(20));
         }
+        tracing::debug!(took = ?begun.elapsed(), "mailbox: what was lent is given back");
         self.lent.end(&owners);
         self.accounts_changed.notify_one();
     }
