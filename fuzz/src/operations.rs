@@ -196,7 +196,7 @@ fn turn_flag(store: &MemoryStore, user: &str, id: &str, flag: u8) -> Result<(), 
         1 => fields.answered = !fields.answered,
         _ => fields.flagged = !fields.flagged,
     }
-    let value = changed_value(&item.value, item.value.parent.clone(), &fields);
+    let value = changed_value(item, item.value.parent.clone(), &fields);
     put(store, &key(user, "mail"), id, value, None);
     Ok(())
 }

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use bytes::Bytes;
+use idmap::Guid;
 use mailsync_proto::mail::forward::{About, Kind};
+use mailsync_proto::mail::mailbox::{changed_value, mail_value};
 use mailsync_proto::mail::outbox::SendJob;
-use mailsync_proto::mail::{Email, Folder, MailFields};
+use mailsync_proto::mail::{Email, Folder, MailFields, Role};
+use mailsync_proto::sync::store::Item;
 use std::path::PathBuf;
 
 fn path(name: &str) -> PathBuf {
@@ -56,6 +59,18 @@ fn stored_forms_stay_readable() {
     fields.draft = true;
     golden("mail-fields-v1.hex", &hex(&fields.to_fields()));
     assert_eq!(MailFields::from_fields(&unhex("mail-fields-v1.hex")).unwrap(), fields);
+    let mut item = Item {
+        guid: Guid::unvalidated("m1"),
+        rev: 7,
+        body_rev: 7,
+        deleted: false,
+        value: mail_value(Role::Inbox.guid(), &fields, b"Subject: x\r\n\r\n"),
+        size: 14,
+    };
+    fields.answered = true;
+    item.value = changed_value(&item, Some(Role::Trash.guid()), &fields);
+    golden("mail-fields-v2.hex", &hex(&item.value.fields));
+    assert_eq!(MailFields::from_fields(&unhex("mail-fields-v2.hex")).unwrap(), fields);
 
     let folder = Folder::parse(&object("folder.xml")).unwrap();
     golden("folder-fields-v1.hex", &hex(&folder.to_fields()));

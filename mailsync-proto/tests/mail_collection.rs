@@ -8,8 +8,8 @@ use common::{Mailbox, item};
 use mailsync_proto::mail::mailbox::{KIND_FOLDER, KIND_MAIL};
 use mailsync_proto::mail::outbox::{Outcome, Refused, SendJob, settle};
 use mailsync_proto::mail::{Folder, MailFields, Role, SendOutcome};
-use mailsync_proto::sync::collection::{Absorbed, Collection, Stop};
-use mailsync_proto::sync::store::{ItemValue, Write};
+use mailsync_proto::sync::collection::{Absorbed, Both, Collection, Stop};
+use mailsync_proto::sync::store::{Item, ItemValue, Write};
 use syncml::StatusCode;
 
 const TYPE: &str = "application/vnd.omads-email+xml";
@@ -317,8 +317,9 @@ fn what_both_sides_set_stays_set() {
     let theirs = there.absorb(TYPE, "<Email><read>true</read></Email>", None, Some(&stored), "m1").unwrap();
     let mut fields = MailFields::from_fields(&stored.value.fields).unwrap();
     fields.flagged = true;
-    let ours = ItemValue { fields: fields.to_fields(), ..stored.value };
-    let merged = MailFields::from_fields(&there.collection.merge(&ours, &theirs.value).fields).unwrap();
+    let ours = Item { value: ItemValue { fields: fields.to_fields(), ..stored.value }, ..stored };
+    let both = Both { ours: &ours, theirs: &theirs.value, seen: None, server: true };
+    let merged = MailFields::from_fields(&there.collection.merge(&both).fields).unwrap();
     assert!(merged.read && merged.flagged);
 }
 

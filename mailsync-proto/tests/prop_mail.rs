@@ -5,8 +5,10 @@ mod common;
 
 use bytes::Bytes;
 use common::Mailbox;
+use mailsync_proto::mail::cut::{Wanted, cut};
+use mailsync_proto::mail::headers::Headers;
 use mailsync_proto::mail::outbox::SendJob;
-use mailsync_proto::mail::{Email, Folder, MailFields, Role, compose::Draft, rfc822, summary};
+use mailsync_proto::mail::{Email, Folder, MailFields, Role, compose::Draft, rfc822, stub, summary};
 use proptest::prelude::*;
 
 fn octets() -> impl Strategy<Value = Vec<u8>> {
@@ -94,6 +96,25 @@ proptest! {
         let _ = summary::Summary::of(&data);
         let _ = summary::plain_text(&data);
         let _ = Draft::reply(&data, "a@b", "x");
+    }
+
+    /// What stands for a mail at a device is a small message with a header of its own and words, whatever the mail is; it names
+    /// the mail, and the mail itself does not.
+    #[test]
+    fn what_stands_for_any_message_is_a_message(message in octets(), names in proptest::collection::vec(any::<String>(), 0..40)) {
+        let parts = names.iter().map(|name| format!("--B\r\nContent-Type: a/b; name=\"{name}\"\r\n\r\nx\r\n"));
+        let mixed = "Content-Type: multipart/mixed; boundary=B\r\n\r\n".to_owned() + &parts.collect::<String>();
+        let guid = "m1".parse().unwrap();
+        for whole in [Bytes::from(message), mixed.into()] {
+            let stub = stub::write(&whole, &guid, &cut(&whole, &Wanted::HEADER).left);
+            prop_assert_eq!(stub::of(&stub), Some(guid.clone()));
+            prop_assert!(stub.len() < 20_000);
+            let headers = Headers::parse(&stub);
+            let body = stub.get(headers.body..).unwrap();
+            prop_assert!(headers.is_closed() && body.starts_with(b"[open on the server]\r\n"));
+            prop_assert!(std::str::from_utf8(body).is_ok());
+            prop_assert_eq!(body.split(|octet| *octet == b'\n').filter(|line| line.contains(&b'\r')).count() + 1, body.split(|octet| *octet == b'\n').count());
+        }
     }
 
     // What goes to a mail server has CRLF line ends only, no Bcc, and one Message-ID and date.

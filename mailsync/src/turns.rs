@@ -24,6 +24,8 @@ pub struct Answer {
     pub enqueued: bool,
     /// The token of the session, if the turn stored one.
     pub token: Option<Box<str>>,
+    /// The value of the session that was stored.
+    pub value: Option<Bytes>,
     /// The transport's header that proves the message, where the server proves each.
     pub mac: Option<String>,
 }
@@ -85,7 +87,8 @@ pub fn serve(
                 Step::Again(message) => {
                     let mut rows = found.sessions().filter(|row| row.answer == message);
                     let mac = rows.find_map(|row| server::mac(config, &row.value, &message));
-                    return Ok(Answer { message, events: Vec::new(), enqueued: false, token: None, mac });
+                    let (events, token, value) = (Vec::new(), None, None);
+                    return Ok(Answer { message, events, enqueued: false, token, value, mac });
                 }
                 Step::Done(turn) => return finish(store, config, *turn),
             }
@@ -100,10 +103,11 @@ fn finish(store: &SqliteStore, config: &server::Config, turn: Turn<Event>) -> Re
     let token = session.as_ref().map(|session| session.token.clone());
     let value = session.as_ref().and_then(|session| session.value.as_ref());
     let mac = value.and_then(|value| server::mac(config, value, &message));
+    let value = value.cloned();
     if session.is_some() || !writes.is_empty() {
         store.commit(&Commit { session, writes })?;
     }
-    Ok(Answer { message, events, enqueued, token, mac })
+    Ok(Answer { message, events, enqueued, token, value, mac })
 }
 
 /// Commits what a pure function makes of the rows that it asks for.

@@ -65,9 +65,25 @@ fn an_account_of_one_session_is_checked_each_time_and_stored_nowhere() {
         .unwrap();
     bench.verb("phone", &["send", file.to_str().unwrap()]);
     assert_eq!(sync(&bench, "phone", &[]).code, 0);
+    // All of it went before the session was over, and with it the secret: nobody is logged in there, and nothing comes.
     let mut alice = servers.imap("alice");
-    wait_for("the mark at Dovecot", || alice.marks("INBOX")["before"].contains("\\Flagged"));
-    wait_for("mail at the sink", || servers.sink.mails().len() == 1);
+    assert!(alice.marks("INBOX")["before"].contains("\\Flagged"), "the mark is at Dovecot");
+    assert_eq!(servers.sink.mails().len(), 1, "and the mail at the sink");
+    drop(alice);
+    servers.deliver("alice", &mail("between"));
+    std::thread::sleep(3 * SECOND);
+    let who = servers.doveadm(&["who"]);
+    assert!(!who.contains("alice"), "{who}");
+    assert_eq!(sync(&bench, "other", &[]).code, 0);
+    assert!(lacks(&bench.list("other"), "between") && !lacks(&bench.list("other"), "before"));
+    // What another device does meanwhile waits for the secret, and goes with it.
+    bench.verb("other", &["flag", &bench.luid("other", "before"), "+answered"]);
+    assert_eq!(sync(&bench, "other", &[]).code, 0);
+    std::thread::sleep(2 * SECOND);
+    assert!(!servers.imap("alice").marks("INBOX")["before"].contains("\\Answered"));
+    assert_eq!(sync(&bench, "phone", &[]).code, 0);
+    assert!(!lacks(&bench.list("phone"), "between"), "{:#?}", bench.list("phone"));
+    assert!(servers.imap("alice").marks("INBOX")["before"].contains("\\Answered"));
 
     // A server that begins anew knows the account and not its secret.
     bench.server.take().unwrap().kill();

@@ -295,3 +295,49 @@ fn what_deleting_means_is_the_accounts_rule() {
         assert!(!is(&list, "to delete", "folder", "Inbox"), "{rule}: it does not come back: {list:#?}");
     }
 }
+
+// mission: M5b, M5c
+#[test]
+fn the_place_from_one_side_and_the_mark_from_the_other_both_stay() {
+    let servers = MailServers::start();
+    let mut bench = Bench::new(&servers);
+    for subject in ["one", "two", "three"] {
+        servers.deliver("alice", &mail(subject));
+    }
+    assert_eq!(bench.account(&servers, "alice", &[]).code, 0);
+    bench.start();
+    mark(&servers, "three", "+FLAGS (\\Flagged)");
+    bench.until("phone", "all", |list| list.len() == 3 && is(list, "three", "flagged", true));
+    bench.until("other", "all", |list| list.len() == 3);
+    // There a mark, a move, a mark taken off; here the move, the mark, the other mark and a move.
+    mark(&servers, "one", "+FLAGS (\\Flagged)");
+    mark(&servers, "three", "-FLAGS (\\Flagged)");
+    let mut alice = servers.imap("alice");
+    alice.imap("SELECT INBOX");
+    let found = alice.imap("SEARCH SUBJECT two");
+    let number = found.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned();
+    alice.imap(&format!("MOVE {number} Trash"));
+    bench.until("other", "the server's changes", |list| {
+        is(list, "one", "flagged", true)
+            && is(list, "two", "folder", "Trash")
+            && is(list, "three", "flagged", false)
+    });
+    bench.verb("phone", &["move", &bench.luid("phone", "one"), "Trash"]);
+    bench.verb("phone", &["flag", &bench.luid("phone", "two"), "+flagged"]);
+    bench.verb("phone", &["flag", &bench.luid("phone", "three"), "+read"]);
+    bench.verb("phone", &["move", &bench.luid("phone", "three"), "Trash"]);
+    for phone in ["phone", "other", "phone"] {
+        bench.sync(phone);
+        let list = bench.list(phone);
+        for (subject, flagged) in [("one", true), ("two", true), ("three", false)] {
+            assert!(is(&list, subject, "folder", "Trash"), "{phone}: {list:#?}");
+            assert!(is(&list, subject, "flagged", flagged), "{phone}: {list:#?}");
+        }
+        assert!(is(&list, "three", "read", true) && list.len() == 3, "{phone}: {list:#?}");
+    }
+    wait_for("the same at Dovecot", || {
+        let trash = alice.marks("Trash");
+        let has = |subject: &str, marks: &str| trash.get(subject).is_some_and(|found| found == marks);
+        has("one", "\\Flagged") && has("two", "\\Flagged") && has("three", "\\Seen")
+    });
+}

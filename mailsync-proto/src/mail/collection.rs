@@ -13,10 +13,12 @@ use super::mailbox::{
 };
 use super::outbox::{QUEUE, SendJob, date};
 use super::params::{self, Parameters, Rule};
+use super::since::{self, Since};
 use super::splice::splice;
+use super::stub;
 use super::{accounts, news, rfc822, search, settings, time};
 use crate::sync::collection::{
-    Absorbed, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described,
+    Absorbed, Both, Collection, Context, Incoming, Projection, Refusal, Stop, Wire, described,
 };
 use crate::sync::filter::Filter;
 use crate::sync::filter::cgi::{Expr, PARENT, Term};
@@ -85,7 +87,16 @@ impl MailCollection {
             None => MailFields::default(),
         };
         fields.merge(&email, incoming.server);
-        let partial = partial || (email.item.is_some() && Left::of(&email.ext).is_some());
+        let stands_for = email.item.as_deref().and_then(stub::of).filter(|_| incoming.server);
+        let partial = partial
+            || (email.item.is_some() && Left::of(&email.ext).is_some())
+            || (stands_for.is_some() && stands_for.as_ref() == existing.map(|item| &item.guid));
+        let whole = match (&email.item, existing) {
+            (Some(part), None) if incoming.server && (partial || stands_for.is_some()) => {
+                self.whole_of(cx, incoming, part, stands_for.as_ref())?
+            }
+            _ => None,
+        };
         let mut draft = None;
         if incoming.server
             && !partial
@@ -109,14 +120,14 @@ impl MailCollection {
                 ));
             }
             (None, Some(_)) => None,
-            (Some(part), None) if partial && incoming.server => match self.whole_of(cx, incoming, part)? {
-                Some(guid) => {
-                    let mut absorbed = Absorbed::new(ItemValue { rank: RANK_MAIL, ..ItemValue::default() });
-                    absorbed.same_as = Some(guid);
-                    return Ok(absorbed);
-                }
-                None => return Err(refuse(StatusCode::PARTIAL_ITEM_REFUSED, "a new mail must be whole")),
-            },
+            (Some(_), None) if whole.is_some() => {
+                let mut absorbed = Absorbed::new(ItemValue { rank: RANK_MAIL, ..ItemValue::default() });
+                absorbed.same_as = whole;
+                return Ok(absorbed);
+            }
+            (Some(_), None) if partial && incoming.server => {
+                return Err(refuse(StatusCode::PARTIAL_ITEM_REFUSED, "a new mail must be whole"));
+            }
             // What was cut replaces nothing, and what was received is not rewritten: e-mail facts §5.
             (Some(_), Some(_)) if partial && incoming.server => None,
             (Some(_), Some(_))
@@ -168,19 +179,28 @@ impl MailCollection {
                 absorbed.unless_matched = Some((StatusCode::NOT_ALLOWED, why));
             }
         }
-        absorbed.value.fields = fields.to_fields();
+        absorbed.value.fields = match existing {
+            // On a client it is the server's state, and no change.
+            Some(item) if incoming.server => {
+                fields.to_fields_since(&Since::after(item, absorbed.value.parent.as_ref(), &fields))
+            }
+            _ => fields.to_fields(),
+        };
         Ok(absorbed)
     }
 
-    /// The mail of ours of which a device has a part, if it has it under our id of it: a slow sync names it again.
+    /// The mail of ours of which a device has a part, if it has it under our id of it or the part names it: a slow sync names
+    /// it again.
     // threat: S10
     fn whole_of(
         &self,
         cx: &mut Context<'_, '_>,
         incoming: &Incoming<'_>,
         part: &Bytes,
+        stands_for: Option<&Guid>,
     ) -> Result<Option<Guid>, Stop> {
-        let Some(guid) = incoming.peer_id.and_then(|id| Guid::try_from(id).ok()) else { return Ok(None) };
+        let by_id = || incoming.peer_id.and_then(|id| Guid::try_from(id).ok());
+        let Some(guid) = stands_for.cloned().or_else(by_id) else { return Ok(None) };
         let Some(item) = cx.item(&guid)?.filter(|item| !item.deleted) else { return Ok(None) };
         let Some(whole) = cx.body(&guid)? else { return Ok(None) };
         let id = |message: &[u8]| Headers::parse(message).first("Message-ID").map(|field| field.text());
@@ -351,18 +371,9 @@ impl Collection for MailCollection {
             Some(Spelling::Email) => {
                 let (mut email, _) = state_of(projection)?;
                 if !projection.fields_only {
-                    let message = message()?;
-                    email.item = Some(
-                        match projection.fields.map(|fields| {
-                            cut::cut(message, &Wanted::of_in(fields, item.value.parent.as_ref()))
-                        }) {
-                            Some(cut) => {
-                                email.ext.extend(cut.left.to_ext());
-                                cut.message
-                            }
-                            None => message.clone(),
-                        },
-                    );
+                    let part = part_for(projection, message()?);
+                    email.ext.extend(part.left.iter().flat_map(Left::to_ext));
+                    email.item = Some(part.message);
                 }
                 Ok(Wire { media_type: email::MEDIA_TYPE.into(), data: email.to_xml() })
             }
@@ -370,20 +381,18 @@ impl Collection for MailCollection {
                 let (email, asks) = state_of(projection)?;
                 let role = item.value.parent.as_ref().and_then(Role::of);
                 // A bare message has no extension to say it.
-                let message = match asks {
-                    Some(asks) => asks.before(message()?).into(),
-                    None => message()?.clone(),
+                let part = match asks {
+                    Some(asks) => Part::whole(asks.before(message()?).into()),
+                    None => part_for(projection, message()?),
                 };
-                Ok(Wire { media_type, data: rfc822::write(&message, &email, role) })
+                let limit = part.left.filter(Left::is_partial).map(|_| part.text);
+                Ok(Wire { media_type, data: rfc822::write(&part.message, &email, role, limit) })
             }
         }
     }
 
     fn same_state(&self, a: &ItemValue, b: &ItemValue) -> bool {
-        let shown = |value: &ItemValue| {
-            let f = MailFields::from_fields(&value.fields).ok()?;
-            Some([f.read, f.answered, f.forwarded, f.flagged, f.deleted])
-        };
+        let shown = |value: &ItemValue| Some(MailFields::from_fields(&value.fields).ok()?.marks());
         if a.parent != b.parent || a.kind != b.kind {
             return false;
         }
@@ -394,17 +403,10 @@ impl Collection for MailCollection {
         }
     }
 
-    fn merge(&self, ours: &ItemValue, theirs: &ItemValue) -> ItemValue {
-        let (Ok(mut fields), Ok(other)) =
-            (MailFields::from_fields(&ours.fields), MailFields::from_fields(&theirs.fields))
-        else {
-            return ours.clone();
-        };
-        if &*ours.kind != KIND_MAIL {
-            return ours.clone();
-        }
-        fields.union(&other);
-        ItemValue { fields: fields.to_fields(), ..ours.clone() }
+    fn merge(&self, both: &Both<'_>) -> ItemValue {
+        let is_mail = &*both.ours.value.kind == KIND_MAIL;
+        let merged = if is_mail { since::merged(both) } else { None };
+        merged.unwrap_or_else(|| both.ours.value.clone())
     }
 
     fn delete_beats_edit(&self) -> bool {
@@ -597,6 +599,36 @@ impl Collection for MailCollection {
         }
         Ok(Vec::new())
     }
+}
+
+/// What goes of a message.
+struct Part {
+    message: Bytes,
+    /// What does not, if that was asked.
+    left: Option<Left>,
+    /// Octets behind the header; none where a text of ours stands for them.
+    text: u64,
+}
+
+impl Part {
+    fn whole(message: Bytes) -> Part {
+        Part { message, left: None, text: 0 }
+    }
+}
+
+/// What a peer gets of a message: what it wants; a text in place of what it cannot take.
+fn part_for(projection: &Projection<'_>, message: &Bytes) -> Part {
+    let item = projection.item;
+    let Some(fields) = projection.fields else { return Part::whole(message.clone()) };
+    let cut = cut::cut(message, &Wanted::of_in(fields, item.value.parent.as_ref()));
+    let text = cut.message.len().saturating_sub(Headers::parse(&cut.message).body) as u64;
+    let by_device = projection.reduced || fields.iter().any(cut::is_of_device);
+    // mission: M11
+    let message = match cut.left.is_partial() && text == 0 && by_device {
+        true => stub::write(message, &item.guid, &cut.left),
+        false => cut.message,
+    };
+    Part { message, left: Some(cut.left), text }
 }
 
 const EMAIL_PROPERTIES: [&str; 10] = [

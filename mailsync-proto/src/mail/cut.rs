@@ -22,6 +22,14 @@ const SIZE: &str = "x-funambol-size";
 const BODY: &str = "x-funambol-body";
 const COUNT: &str = "x-funambol-attach-n";
 const PART: &str = "x-funambol-attach";
+/// A parameter of ours, in a filter that stays here: the device takes no more, whatever it wants.
+const DEVICE: &str = "x-mailsync-device";
+
+/// Whether a property of a field filter says what a device takes, and not what it wants.
+pub(super) fn is_of_device(field: &Property) -> bool {
+    field.params.iter().any(|param| &*param.param_name == DEVICE)
+}
+
 /// A property of a field filter; one that names the message asks for no more than a device takes, wherever it is for.
 pub(super) fn narrowed(field: &Property, device: &Wanted) -> Property {
     if !field.prop_name.trim().eq_ignore_ascii_case(PROPERTY) {
@@ -33,6 +41,9 @@ pub(super) fn narrowed(field: &Property, device: &Wanted) -> Property {
         return field.clone();
     }
     let mut property = wanted.to_property();
+    let mut why = PropParam::default();
+    why.param_name = DEVICE.into();
+    property.params.push(why);
     let place = field.params.iter().filter(|param| &*param.param_name == PARENT);
     property.params.extend(place.cloned());
     property

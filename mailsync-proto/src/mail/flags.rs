@@ -5,6 +5,7 @@ use super::cut::Left;
 use super::email::Email;
 use super::error::{ObjectError, ObjectErrorKind};
 use super::forward;
+use super::since::Since;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use syncml::Ext;
@@ -16,12 +17,15 @@ pub const EXT_SEND: &str = "x-mailsync-send";
 // mission: M5
 pub const STATE: [&str; 5] = ["read", "replied", "forwarded", "flagged", "deleted"];
 const STORED: u8 = 1;
+/// The same, and behind it when its parts changed.
+const STORED_SINCE: u8 = 2;
 const EXT_MAX: usize = 64;
 
 /// The state of a mail.
 ///
 /// # Shape
-/// Stored as a version octet (1) and a compact form; a golden file keeps it readable.
+/// Stored as a version octet and a compact form; golden files keep them readable. 1 is the state alone; 2 says behind it when
+/// its parts changed.
 /// # Errors
 /// [`ObjectErrorKind::Newer`] for a form that a later version wrote.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -197,9 +201,38 @@ impl MailFields {
         }
     }
 
-    /// The stored form.
+    /// What users see of the state, in a fixed order.
+    pub(super) fn marks(&self) -> [bool; 5] {
+        [self.read, self.answered, self.forwarded, self.flagged, self.deleted]
+    }
+
+    pub(super) fn set_marks(&mut self, marks: [bool; 5]) {
+        [self.read, self.answered, self.forwarded, self.flagged, self.deleted] = marks;
+    }
+
+    /// The stored form of a state of which nobody knows when it changed.
     pub fn to_fields(&self) -> Bytes {
-        let stored = Stored {
+        let mut out = vec![STORED];
+        out.extend(postcard::to_stdvec(&self.stored()).unwrap_or_default());
+        out.into()
+    }
+
+    /// The stored form with when its parts changed.
+    pub(super) fn to_fields_since(&self, since: &Since) -> Bytes {
+        let mut out = vec![STORED_SINCE];
+        out.extend(postcard::to_stdvec(&(self.stored(), since)).unwrap_or_default());
+        out.into()
+    }
+
+    /// When the parts of a stored state changed, if that is known.
+    pub(super) fn since(fields: &[u8]) -> Option<Since> {
+        let rest = fields.strip_prefix(&[STORED_SINCE])?;
+        let (_, since): (Stored, Since) = postcard::from_bytes(rest).ok()?;
+        Some(since)
+    }
+
+    fn stored(&self) -> Stored {
+        Stored {
             bits: self.bits(),
             received: self.received,
             created: self.created,
@@ -207,20 +240,18 @@ impl MailFields {
             send: self.send.clone(),
             ext: self.ext.clone(),
             unknown: self.unknown.clone(),
-        };
-        let mut out = vec![STORED];
-        out.extend(postcard::to_stdvec(&stored).unwrap_or_default());
-        out.into()
+        }
     }
 
     /// Reads the stored form; no octets are a mail without any state.
     pub fn from_fields(fields: &[u8]) -> Result<Self, ObjectError> {
         let stored: Stored = match fields.split_first() {
             None => return Ok(MailFields::default()),
-            Some((&STORED, rest)) => postcard::from_bytes(rest)
+            // The form without the revisions is the beginning of the one with them.
+            Some((&(STORED | STORED_SINCE), rest)) => postcard::from_bytes(rest)
                 .map_err(|e| ObjectError::stored(ObjectErrorKind::Malformed(e.to_string().into())))?,
             Some((&found, _)) => {
-                return Err(ObjectError::stored(ObjectErrorKind::Newer { found, known: STORED }));
+                return Err(ObjectError::stored(ObjectErrorKind::Newer { found, known: STORED_SINCE }));
             }
         };
         let bit = |n: u16| stored.bits & n != 0;
@@ -285,8 +316,8 @@ mod tests {
     fn stored_form_comes_back() {
         assert_eq!(MailFields::from_fields(&fields().to_fields()).unwrap(), fields());
         assert_eq!(MailFields::from_fields(&[]).unwrap(), MailFields::default());
-        let newer = MailFields::from_fields(&[2, 0]).unwrap_err();
-        assert_eq!(newer.kind, ObjectErrorKind::Newer { found: 2, known: 1 });
+        let newer = MailFields::from_fields(&[3, 0]).unwrap_err();
+        assert_eq!(newer.kind, ObjectErrorKind::Newer { found: 3, known: 2 });
         assert!(MailFields::from_fields(&[1, 0xFF]).is_err());
     }
 

@@ -3,8 +3,9 @@
 use super::flags::MailFields;
 use super::folder::{self, Folder};
 use super::headers::{Headers, message_id};
+use super::since::Since;
 use crate::sync::collection::match_key;
-use crate::sync::store::{ItemValue, MatchKey, StoreKey, Write};
+use crate::sync::store::{Item, ItemValue, MatchKey, StoreKey, Write};
 use idmap::Guid;
 use sha2::Digest;
 
@@ -146,13 +147,13 @@ pub fn mail_value(parent: Guid, fields: &MailFields, message: &[u8]) -> ItemValu
     }
 }
 
-/// The item of a mail that is now in another folder or another state.
-pub fn changed_value(item: &ItemValue, parent: Option<Guid>, fields: &MailFields) -> ItemValue {
+/// The item of a mail that is now in another folder or another state; what of it changed is kept with it.
+pub fn changed_value(item: &Item, parent: Option<Guid>, fields: &MailFields) -> ItemValue {
     ItemValue {
-        match_keys: moved_keys(parent.as_ref(), &item.match_keys),
-        fields: fields.to_fields(),
+        match_keys: moved_keys(parent.as_ref(), &item.value.match_keys),
+        fields: fields.to_fields_since(&Since::after(item, parent.as_ref(), fields)),
         parent,
-        ..item.clone()
+        ..item.value.clone()
     }
 }
 

@@ -5,13 +5,14 @@
 //! |---|---|
 //! | [`email`], [`folder`] | `application/vnd.omads-email+xml`, `application/vnd.omads-folder+xml` |
 //! | [`rfc822`] | `message/rfc822` with `X-Sync-*` fields, for simple clients |
-//! | [`flags`] | the state that is stored beside a mail |
+//! | [`flags`], `since` | the state that is stored beside a mail; when its parts changed, by which two sides are merged |
 //! | [`mailbox`] | the folders every user has, and by what mail of two stores finds its like |
 //! | [`collection`] | [`MailCollection`]: all of it as a [`Collection`](crate::sync::collection::Collection) |
 //! | [`account`], [`accounts`] | accounts at mail servers: the object, and the datastore that has them checked |
 //! | [`cut`] | a mail in part, and what is said of the rest |
 //! | [`news`], [`event`], [`device`] | what happened that a device does not know yet; how it is told; where devices listen |
 //! | [`notice`] | which form of an event a bearer carries; what is under way to a device |
+//! | [`stub`] | what a device gets of a mail that does not fit it |
 //! | [`outbox`], [`bounce`], [`deliver`] | send jobs and what becomes of them; mail that comes in |
 //! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
@@ -47,7 +48,9 @@ pub mod policy;
 pub mod rfc822;
 mod search;
 pub mod settings;
+mod since;
 pub mod splice;
+pub mod stub;
 pub mod summary;
 pub mod time;
 pub mod transfer;

@@ -9,10 +9,11 @@ use super::bounce::{self, Bounce};
 use super::flags::{MailFields, SendOutcome, SendState};
 use super::forward::{About, Kind};
 use super::headers::{Headers, message_id};
-use super::mailbox::{DATASTORE, Role, completed_keys, mail_value, moved_keys};
+use super::mailbox::{DATASTORE, Role, changed_value, completed_keys, mail_value, moved_keys};
 use super::mime::guarded;
+use super::since::Since;
 use super::time;
-use crate::sync::store::{Item, ItemValue, Read, StoreKey, Value, Write};
+use crate::sync::store::{Item, Read, StoreKey, Value, Write};
 use crate::sync::turn::{Missing, Reader};
 use bytes::Bytes;
 use idmap::Guid;
@@ -343,9 +344,9 @@ pub fn settle(
         for (item, fields) in marks {
             writes.push(Write::PutItem {
                 store: store.clone(),
-                guid: item.guid,
+                value: changed_value(&item, item.value.parent.clone(), &fields),
                 expect: Some(item.rev),
-                value: ItemValue { fields: fields.to_fields(), ..item.value },
+                guid: item.guid,
                 body: None,
             });
         }
@@ -374,7 +375,7 @@ pub fn waiting(reader: &mut Reader<'_>, job: &SendJob, words: &str, now: u64) ->
     }
     fields.send = state;
     fields.modified = Some(now);
-    let value = ItemValue { fields: fields.to_fields(), ..item.value };
+    let value = changed_value(&item, item.value.parent.clone(), &fields);
     Ok(vec![Write::PutItem { store, guid: item.guid, expect: Some(item.rev), value, body: None }])
 }
 
@@ -414,7 +415,7 @@ fn settled_item(
     let words = words.chain(outcome.unknown.iter().map(|w| line(&[w]))).chain(twice).collect();
     fields.send = Some(SendState { outcome: state, words });
     fields.modified = Some(now);
-    value.fields = fields.to_fields();
+    value.fields = fields.to_fields_since(&Since::after(item, value.parent.as_ref(), &fields));
     Write::PutItem {
         store: store.clone(),
         guid: item.guid.clone(),

@@ -33,12 +33,13 @@ pub struct Simple {
     pub partial: bool,
 }
 
-/// Writes a message with its state.
+/// Writes a message with its state; `limit` is to how many octets it was cut, 0 for the header alone, if it was.
 ///
 /// # Shape
-/// `X-Sync-Parent-Folder?`, `X-Sync-Message-Read`, `X-Sync-Lastmodified?`, `X-Sync-Message-Limit: -1`, then the
+/// `X-Sync-Parent-Folder?`, `X-Sync-Message-Read`, `X-Sync-Lastmodified?`, `X-Sync-Message-Limit` (-1: whole), then the
 /// message as it is. The last of them marks where ours end, so the message comes back octet for octet.
-pub fn write(message: &[u8], email: &Email, folder: Option<Role>) -> Bytes {
+// spec: e-mail facts §8
+pub fn write(message: &[u8], email: &Email, folder: Option<Role>, limit: Option<u64>) -> Bytes {
     let mut out = Vec::with_capacity(message.len().saturating_add(160));
     let mut field = |name: &str, value: &str| {
         out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
@@ -51,7 +52,7 @@ pub fn write(message: &[u8], email: &Email, folder: Option<Role>) -> Bytes {
     if let Some(modified) = email.modified {
         field(MODIFIED, &time::to_basic(modified));
     }
-    field(LIMIT, "-1");
+    field(LIMIT, &limit.map_or("-1".to_owned(), |limit| limit.to_string()));
     out.extend_from_slice(message);
     out.into()
 }
@@ -141,9 +142,11 @@ mod tests {
             b"X-Sync-Message-Read: false\r\nX-Sync-Message-Limit: 5\r\n\r\n",
         ] {
             email.item = Some(Bytes::copy_from_slice(message));
-            let wire = write(message, &email, Some(Role::Sent));
-            let back = read(&wire);
-            assert_eq!(back, Simple { email: email.clone(), folder: Some(Role::Sent), partial: false });
+            for (limit, partial) in [(None, false), (Some(0), true), (Some(17), true)] {
+                let wire = write(message, &email, Some(Role::Sent), limit);
+                let back = read(&wire);
+                assert_eq!(back, Simple { email: email.clone(), folder: Some(Role::Sent), partial });
+            }
         }
     }
 

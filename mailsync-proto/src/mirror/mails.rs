@@ -276,7 +276,7 @@ pub fn restated(item: &Item, link: &Link, marks: Marks, folder: &Guid, now: u64)
     }
     merged.put(&mut fields);
     fields.modified = Some(now);
-    Some(changed_value(&item.value, parent, &fields))
+    Some(changed_value(item, parent, &fields))
 }
 
 /// Whether so many losses of a folder of so many are to be kept aside for a while.
@@ -290,7 +290,7 @@ pub fn is_mass_loss(lost: usize, known: usize) -> bool {
 pub fn as_there(item: &Item, link: &Link) -> Option<ItemValue> {
     let mut fields = MailFields::from_fields(&item.value.fields).ok()?;
     link.marks.put(&mut fields);
-    Some(changed_value(&item.value, Some(link.folder.clone()), &fields))
+    Some(changed_value(item, Some(link.folder.clone()), &fields))
 }
 
 #[cfg(test)]

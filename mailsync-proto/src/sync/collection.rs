@@ -28,9 +28,8 @@ pub trait Collection: Send + core::marker::Sync {
     }
 
     /// Both sides changed an item: what it is then. By default ours stays.
-    fn merge(&self, ours: &ItemValue, theirs: &ItemValue) -> ItemValue {
-        let _ = theirs;
-        ours.clone()
+    fn merge(&self, both: &Both<'_>) -> ItemValue {
+        both.ours.value.clone()
     }
 
     /// Whether a deletion on one side beats a change on the other; by default the change wins.
@@ -178,6 +177,19 @@ pub trait Collection: Send + core::marker::Sync {
     }
 }
 
+/// An item that both sides changed, bodies aside.
+#[derive(Clone, Copy, Debug)]
+pub struct Both<'a> {
+    /// Our row.
+    pub ours: &'a Item,
+    /// What the peer made of it.
+    pub theirs: &'a ItemValue,
+    /// The revision of ours that the peer is known to have had; none in a slow sync.
+    pub seen: Option<u64>,
+    /// This side is the server.
+    pub server: bool,
+}
+
 /// How DevInf describes a datastore that takes and gives items of these types, the preferred one first.
 pub(crate) fn described(source_ref: &str, name: &str, types: &[CtType]) -> DataStore {
     let mut store = DataStore::default();
@@ -208,6 +220,8 @@ pub struct Projection<'a> {
     pub encoding: Encoding,
     /// The properties that the peer wants only; none: everything.
     pub fields: Option<&'a [Property]>,
+    /// These are not what it wants, but all that it can take ([`Collection::least`]).
+    pub reduced: bool,
     /// The device that it goes to; none on a client.
     pub device: Option<&'a str>,
     /// The peer knows our extensions.
@@ -230,6 +244,7 @@ impl<'a> Projection<'a> {
             version,
             encoding,
             fields: None,
+            reduced: false,
             device: None,
             extended: false,
         }
@@ -239,6 +254,12 @@ impl<'a> Projection<'a> {
     #[must_use]
     pub fn with_fields(self, fields: Option<&'a [Property]>) -> Self {
         Projection { fields, ..self }
+    }
+
+    /// Of which the peer can take these properties only.
+    #[must_use]
+    pub fn reduced_to(self, fields: &'a [Property]) -> Self {
+        Projection { fields: Some(fields), reduced: true, ..self }
     }
 
     /// To this device.

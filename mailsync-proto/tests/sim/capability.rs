@@ -1,10 +1,10 @@
 //! What a device can hold: its DevInf, its memory, and the largest object it takes.
 
-use super::mail::{folders, server_mail};
+use super::mail::{client_change, folders, server_mail};
 use super::raw::*;
 use super::world::*;
-use mailsync_proto::mail::mailbox::KIND_MAIL;
-use mailsync_proto::mail::{Left, MailFields};
+use mailsync_proto::mail::mailbox::{KIND_MAIL, mail_value};
+use mailsync_proto::mail::{Left, MailFields, Role};
 use mailsync_proto::sync::store::{Commit, Device, Read, Store, Value, Write};
 use syncml::{CtCap, CtType, DataStore, DsMem, Encoding, PropParam, Property, Version};
 
@@ -131,7 +131,9 @@ fn a_mail_too_large_for_the_device_comes_as_its_header_and_stays_at_the_server()
     world.sync(&client, None);
     let (got, left) = held(&client);
     assert!(
-        got.starts_with("Message-ID: <rich1@x>") && got.ends_with("\r\n\r\n") && !got.contains("xxx"),
+        got.contains("\r\nMessage-ID: <rich1@x>\r\n")
+            && got.contains("[open on the server]")
+            && !got.contains("xxx"),
         "{got}"
     );
     let left = left.unwrap();
@@ -140,6 +142,74 @@ fn a_mail_too_large_for_the_device_comes_as_its_header_and_stays_at_the_server()
     let other = Client::new("dev-2", Encoding::Wbxml, Version::V1_2, 20_000, &["mail"]);
     world.sync(&other, None);
     assert_eq!(held(&other), (rich(1), None));
+}
+
+/// The text of the server's one mail.
+fn kept(world: &World) -> String {
+    let items = world.items("mail");
+    let mails: Vec<_> = items.iter().filter(|(_, value, _)| &*value.kind == KIND_MAIL).collect();
+    assert_eq!(mails.len(), 1);
+    String::from_utf8(mails[0].2.to_vec()).unwrap()
+}
+
+// spec-test: e-mail facts §8
+// mission: M11
+// threat: M4, S10
+#[test]
+fn threat_m4_what_does_not_fit_is_said_in_words_and_never_takes_the_place_of_the_mail() {
+    for (form, role) in [EMAIL, "message/rfc822"]
+        .into_iter()
+        .flat_map(|form| [Role::Inbox, Role::Drafts].map(|role| (form, role)))
+    {
+        let world = World::new();
+        let mut client = Client::new("dev-1", Encoding::Wbxml, Version::V1_2, 20_000, &["mail"]);
+        client.config.session.max_obj_size = 2_000;
+        folders(&world, &client);
+        world.sync(&client, None);
+        said(&world, "dev-1", |store| {
+            (store.rx_pref, store.rx) = (Some(CtType::new(form, "1.0")), Vec::new())
+        });
+        let whole = rich(1).replace("image/png\r\n", "image/png; name=\"photo.png\"\r\n");
+        let value = mail_value(role.guid(), &MailFields::default(), whole.as_bytes());
+        world.put("mail", "m1", value, Some(whole.as_bytes()));
+        world.sync(&client, None);
+        let (got, left) = held(&client);
+        for words in [
+            "Subject: rich 1\r\n",
+            "Content-Type: text/plain; charset=utf-8\r\n",
+            "\r\n\r\n[open on the server]\r\n",
+            "It has 6.",
+            "- x (image/png), 3.0 KB\r\n",
+            "- x (application/pdf), 3.0 KB\r\n",
+        ] {
+            assert!(got.contains(words), "{form}, {words:?}: {got}");
+        }
+        assert!(!got.contains("xxx") && !got.contains("multipart"), "{form}: {got}");
+        assert_eq!(left.is_some(), form == EMAIL, "{form}");
+        // Marked, edited, moved, and added again in a slow sync, as a device does that knows nothing of it.
+        client_change(&client, got.as_bytes(), |fields| fields.read = true, None);
+        world.sync(&client, None);
+        assert_eq!(kept(&world), whole, "{form}");
+        let fields = |world: &World| {
+            let items = world.items("mail");
+            let (_, value, _) = items.iter().find(|(_, value, _)| &*value.kind == KIND_MAIL).unwrap();
+            (value.parent.clone(), MailFields::from_fields(&value.fields).unwrap().read)
+        };
+        assert_eq!(fields(&world), (Some(role.guid()), true), "{form}");
+        let id = client.items("mail").into_iter().find(|(_, value, _)| &*value.kind == KIND_MAIL).unwrap().0;
+        let edited = got.clone() + "Mine.\r\n";
+        let value = mail_value(role.guid(), &MailFields::default(), edited.as_bytes());
+        client.put("mail", id.as_str(), value, Some(edited.as_bytes()));
+        world.sync(&client, None);
+        assert_eq!(kept(&world), whole, "{form}: what was written under it is not the mail");
+        client_change(&client, edited.as_bytes(), |_| {}, Some(Role::Trash));
+        world.sync(&client, None);
+        assert_eq!((kept(&world), fields(&world).0), (whole.clone(), Some(Role::Trash.guid())), "{form}");
+        client.store.forget_peer(&Client::peer("mail"));
+        world.sync(&client, None);
+        assert_eq!(kept(&world), whole, "{form}: one mail, and whole");
+        assert_eq!(held(&client).0.lines().next(), got.lines().next(), "{form}: one there, too");
+    }
 }
 
 // spec-test: session facts section 4: Sync/Meta/Mem
@@ -154,7 +224,7 @@ fn a_mail_that_memory_has_no_room_for_comes_as_its_header() {
     }
     let mut raw = Raw::new(&world, 1);
     raw.alert("mail", 201, "", "1", "");
-    let room = "<Meta><Mem xmlns='syncml:metinf'><FreeMem>9000</FreeMem><FreeID>99</FreeID></Mem></Meta>";
+    let room = "<Meta><Mem xmlns='syncml:metinf'><FreeMem>10000</FreeMem><FreeID>99</FreeID></Mem></Meta>";
     let answer = raw.sync("mail", room, "");
     let adds = flat(&answer).into_iter().filter(|command| matches!(command, syncml::Command::Add(_)));
     let adds: Vec<String> = adds.map(|command| format!("{command:?}")).collect();

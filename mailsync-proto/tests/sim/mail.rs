@@ -5,7 +5,7 @@ use bytes::Bytes;
 use idmap::Guid;
 use mailsync_proto::mail::mailbox::{changed_value, mail_value, provision};
 use mailsync_proto::mail::{MailFields, Role};
-use mailsync_proto::sync::store::{Commit, ItemValue, Store};
+use mailsync_proto::sync::store::{Commit, Item, ItemValue, Store};
 use std::collections::BTreeMap;
 use syncml::{Encoding, Version};
 
@@ -57,33 +57,44 @@ pub fn equal(world: &World, client: &Client, mails: usize) {
     assert_eq!(server.values().map(Vec::len).sum::<usize>(), mails);
 }
 
-/// Changes the flags of a mail of one side.
-fn flag(
-    items: &[(Guid, ItemValue, Bytes)],
+/// A mail of one side as it is after a change.
+fn changed(
+    items: &[(Item, Option<Bytes>)],
     message: &[u8],
     change: impl Fn(&mut MailFields),
+    to: Option<Role>,
 ) -> (Guid, ItemValue) {
-    let (guid, value, _) = items.iter().find(|(_, _, body)| body == message).unwrap();
-    let mut fields = MailFields::from_fields(&value.fields).unwrap();
+    let is = |(item, body): &&(Item, Option<Bytes>)| {
+        !item.deleted && body.as_deref().is_some_and(|body| body == message)
+    };
+    let (item, _) = items.iter().find(is).unwrap();
+    let mut fields = MailFields::from_fields(&item.value.fields).unwrap();
     change(&mut fields);
-    (guid.clone(), changed_value(value, value.parent.clone(), &fields))
+    let parent = to.map(Role::guid).or_else(|| item.value.parent.clone());
+    (item.guid.clone(), changed_value(item, parent, &fields))
+}
+
+pub fn client_change(client: &Client, message: &[u8], change: impl Fn(&mut MailFields), to: Option<Role>) {
+    let (guid, value) = changed(&client.store.items(&Client::key("mail")), message, change, to);
+    client.put("mail", guid.as_str(), value, None);
+}
+
+fn server_change(world: &World, message: &[u8], change: impl Fn(&mut MailFields), to: Option<Role>) {
+    let (guid, value) = changed(&world.server.store.items(&World::key("mail")), message, change, to);
+    world.put("mail", guid.as_str(), value, None);
 }
 
 pub fn client_flag(client: &Client, message: &[u8], change: impl Fn(&mut MailFields)) {
-    let (guid, value) = flag(&client.items("mail"), message, change);
-    client.put("mail", guid.as_str(), value, None);
+    client_change(client, message, change, None);
 }
 
 /// Puts a mail of the client into another folder.
 pub fn client_move(client: &Client, message: &[u8], to: Role) {
-    let (guid, value) = flag(&client.items("mail"), message, |_| {});
-    let fields = MailFields::from_fields(&value.fields).unwrap();
-    client.put("mail", guid.as_str(), changed_value(&value, Some(to.guid()), &fields), None);
+    client_change(client, message, |_| {}, Some(to));
 }
 
 pub fn server_flag(world: &World, message: &[u8], change: impl Fn(&mut MailFields)) {
-    let (guid, value) = flag(&world.items("mail"), message, change);
-    world.put("mail", guid.as_str(), value, None);
+    server_change(world, message, change, None);
 }
 
 // mission: M2
@@ -115,6 +126,90 @@ fn mail_travels_and_its_state_both_ways() {
         assert!(state[&mails[0]][0].1);
         let (request, answer) = world.largest.get();
         assert!(request < 3_000 && answer < 3_000, "flags travel without the mail: {request} {answer}");
+    }
+}
+
+/// What either side may do to a mail meanwhile: a mark set or taken off, a place.
+type Deed = (Option<bool>, Option<bool>, Option<Role>);
+
+const DEEDS: [Deed; 7] = [
+    (None, None, None),
+    (Some(true), None, None),
+    (None, Some(false), None),
+    (None, None, Some(Role::Trash)),
+    (Some(true), Some(false), None),
+    (None, Some(false), Some(Role::Trash)),
+    (Some(true), Some(false), Some(Role::Drafts)),
+];
+
+fn apply((read, flagged, _): Deed, fields: &mut MailFields) {
+    fields.read = read.unwrap_or(fields.read);
+    fields.flagged = flagged.unwrap_or(fields.flagged);
+}
+
+// mission: M5b, M5c
+#[test]
+fn what_either_side_did_to_a_mail_meanwhile_stays() {
+    for (slow, wire) in [(false, Encoding::Wbxml), (false, Encoding::Xml), (true, Encoding::Wbxml)] {
+        let world = World::new();
+        let client = Client::new("dev-1", wire, Version::V1_2, 20_000, &["mail"]);
+        let other = Client::new("dev-2", wire, Version::V1_2, 20_000, &["mail"]);
+        folders(&world, &client);
+        other.store.commit(&Commit { session: None, writes: provision(&Client::key("mail")) }).unwrap();
+        let pairs: Vec<(Deed, Deed)> =
+            DEEDS.iter().flat_map(|here| DEEDS.iter().map(move |there| (*here, *there))).collect();
+        let mails: Vec<Vec<u8>> = (0..pairs.len()).map(|n| message(n, 300)).collect();
+        for (n, mail) in mails.iter().enumerate() {
+            let mut fields = MailFields::default();
+            (fields.received, fields.flagged) = (Some(5), true);
+            world.put(
+                "mail",
+                &format!("guid-{n}"),
+                mail_value(Role::Inbox.guid(), &fields, mail),
+                Some(mail),
+            );
+        }
+        for client in [&client, &other] {
+            world.sync(client, None);
+            equal(&world, client, pairs.len());
+        }
+        for ((here, there), mail) in pairs.iter().zip(&mails) {
+            if *here != DEEDS[0] {
+                client_change(&client, mail, |fields| apply(*here, fields), here.2);
+            }
+            if *there != DEEDS[0] {
+                server_change(&world, mail, |fields| apply(*there, fields), there.2);
+            }
+        }
+        if slow {
+            client.store.forget_peer(&Client::peer("mail"));
+        }
+        for client in [&client, &other, &client] {
+            world.sync(client, None);
+            equal(&world, client, pairs.len());
+        }
+        for ((here, there), mail) in pairs.iter().zip(&mails) {
+            let items = world.items("mail");
+            let (_, value, _) = items.iter().find(|(_, _, body)| body == mail).unwrap();
+            let fields = MailFields::from_fields(&value.fields).unwrap();
+            let place = value.parent.as_ref().and_then(Role::of).unwrap();
+            let marks = (fields.read, fields.flagged);
+            let read = here.0.is_some() || there.0.is_some();
+            if slow {
+                // Nobody knows what either side had: the server's place, and every mark that either has.
+                let (ours, theirs) = (there.1.is_none(), here.1.is_none());
+                assert_eq!(
+                    (place, marks),
+                    (there.2.unwrap_or(Role::Inbox), (read, ours || theirs)),
+                    "{here:?} {there:?}"
+                );
+                continue;
+            }
+            let flagged = here.1.is_none() && there.1.is_none();
+            // Where both moved it, the server's place is.
+            let wanted = there.2.or(here.2).unwrap_or(Role::Inbox);
+            assert_eq!((place, marks), (wanted, (read, flagged)), "phone {here:?}, server {there:?}");
+        }
     }
 }
 

@@ -230,7 +230,7 @@ impl DirStore {
                 store: self.key(MAIL),
                 guid: guid.clone(),
                 expect: Some(item.rev),
-                value: changed_value(&item.value, parent, &fields),
+                value: changed_value(&item, parent, &fields),
                 body,
             });
             report.changed += 1;

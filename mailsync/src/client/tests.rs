@@ -66,7 +66,7 @@ fn change(store: &DirStore, id: &str, folder: &str, change: impl Fn(&mut MailFie
     let old = item(store, "mail", id).unwrap();
     let mut fields = MailFields::from_fields(&old.value.fields).unwrap();
     change(&mut fields);
-    put(store, "mail", id, changed_value(&old.value, Some(guid(folder)), &fields), None)
+    put(store, "mail", id, changed_value(&old, Some(guid(folder)), &fields), None)
 }
 
 fn delete(store: &DirStore, datastore: &str, id: &str) -> Write {

@@ -257,8 +257,14 @@ impl Incoming {
             took: started.elapsed(),
         };
         exchange.log(length);
-        let answer = answer?;
-        state.mailboxes.settle(&lent.into_inner());
+        let lent = lent.into_inner();
+        let answer = answer.inspect_err(|_| state.mailboxes.forget(&lent))?;
+        state.mailboxes.settle(&lent);
+        if state.mailboxes.minds(&lent)
+            && let (Some(token), Some(value)) = (&answer.token, &answer.value)
+        {
+            state.mailboxes.heard(token, value, &lent, &state.work);
+        }
         if answer.enqueued {
             state.work.notify_one();
         }

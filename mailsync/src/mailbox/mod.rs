@@ -7,7 +7,7 @@
 //! | `watch` | one task an account: connect, look, wait, back off |
 //! | [`account_cli`], `ask` | accounts, checked before they are stored; [`vault`] keeps their secrets |
 //! | [`stored`] | what of a message is in a mailbox already, so that it can be put together there |
-//! | `lent` | secrets that a device gives for one session |
+//! | `lent`, `session` | secrets that a device gives for one session, and its end |
 //! | [`link`] | TCP and TLS out |
 //!
 //! What to do is decided in `mailsync_proto::mirror`; the embedded mailbox is the mirror itself and needs no driver.
@@ -19,6 +19,7 @@ mod lent;
 pub mod link;
 pub mod pop3;
 mod reconcile;
+mod session;
 pub mod stored;
 pub mod vault;
 mod watch;
@@ -95,12 +96,23 @@ pub trait Mailbox: Send {
         folder: &FolderLink,
         known: &[Link],
     ) -> impl Future<Output = Result<Looked, Error>> + Send;
-    /// Describes new mails of a folder; those that cannot be described are left out.
+    /// Describes new mails of a folder, all by one command where that can be; those that cannot be described are left out.
     fn describe(
         &mut self,
         folder: &FolderLink,
         mails: &[(RemoteId, Marks)],
     ) -> impl Future<Output = Result<Vec<Described>, Error>> + Send;
+    /// The texts of mails of a folder by one command. Left out, to be asked for alone, is what is gone, cannot be read, or has
+    /// more than so many octets; all of them where there is no such command.
+    fn fetch_some(
+        &mut self,
+        path: &str,
+        ids: &[RemoteId],
+        most: u64,
+    ) -> impl Future<Output = Result<Vec<(RemoteId, Bytes)>, Error>> + Send {
+        let _ = (path, ids, most);
+        async { Ok(Vec::new()) }
+    }
     /// The text of a mail, at most so many octets of it; none if it is gone or cannot be read.
     fn fetch(
         &mut self,

@@ -4,17 +4,17 @@ use super::imap::{Credentials, Imap};
 use super::lent::Lent;
 use super::link::Trust;
 use super::pop3::Pop3;
-use super::reconcile::{Mirror, Trouble};
+use super::reconcile::{Mirror, Suspects, Trouble};
 use super::vault::{Vault, place};
 use super::{Error, Mailbox};
-use crate::store::{AccountRow, SqliteStore};
+use crate::store::{AccountRow, SqliteStore, queue_name};
 use bytes::Bytes;
 use mailsync_proto::mail::account::{Account, Protocol};
 use serde::Deserialize;
 use smsbridge::Secret;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -125,8 +125,9 @@ impl Watcher {
         let mut seen = u64::MAX;
         let mut tasks: HashMap<(i64, Bytes, Option<Vec<u8>>), Task> = HashMap::new();
         loop {
-            let store = Arc::clone(&self.store);
+            let (store, watcher) = (Arc::clone(&self.store), Arc::clone(&self));
             let rows = tokio::task::spawn_blocking(move || {
+                watcher.end_sessions();
                 let now = store.accounts_rev()?;
                 if now != seen {
                     store.take_over_accounts()?;
@@ -170,8 +171,10 @@ impl Watcher {
     /// Keeps one account until dropped.
     async fn account(self: Arc<Self>, row: AccountRow, main: bool) {
         let mut pause = PAUSE.0;
+        let suspects = Arc::new(Mutex::new(Suspects::default()));
         loop {
-            let ended = self.session(&row, main, &mut pause).await;
+            let ended = self.session(&row, main, &suspects, &mut pause).await;
+            suspects.lock().unwrap_or_else(PoisonError::into_inner).link_ended();
             let words = match &ended {
                 Ok(()) => "the link ended".to_owned(),
                 Err(trouble) => trouble.to_string(),
@@ -188,16 +191,26 @@ impl Watcher {
         }
     }
 
-    async fn session(&self, row: &AccountRow, main: bool, pause: &mut Duration) -> Result<(), Trouble> {
+    async fn session(
+        &self,
+        row: &AccountRow,
+        main: bool,
+        suspects: &Arc<Mutex<Suspects>>,
+        pause: &mut Duration,
+    ) -> Result<(), Trouble> {
         let (config, credentials) = self.open(row).map_err(Error::Unsafe)?;
-        match config.protocol {
+        let (inbound, protocol) = (config.inbound.clone(), config.protocol);
+        let (store, suspects) = (Arc::clone(&self.store), Arc::clone(suspects));
+        let (account, user, composes) = (row.id, row.user.clone(), self.config.burl);
+        let mirror = Mirror { store, account, user, config, main, composes, suspects };
+        match protocol {
             Protocol::Imap => {
-                let imap = Imap::open(&self.trust, &config.inbound, &credentials).await?;
-                self.keep(imap, config, row, main, pause).await
+                let imap = Imap::open(&self.trust, &inbound, &credentials).await?;
+                self.keep(imap, mirror, row, pause).await
             }
             Protocol::Pop3 => {
-                let pop3 = Pop3::open(&self.trust, &config.inbound, &credentials).await?;
-                self.keep(pop3, config, row, main, pause).await
+                let pop3 = Pop3::open(&self.trust, &inbound, &credentials).await?;
+                self.keep(pop3, mirror, row, pause).await
             }
         }
     }
@@ -206,21 +219,11 @@ impl Watcher {
     async fn keep<M: Mailbox>(
         &self,
         mut mailbox: M,
-        config: Account,
+        mirror: Mirror,
         row: &AccountRow,
-        main: bool,
         pause: &mut Duration,
     ) -> Result<(), Trouble> {
         let mut changed = self.changed.subscribe();
-        let store = Arc::clone(&self.store);
-        let mirror = Mirror {
-            store,
-            account: row.id,
-            user: row.user.clone(),
-            config,
-            main,
-            composes: self.config.burl,
-        };
         let poll = Duration::from_secs(self.config.poll_seconds.max(1));
         loop {
             changed.mark_unchanged();
@@ -232,7 +235,12 @@ impl Watcher {
             }
             *pause = PAUSE.0;
             let (store, id) = (Arc::clone(&self.store), row.id);
-            let _ = tokio::task::spawn_blocking(move || store.set_trouble(id, None)).await;
+            let waits = move || {
+                let jobs = store.jobs(Some(&queue_name(id)))?;
+                let words = jobs.into_iter().find_map(|job| job.error);
+                store.set_trouble(id, words.map(|words| format!("not all is done there: {words}")).as_deref())
+            };
+            let _ = tokio::task::spawn_blocking(waits).await;
             self.lent.looked(&row.user, &row.luid);
             mailbox.wait(poll, self.rows_changed(&mut changed, row)).await?;
         }

@@ -1,6 +1,6 @@
 //! Package 4: the server's changes.
 
-use super::super::collection::{Absorbed, Context, Incoming, Stop};
+use super::super::collection::{Absorbed, Both, Context, Incoming, Stop};
 use super::super::core::Side;
 use super::super::event::Event;
 use super::super::store::{Item, ItemValue, Seen, StoreKey};
@@ -200,7 +200,9 @@ impl Run<'_, '_> {
         let (value, taken) = match (pending, self.core.config(index)) {
             // mission: M5: a pending change of ours is not undone by the server's older state
             (Some(item), Some(config)) if absorbed.body.is_none() => {
-                let merged = config.collection.merge(&item.value, &absorbed.value);
+                let seen = entry.as_ref().map(|entry| entry.seen_rev);
+                let both = Both { ours: item, theirs: &absorbed.value, seen, server: false };
+                let merged = config.collection.merge(&both);
                 let taken = config.collection.same_state(&merged, &absorbed.value);
                 (merged, taken)
             }

@@ -139,7 +139,7 @@ impl Sender<'_, '_, '_, '_> {
         if !fields_only
             && self.is_too_large(index, has_it, size(&wire))
             && let Some(least) = config.collection.least()
-            && let Ok(less) = config.collection.project(&projection.with_fields(Some(&least)), body.as_ref())
+            && let Ok(less) = config.collection.project(&projection.reduced_to(&least), body.as_ref())
             && less.data.len() < wire.data.len()
         {
             wire = less;

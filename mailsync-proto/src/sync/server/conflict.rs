@@ -1,6 +1,6 @@
 //! A new state of what we have: taken, merged, or lost to ours; and who is told.
 
-use super::super::collection::Absorbed;
+use super::super::collection::{Absorbed, Both};
 use super::super::event::{ConflictRule, Event};
 use super::super::store::{Item, ItemValue, Read, Seen, Value};
 use super::super::turn::Missing;
@@ -80,7 +80,7 @@ impl Run<'_, '_> {
         same_body: bool,
     ) -> Result<StatusCode, Missing> {
         if same_body {
-            let merged = self.merge(arrival.index, &item.value, &absorbed.value);
+            let merged = self.merge(arrival.index, item, &absorbed.value, Some(entry.seen_rev));
             let taken =
                 self.same_state(arrival.index, &merged, &absorbed.value) && entry.seen_rev >= item.body_rev;
             self.core.batch.put(&arrival.key, &item.guid, Some(item.rev), merged, None);
@@ -153,10 +153,17 @@ impl Run<'_, '_> {
         Ok(true)
     }
 
-    pub(super) fn merge(&self, index: usize, ours: &ItemValue, theirs: &ItemValue) -> ItemValue {
+    /// What an item is that both changed; `seen` is the revision of ours that the client had.
+    pub(super) fn merge(
+        &self,
+        index: usize,
+        ours: &Item,
+        theirs: &ItemValue,
+        seen: Option<u64>,
+    ) -> ItemValue {
         match self.core.config(index) {
-            Some(config) => config.collection.merge(ours, theirs),
-            None => ours.clone(),
+            Some(config) => config.collection.merge(&Both { ours, theirs, seen, server: true }),
+            None => ours.value.clone(),
         }
     }
 

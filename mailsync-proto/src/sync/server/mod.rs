@@ -71,6 +71,34 @@ pub fn mac(config: &Config, value: &[u8], answer: &[u8]) -> Option<String> {
     ServerSession::from_bytes(&state.session).ok()?.mac(&config.session, answer)
 }
 
+/// A stored session, as a host sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Whose.
+    pub user: Box<str>,
+    /// Which device's.
+    pub device: Box<str>,
+    /// The datastores that it has synced or is to sync.
+    pub stores: Vec<Box<str>>,
+    /// Nothing more comes in it.
+    pub over: bool,
+    /// When the device was heard last, seconds since 1970.
+    pub answered: u64,
+}
+
+/// What there is to know of a stored session from outside; none for a value that cannot be read.
+pub fn held(value: &[u8]) -> Option<Held> {
+    let state = State::from_bytes(value).ok()?;
+    let session = ServerSession::from_bytes(&state.session).ok()?;
+    Some(Held {
+        user: session.user().into(),
+        device: session.device().into(),
+        stores: state.stores.iter().map(|store| store.name.clone()).collect(),
+        over: session.is_suspended() || session.package() == Package::Over,
+        answered: session.heard(),
+    })
+}
+
 /// Seconds after which a device that says nothing is taken for gone, although its session is not at its end.
 const SILENCE: u64 = 10;
 

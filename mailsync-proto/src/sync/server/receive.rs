@@ -246,7 +246,7 @@ impl Run<'_, '_> {
         if self.same_state(arrival.index, &item.value, theirs) {
             return Ok(self.bind(arrival, &item.guid, Seen::AsRecorded, item.rev, code));
         }
-        let merged = self.merge(arrival.index, &item.value, theirs);
+        let merged = self.merge(arrival.index, item, theirs, None);
         let taken = self.same_state(arrival.index, &merged, theirs);
         let (seen, rev) = if taken { (Seen::ThisCommit, 0) } else { (Seen::AsRecorded, item.body_rev) };
         let code = self.bind(arrival, &item.guid, seen, rev, code);

@@ -178,6 +178,16 @@ impl Connection {
         self.answer(&tag, None).await
     }
 
+    /// A command whose responses are taken one by one as they come; its end, whatever it is.
+    pub(super) async fn each(
+        &mut self,
+        command: &str,
+        take: impl FnMut(Response) + Send,
+    ) -> Result<State, Error> {
+        let tag = self.send(command.as_bytes()).await?;
+        self.answered(&tag, None, take).await.map(|(state, _)| state)
+    }
+
     /// A command with literals in it.
     pub(super) async fn command_of(&mut self, pieces: &[Piece<'_>]) -> Result<Answer, Error> {
         let at_once = self.can("LITERAL+");
@@ -243,7 +253,7 @@ impl Connection {
         while !said {
             // The framer keeps what has come: a read that is dropped loses nothing.
             tokio::select! {
-                response = self.next() => said |= response?.as_ref().is_some_and(is_news),
+                response = self.next(None) => said |= response?.as_ref().is_some_and(is_news),
                 () = &mut wake => break,
                 () = tokio::time::sleep_until(deadline) => break,
             }
@@ -279,14 +289,22 @@ impl Connection {
 
     async fn answer(&mut self, tag: &str, challenge: Option<&str>) -> Result<Answer, Error> {
         let mut untagged = Vec::new();
+        let (state, torn) = self.answered(tag, challenge, |response| untagged.push(response)).await?;
+        Ok(Answer { state, untagged, torn })
+    }
+
+    async fn answered(
+        &mut self,
+        tag: &str,
+        challenge: Option<&str>,
+        mut take: impl FnMut(Response) + Send,
+    ) -> Result<(State, bool), Error> {
         let mut torn = false;
         let mut challenge = challenge;
         loop {
             match self.response().await? {
                 None => torn = true,
-                Some(Response::Done(done, state)) if *done == *tag => {
-                    return Ok(Answer { state, untagged, torn });
-                }
+                Some(Response::Done(done, state)) if *done == *tag => return Ok((state, torn)),
                 Some(Response::Continue) => {
                     let line = challenge.take().unwrap_or_default();
                     self.write(format!("{line}\r\n").as_bytes()).await?;
@@ -296,7 +314,7 @@ impl Connection {
                 }
                 Some(response) => {
                     self.stirred |= matches!(response, Response::Status(..));
-                    untagged.push(response);
+                    take(response);
                 }
             }
         }
@@ -307,20 +325,25 @@ impl Connection {
         std::mem::take(&mut self.stirred)
     }
 
-    /// The next response within the time; none if it could not be read.
+    /// The next response; none if it could not be read. A server may be slow, and never silent for long.
     async fn response(&mut self) -> Result<Option<Response>, Error> {
-        match timeout(SILENCE, self.next()).await {
-            Ok(response) => response,
-            Err(_) => Err(Error::Link("the server is silent".into())),
-        }
+        self.next(Some(SILENCE)).await
     }
 
-    async fn next(&mut self) -> Result<Option<Response>, Error> {
+    async fn next(&mut self, patience: Option<Duration>) -> Result<Option<Response>, Error> {
         loop {
             if let Some(octets) = self.framer.next().map_err(|error| Error::Link(error.to_string()))? {
                 return Ok(read(&octets));
             }
-            match self.stream.read(&mut self.buffer).await {
+            let reading = self.stream.read(&mut self.buffer);
+            let read = match patience {
+                None => reading.await,
+                Some(patience) => match timeout(patience, reading).await {
+                    Ok(read) => read,
+                    Err(_) => return Err(Error::Link("the server is silent".into())),
+                },
+            };
+            match read {
                 Ok(0) => return Err(Error::Link("the server closed the link".into())),
                 Ok(count) => self.framer.push(self.buffer.get(..count).unwrap_or_default()),
                 Err(error) => return Err(Error::Link(error.to_string())),

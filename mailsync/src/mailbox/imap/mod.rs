@@ -27,8 +27,8 @@ use mailsync_proto::mail::account::Server;
 use mailsync_proto::mirror::folders::{FolderLink, FolderSeen};
 use mailsync_proto::mirror::mails::{Described, Key, Link, Listing, RemoteId, SeenMail};
 use mailsync_proto::mirror::{Marks, Operation};
-use response::{Fetched, Listed, Numbers, Response};
-use std::collections::HashMap;
+use response::{Fetched, Kind, Listed, Numbers, Response, State as Said};
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ use std::time::Duration;
 pub const MAIL_OCTETS: usize = 32 << 20;
 /// Octets of header fields of a description.
 const HEADER_OCTETS: usize = 256 << 10;
-/// Mails described by one command.
-const DESCRIBE: usize = 200;
+/// Octets of mails that are kept of one answer: by what the server says of sizes there are less.
+const SOME_OCTETS: usize = 16 << 20;
 /// How long one IDLE lasts at most: servers end it after 30 minutes.
 const IDLE: Duration = Duration::from_secs(20 * 60);
 /// Changes of any folder are said, those of the open one when nothing else is (IDLE).
@@ -303,31 +303,66 @@ impl Mailbox for Imap {
     ) -> Result<Vec<Described>, Error> {
         self.select(&folder.path).await?;
         let marks: HashMap<RemoteId, Marks> = mails.iter().copied().collect();
+        let ids: Vec<RemoteId> = mails.iter().map(|(id, _)| *id).collect();
+        self.link.expect_literals(HEADER_OCTETS);
+        let command = format!("UID FETCH {} ({DESCRIPTION}<0.{HEADER_OCTETS}>)", set(&ids));
         let mut described = Vec::with_capacity(mails.len());
-        for some in mails.chunks(DESCRIBE) {
-            let set: Vec<String> = some.iter().map(|(id, _)| id.to_string()).collect();
-            self.link.expect_literals(HEADER_OCTETS);
-            let (fetched, _) = self.fetched(&set.join(","), &format!("({DESCRIPTION})")).await?;
-            for mail in fetched {
-                let (Some(id), Some(size)) = (mail.uid, mail.size) else { continue };
-                let Some(&marks) = marks.get(&id) else { continue };
-                let header = mail.body.unwrap_or_default();
-                let key = Key::of(&header, size, mail.received);
-                let folder = folder.guid.clone();
-                described.push(Described { folder, id, marks, key, size, received: mail.received });
-            }
-        }
+        let state = self.link.each(&command, |response| {
+            let Response::Fetch(mail) = response else { return };
+            let (Some(id), Some(size)) = (mail.uid, mail.size) else { return };
+            let Some(&marks) = marks.get(&id) else { return };
+            let header = mail.body.unwrap_or_default();
+            let key = Key::of(&header, size, mail.received);
+            let folder = folder.guid.clone();
+            described.push(Described { folder, id, marks, key, size, received: mail.received });
+        });
+        said(&state.await?, "what mails are");
         Ok(described)
+    }
+
+    async fn fetch_some(
+        &mut self,
+        path: &str,
+        ids: &[RemoteId],
+        most: u64,
+    ) -> Result<Vec<(RemoteId, Bytes)>, Error> {
+        self.select(path).await?;
+        let most = usize::try_from(most).unwrap_or(MAIL_OCTETS).min(MAIL_OCTETS);
+        // One octet more says that there are more.
+        let asked = most.saturating_add(1);
+        self.link.expect_literals(asked);
+        let command = format!("UID FETCH {} (UID BODY.PEEK[]<0.{asked}>)", set(ids));
+        let mut wanted: HashSet<RemoteId> = ids.iter().copied().collect();
+        let (mut found, mut room) = (Vec::with_capacity(ids.len()), SOME_OCTETS);
+        let state = self.link.each(&command, |response| {
+            let Response::Fetch(Fetched { uid: Some(id), body: Some(body), .. }) = response else { return };
+            let Some(left) = room.checked_sub(body.len()) else { return };
+            if body.len() <= most && wanted.remove(&id) {
+                room = left;
+                found.push((id, body));
+            }
+        });
+        said(&state.await?, "mails");
+        self.link.expect_literals(0);
+        Ok(found)
     }
 
     async fn fetch(&mut self, path: &str, id: RemoteId, most: u64) -> Result<Option<Bytes>, Error> {
         self.select(path).await?;
         let most = usize::try_from(most).unwrap_or(MAIL_OCTETS).min(MAIL_OCTETS);
         self.link.expect_literals(most);
-        let what = format!("(UID BODY.PEEK[]<0.{most}>)");
-        let (fetched, _) = self.fetched(&id.to_string(), &what).await?;
+        let mut found = None;
+        let command = format!("UID FETCH {id} (UID BODY.PEEK[]<0.{most}>)");
+        let state = self.link.each(&command, |response| {
+            if let Response::Fetch(Fetched { uid: Some(uid), body: Some(body), .. }) = response
+                && uid == id
+            {
+                found = Some(body);
+            }
+        });
+        said(&state.await?, "a mail");
         self.link.expect_literals(0);
-        Ok(fetched.into_iter().filter(|mail| mail.uid == Some(id)).find_map(|mail| mail.body))
+        Ok(found)
     }
 
     async fn find(&mut self, path: &str, message_id: &str) -> Result<Option<RemoteId>, Error> {
@@ -372,6 +407,29 @@ impl Mailbox for Imap {
         let there = self.link.idle(limit.min(IDLE), wake).await?;
         Ok(if there { Woken::There } else { Woken::Here })
     }
+}
+
+/// A refusal in the middle of mails costs those that did not come.
+// threat: M2
+fn said(state: &Said, what: &str) {
+    if state.kind != Kind::Ok {
+        tracing::warn!(what, words = %state.words, "imap: not all that was asked for comes");
+    }
+}
+
+/// Ids as a set, those that follow each other as ranges.
+fn set(ids: &[RemoteId]) -> String {
+    let mut ranges: Vec<(RemoteId, RemoteId)> = Vec::new();
+    for id in ids {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*id) => *last = *id,
+            _ => ranges.push((*id, *id)),
+        }
+    }
+    let words = ranges
+        .into_iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}:{last}") });
+    words.collect::<Vec<_>>().join(",")
 }
 
 fn as_seen(folder: &Listed) -> FolderSeen {

@@ -3,13 +3,16 @@
 //! What is done there and what it means here are one commit each; a process that dies between repeats what is still
 //! missing. States of folders are kept last, so that a look that broke off is taken again.
 
+mod arrive;
 mod pull;
 mod push;
 mod rows;
+mod suspects;
 #[cfg(test)]
 mod tests;
 
 use self::pull::Missed;
+pub(super) use self::suspects::Suspects;
 use super::{Error, Mailbox};
 use crate::store::{Note, SqliteStore};
 use idmap::Guid;
@@ -17,7 +20,7 @@ use mailsync_proto::mail::account::Account;
 use mailsync_proto::mail::mailbox::DATASTORE;
 use mailsync_proto::mirror::folders::root_guid;
 use mailsync_proto::sync::store::{Item, ItemValue, Read, Store, StoreError, StoreKey, Value, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Runs of a commit whose rows changed under it.
 const RUNS: usize = 8;
@@ -50,6 +53,8 @@ pub(super) struct Mirror {
     pub(super) main: bool,
     /// Messages are put together there where that is possible.
     pub(super) composes: bool,
+    /// What ends links; it outlives this one.
+    pub(super) suspects: Arc<Mutex<Suspects>>,
 }
 
 impl Mirror {

@@ -64,10 +64,7 @@ impl Mirror {
             }
             tally.changed += difference.marked.len();
             self.remark(difference.marked).await?;
-            let ids: Vec<_> = difference.new.iter().map(|mail| (mail.id, mail.marks)).collect();
-            if !ids.is_empty() {
-                new.extend(mailbox.describe(folder, &ids).await?);
-            }
+            new.extend(self.describe(mailbox, folder, &difference.new).await?);
             gone.extend(difference.gone);
             states.push(FolderLink {
                 identity: Some(looked.identity),

@@ -10,7 +10,7 @@ use idmap::Guid;
 use mailsync_proto::mail::MailFields;
 use mailsync_proto::mail::forward::About;
 use mailsync_proto::mail::headers::{Headers, message_id};
-use mailsync_proto::mail::mailbox::KIND_FOLDER;
+use mailsync_proto::mail::mailbox::{KIND_FOLDER, KIND_MAIL};
 use mailsync_proto::mirror::learned::{Done, learned};
 use mailsync_proto::mirror::{Operation, folders, mails, outgoing};
 use mailsync_proto::sync::store::{Item, Read, Store, StoreError, StoreKey, Value, Write};
@@ -178,7 +178,8 @@ impl Mirror {
         found.await
     }
 
-    /// The server refuses: again later, and in the end the row is as it is there.
+    /// The server refuses: again later, and in the end the row is as it is there. A mail that is not there at all waits as long
+    /// as it takes.
     pub(super) async fn refused(
         &self,
         queue: &str,
@@ -187,7 +188,14 @@ impl Mirror {
         words: String,
     ) -> Result<(), StoreError> {
         let (queue, id) = (queue.to_owned(), guid.to_string());
-        if attempts.saturating_add(1) < TRIES {
+        let (account, key, wanted) = (self.account, self.key(), guid.clone());
+        let only_here = self.db(move |store| {
+            let mail = read_item(store, &key, &wanted)?
+                .is_some_and(|item| !item.deleted && &*item.value.kind == KIND_MAIL);
+            Ok(mail && store.remote_mail(account, &wanted)?.is_none())
+        });
+        // A mailbox that is full takes it when it is full no more; there is nothing there to go back to.
+        if attempts.saturating_add(1) < TRIES || only_here.await? {
             let wait = 2u64.saturating_pow(attempts.min(10));
             let due = i64::try_from(unix_now().saturating_add(wait)).unwrap_or(i64::MAX);
             return self.db(move |store| store.postpone(&queue, &id, due, &words)).await.map(|_| ());

@@ -4,24 +4,15 @@ use super::super::{Error, Mailbox};
 use super::{Mirror, Trouble, put, read_item};
 use crate::store::{Note, SqliteStore, queue_name};
 use crate::turns::unix_now;
-use bytes::Bytes;
 use idmap::Guid;
 use mailsync_proto::mail::Role;
 use mailsync_proto::mail::account::{Fetched, Protocol};
-use mailsync_proto::mail::headers::{Headers, message_id};
-use mailsync_proto::mail::outbox::index_key;
 use mailsync_proto::mirror::folders::{self, FolderLink, FolderSeen, Plan};
 use mailsync_proto::mirror::mails::{self, Described, Link};
 use mailsync_proto::mirror::outgoing::DeleteRule;
-use mailsync_proto::sync::store::{Read, Store, StoreError, Value, Write};
-use std::collections::{HashMap, HashSet};
+use mailsync_proto::sync::store::{StoreError, Write};
+use std::collections::HashSet;
 
-/// Octets of new mails in one commit.
-const BATCH_OCTETS: usize = 8 << 20;
-/// New mails in one commit.
-const BATCH: usize = 100;
-/// Octets of a mail, at most: of a larger one the beginning. Not what the server said of its size, which some get wrong.
-const WHOLE: u64 = 32 << 20;
 /// Seconds for which what was lost in a mass is kept aside.
 // threat: S11
 const KEEP: u64 = 30 * 86_400;
@@ -152,97 +143,6 @@ impl Mirror {
         Ok((same, done.into_iter().map(|(_, mail)| mail).collect()))
     }
 
-    /// New mails: fetched one by one, committed in batches.
-    pub(super) async fn arrive<M: Mailbox>(
-        &self,
-        mailbox: &mut M,
-        plan: &Plan,
-        states: &[FolderLink],
-        arrived: Vec<Described>,
-    ) -> Result<usize, Trouble> {
-        let paths: HashMap<&Guid, &str> =
-            plan.folders.iter().map(|(link, _)| (&link.guid, &*link.path)).collect();
-        let mut count = 0;
-        let mut batch: Vec<(Described, Bytes)> = Vec::new();
-        let mut octets = 0;
-        for mail in arrived {
-            let Some(path) = paths.get(&mail.folder) else { continue };
-            let Some(message) = mailbox.fetch(path, mail.id, WHOLE).await? else {
-                tracing::warn!(account = self.account, id = mail.id, "mailbox: a mail cannot be read");
-                continue;
-            };
-            octets += message.len();
-            count += 1;
-            batch.push((mail, message));
-            if octets >= BATCH_OCTETS || batch.len() >= BATCH {
-                self.store_arrived(std::mem::take(&mut batch), states).await?;
-                octets = 0;
-            }
-        }
-        self.store_arrived(batch, states).await?;
-        Ok(count)
-    }
-
-    pub(super) async fn store_arrived(
-        &self,
-        batch: Vec<(Described, Bytes)>,
-        states: &[FolderLink],
-    ) -> Result<(), StoreError> {
-        let (key, name, user) = (self.key(), self.name(), self.user.clone());
-        let maildrop = self.config.protocol == Protocol::Pop3;
-        let identities: HashMap<Guid, Box<str>> = states
-            .iter()
-            .map(|folder| (folder.guid.clone(), folder.identity.clone().unwrap_or_default()))
-            .collect();
-        self.commit(move |store| {
-            let (mut writes, mut notes) = (Vec::new(), Vec::new());
-            let mut indexed = HashSet::new();
-            for (mail, message) in &batch {
-                let identity = identities.get(&mail.folder).map_or("", |identity| identity);
-                let mut guid = mails::arrived_guid(&name, &mail.folder, identity, mail.id);
-                let mut write = mails::arrived(&key, guid.clone(), mail, message.clone(), unix_now());
-                if let (Some(item), Write::PutItem { expect, value, .. }) =
-                    (read_item(store, &key, &guid)?, &mut write)
-                {
-                    *expect = Some(item.rev);
-                    if maildrop && item.value.match_keys.get(1) == value.match_keys.get(1) {
-                        // It was away for a while: what it is and where is known here better than there.
-                        let (folder, id) = (mail.folder.clone(), Some(mail.id));
-                        let (marks, key, body_rev) = (mail.marks, mail.key, item.body_rev);
-                        notes.push(Note::Mail(Link { guid: guid.clone(), folder, id, marks, key, body_rev }));
-                        notes.extend(item.deleted.then_some(Note::Queue(guid)));
-                        continue;
-                    }
-                    if maildrop {
-                        // Another mail under an id that was given before.
-                        let identity = format!("{identity} {}", unix_now());
-                        guid = mails::arrived_guid(&name, &mail.folder, &identity, mail.id);
-                        write = mails::arrived(&key, guid.clone(), mail, message.clone(), unix_now());
-                    }
-                }
-                writes.push(write);
-                let headers = Headers::parse(message);
-                let id = headers.first("Message-ID").map(|field| field.text());
-                if let Some(index) = id.as_deref().and_then(message_id).map(index_key)
-                    && indexed.insert(index.clone())
-                    && !happened(store, &user, &index)?
-                {
-                    writes.push(Write::Once(user.as_str().into(), index, guid.clone()));
-                }
-                notes.push(Note::NewText(Link {
-                    guid,
-                    folder: mail.folder.clone(),
-                    id: Some(mail.id),
-                    marks: mail.marks,
-                    key: mail.key,
-                    body_rev: 0,
-                }));
-            }
-            Ok((writes, notes))
-        })
-        .await
-    }
-
     /// Mails that are no longer there.
     // threat: S11
     pub(super) async fn lose(
@@ -331,12 +231,6 @@ impl Mirror {
         })
         .await
     }
-}
-
-fn happened(store: &SqliteStore, user: &str, key: &str) -> Result<bool, StoreError> {
-    let read = Read::Once(user.into(), key.into());
-    let found = store.read(std::slice::from_ref(&read))?;
-    Ok(matches!(found.get(&read), Some(Value::Once(Some(_)))))
 }
 
 fn queued(store: &SqliteStore, account: i64) -> Result<HashSet<String>, StoreError> {

@@ -22,6 +22,10 @@ struct Shelf {
     folders: BTreeMap<&'static str, BTreeMap<RemoteId, &'static str>>,
     last: RemoteId,
     meanwhile: Option<Meanwhile>,
+    /// The link ends when this one is asked for.
+    ends: Option<&'static str>,
+    /// How often mails were asked for, alone or together.
+    asked: usize,
 }
 
 impl Shelf {
@@ -82,8 +86,29 @@ impl Mailbox for Shelf {
         Ok(described.collect())
     }
 
+    async fn fetch_some(
+        &mut self,
+        path: &str,
+        ids: &[RemoteId],
+        _: u64,
+    ) -> Result<Vec<(RemoteId, Bytes)>, Error> {
+        self.asked += 1;
+        let there = ids.iter().filter_map(|id| Some((*id, *self.folders[path].get(id)?)));
+        // As some servers do: the last of many is left out.
+        let some: Vec<_> = there.take(ids.len() - 1).collect();
+        if some.iter().any(|(_, subject)| Some(*subject) == self.ends) {
+            return Err(Error::Link("it ends".into()));
+        }
+        Ok(some.into_iter().map(|(id, subject)| (id, text(subject))).collect())
+    }
+
     async fn fetch(&mut self, path: &str, id: RemoteId, _: u64) -> Result<Option<Bytes>, Error> {
-        Ok(self.folders[path].get(&id).map(|subject| text(subject)))
+        self.asked += 1;
+        let subject = self.folders[path].get(&id).copied();
+        if subject.is_some() && subject == self.ends {
+            return Err(Error::Link("it ends".into()));
+        }
+        Ok(subject.map(text))
     }
 
     async fn find(&mut self, _: &str, _: &str) -> Result<Option<RemoteId>, Error> {
@@ -106,7 +131,15 @@ fn mirror(dir: &tempfile::TempDir) -> Mirror {
     conn.execute("INSERT INTO account (user, luid, config, added) VALUES ('ann', 'a', x'', 0)", []).unwrap();
     let imap = Server { host: "127.0.0.1".into(), port: 1, tls: Tls::None };
     let config = Account::new("ann@far.example", imap);
-    Mirror { store: Arc::new(store), account: 1, user: "ann".into(), config, main: true, composes: true }
+    Mirror {
+        store: Arc::new(store),
+        account: 1,
+        user: "ann".into(),
+        config,
+        main: true,
+        composes: true,
+        suspects: Arc::default(),
+    }
 }
 
 fn guids(mirror: &Mirror) -> Vec<String> {
@@ -162,4 +195,56 @@ async fn a_mail_deleted_during_a_look_is_gone() {
         let (before, after, tally) = looked((during, |shelf| shelf.take("INBOX", "one"))).await;
         assert_eq!((before.len(), after.len(), tally.arrived, tally.lost), (4, 6, 3, 1), "during {during}");
     }
+}
+
+const SUBJECTS: [&str; 7] = ["one", "two", "three", "four", "five", "six", "seven"];
+
+// mission: M12
+// threat: M2
+#[tokio::test]
+async fn threat_m2_a_mail_that_ends_links_keeps_no_other_away_and_comes_when_it_is_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = mirror(&dir);
+    let mut shelf = Shelf { ends: Some("three"), ..Shelf::default() };
+    for subject in SUBJECTS {
+        shelf.put("INBOX", subject);
+        shelf.put("Work", subject);
+    }
+    let mut links = 0;
+    // The one in each folder ends three links: all of the batch is suspect, then it alone is.
+    while mirror.look(&mut shelf).await.is_err() {
+        mirror.suspects.lock().unwrap().link_ended();
+        links += 1;
+        assert!(links < 10, "it goes on for ever");
+    }
+    assert_eq!((links, guids(&mirror).len()), (6, 12));
+    let all: std::collections::BTreeSet<String> = guids(&mirror).into_iter().collect();
+    assert_eq!(all.len(), 12, "each once");
+    // Mended, it comes when its folder is looked at, after a while; what was counted is forgotten here at once.
+    shelf.ends = None;
+    *mirror.suspects.lock().unwrap() = Default::default();
+    shelf.put("INBOX", "new");
+    shelf.put("Work", "new");
+    mirror.look(&mut shelf).await.unwrap();
+    assert_eq!(guids(&mirror).len(), 16);
+}
+
+#[tokio::test]
+async fn a_batch_that_breaks_off_begins_behind_what_was_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mirror = mirror(&dir);
+    let names: Vec<&'static str> = (0..250).map(|n| &*format!("mail {n}").leak()).collect();
+    let mut shelf = Shelf { ends: Some(names[150]), ..Shelf::default() };
+    names.iter().for_each(|name| shelf.put("INBOX", name));
+    assert!(mirror.look(&mut shelf).await.is_err());
+    mirror.suspects.lock().unwrap().link_ended();
+    assert_eq!(guids(&mirror).len(), 100, "the first batch is here");
+    // The link broke by chance: it does not break again.
+    (shelf.ends, shelf.asked) = (None, 0);
+    assert_eq!(mirror.look(&mut shelf).await.unwrap().arrived, 150);
+    assert_eq!(guids(&mirror).len(), 250);
+    assert_eq!(
+        shelf.asked, 102,
+        "the suspects alone, the others together, one of them left out and asked for again"
+    );
 }
