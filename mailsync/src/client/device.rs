@@ -99,8 +99,7 @@ pub(super) fn run(command: Command, json: bool) -> Result<ExitCode, String> {
     match command {
         Command::Report { there, said, no_sync } => {
             let dir = there.dir.path();
-            fs::create_dir_all(dir.join(".mailsync"))
-                .map_err(|error| format!("{}: {error}", dir.display()))?;
+            crate::store::private_dir(&dir.join(".mailsync")).map_err(|error| error.to_string())?;
             let id = sync::device_id(dir, there.device.as_deref()).map_err(|error| error.to_string())?;
             if !no_sync {
                 // What the server knows of this device stays.
