@@ -30,9 +30,11 @@ pub(crate) struct Pocket {
 /// The datastores whose files we change ourselves.
 pub(crate) const OWN: [&str; 4] = ["calendar", "tasks", request::DATASTORE, group::DATASTORE];
 
-/// How files looked.
+/// How files looked: size and time of change, by datastore and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark(BTreeMap<(&'static str, OsString), Option<(u64, Option<SystemTime>)>>);
+pub(crate) struct Mark(BTreeMap<(&'static str, OsString), Option<Looks>>);
+
+type Looks = (u64, Option<SystemTime>);
 
 impl Mark {
     /// How many files look otherwise, came or went.
