@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use timesync::task::Task;
 
 /// Requests of strangers that wait for a person, at most.
-// threat: T8: a flood of requests
+// What a flood of requests can cost.
 pub(super) const WAITING: usize = 64;
 /// Proofs that are remembered: who catches a mail may send it again.
 const PROOFS: usize = 1_000;
