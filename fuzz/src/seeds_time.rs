@@ -146,7 +146,12 @@ fn people(seed: fn(&str, &str, &[u8]) -> io::Result<()>) -> io::Result<()> {
         )
     };
     let asked = entry("REQUEST", "ana", "ben", "ATTENDEE;PARTSTAT=NEEDS-ACTION:x-mailsync:ana\r\n");
-    let answered = entry("REPLY", "ben", "ana", "ATTENDEE;PARTSTAT=DECLINED:mailto:b@a.example\r\nREQUEST-STATUS:3.8;no\r\n");
+    let answered = entry(
+        "REPLY",
+        "ben",
+        "ana",
+        "ATTENDEE;PARTSTAT=DECLINED:mailto:b@a.example\r\nREQUEST-STATUS:3.8;no\r\n",
+    );
     let copy = format!(
         "<Reminder><Version>1.0</Version><Kind>copy</Kind><UID>u1</UID><Calendar>{}</Calendar></Reminder>",
         entry("PUBLISH", "ana", "ana", "")

@@ -387,11 +387,8 @@ mod tests {
             (far.to_vec(), 0),
             (far.iter().rev().copied().collect(), u64::MAX / 4),
         ] {
-            let sources: Vec<Candidate> = mids
-                .iter()
-                .zip(0..)
-                .map(|(mid, id)| Candidate { jitter, ..says(id, *mid, *mid) })
-                .collect();
+            let sources: Vec<Candidate> =
+                mids.iter().zip(0..).map(|(mid, id)| Candidate { jitter, ..says(id, *mid, *mid) }).collect();
             let mut chimers: Vec<&Candidate> = sources.iter().collect();
             cluster(&mut chimers);
             let left: Vec<i64> = chimers.iter().map(|c| c.interval.mid()).collect();
