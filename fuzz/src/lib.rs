@@ -34,6 +34,8 @@ pub mod naive;
 pub mod operations;
 #[cfg(feature = "sessions")]
 pub mod own;
+#[cfg(feature = "time")]
+pub mod people;
 #[cfg(feature = "push")]
 pub mod push;
 pub mod run;
@@ -206,6 +208,7 @@ pub const TARGETS: &[Target] = &[
     time::ICAL,
     #[cfg(feature = "time")]
     tasks::TASKS,
+    people::PEOPLE,
     #[cfg(feature = "time")]
     tasks::DM,
 ];

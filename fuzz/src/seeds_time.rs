@@ -13,6 +13,7 @@ pub(crate) fn write(seed: fn(&str, &str, &[u8]) -> io::Result<()>) -> io::Result
     civil(seed)?;
     calendars(seed)?;
     tasks(seed)?;
+    people(seed)?;
     dm(seed)
 }
 
@@ -134,6 +135,61 @@ fn tasks(seed: fn(&str, &str, &[u8]) -> io::Result<()>) -> io::Result<()> {
         "restart",
         &[0, 0, 9, 0, 6, 0, 1, 0, 3, 0, 0, 0, 6, 0, 1, 50, 7, 0, 0, 30, 4, 0, 1, 0, 4, 0, 0, 0],
     )
+}
+
+fn people(seed: fn(&str, &str, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let entry = |method: &str, owner: &str, setter: &str, lines: &str| {
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nMETHOD:{method}\r\nBEGIN:VEVENT\r\nUID:u1\r\nDTSTART:20261123T180000Z\r\nSUMMARY:Tea\r\n\
+             X-TIMESYNC-OWNER:{owner}\r\nX-TIMESYNC-SETTER:{setter}\r\nX-TIMESYNC-SETTER-CLIENT:phone\r\n{lines}BEGIN:VALARM\r\n\
+             ACTION:DISPLAY\r\nTRIGGER:PT0S\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let asked = entry("REQUEST", "ana", "ben", "ATTENDEE;PARTSTAT=NEEDS-ACTION:x-mailsync:ana\r\n");
+    let answered = entry(
+        "REPLY",
+        "ben",
+        "ana",
+        "ATTENDEE;PARTSTAT=DECLINED:mailto:b@a.example\r\nREQUEST-STATUS:3.8;no\r\n",
+    );
+    let copy = format!(
+        "<Reminder><Version>1.0</Version><Kind>copy</Kind><UID>u1</UID><Calendar>{}</Calendar></Reminder>",
+        entry("PUBLISH", "ana", "ana", "")
+    );
+    let word = "<Reminder><Version>1.0</Version><Kind>word</Kind><UID>u1</UID><Sequence>0</Sequence><At>1795456800000000000</At>\
+                <Client>phone</Client><Epoch>1</Epoch><Until>1795456830000000000</Until></Reminder>";
+    let group = |level: &str| {
+        format!(
+            "<Group><Version>1.0</Version><Name>family</Name><Level>{level}</Level><Kind>alarm</Kind><Extra>audio</Extra>\
+             <Member>ben</Member></Group>"
+        )
+    };
+    let mail = format!(
+        "From: Ben <ben@a.example>\r\nTo: ana@a.example\r\nX-Mailsync-Proof: 00\r\nContent-Type: multipart/alternative; boundary=B\r\n\r\n\
+         --B\r\n\r\nTea\r\n--B\r\nContent-Type: text/calendar; method=REQUEST\r\n\r\n{asked}\r\n--B--\r\n"
+    );
+    let all = [group("5"), copy.clone(), word.into(), asked.clone()].join("\0");
+    for (name, text) in [
+        ("request", asked.clone()),
+        ("cancel", asked.replace("REQUEST", "CANCEL")),
+        ("reply", answered),
+        ("mail", mail),
+        ("short", format!("{asked}X-MAILSYNC-PROOF:00\r\n")),
+        ("reminder-copy", copy),
+        ("reminder-word", word.into()),
+        ("group", group("5")),
+        ("threat-t1-level-99", group("99")),
+        ("threat-t1-in-anothers-name", asked.replace("SETTER:ben", "SETTER:ana")),
+        ("threat-t1-for-another", asked.replace("OWNER:ana", "OWNER:carl")),
+        ("threat-t1-rule-bomb", entry("REQUEST", "ana", "ben", "RRULE:FREQ=SECONDLY;COUNT=1000000000\r\n")),
+        ("threat-t1-friend-is-self", group("5").replace("ben", "ana")),
+        ("all-of-a-person", all),
+        // Rang again and again: what was shown so long ago is forgotten.
+        ("threat-t1-a-word-of-1970", [word.replace("1795456800000000000", "7"), asked].join("\0")),
+    ] {
+        seed("people", name, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn dm(seed: fn(&str, &str, &[u8]) -> io::Result<()>) -> io::Result<()> {

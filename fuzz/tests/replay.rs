@@ -36,7 +36,7 @@ macro_rules! replays {
 replays! {
     xml wbxml xml_model wbxml_model cross scan devinf convert san split server_body client_body operations session_value
     anchors idmap naive sessions_model email forward cut own imap filter smpp_pdu smpp_model smpp_operations sms_text mail_to_sms sms_to_mail
-    report policy decide bearer ntp exchange civil ical tasks dm
+    report policy decide bearer ntp exchange civil ical tasks people dm
 }
 
 #[test]

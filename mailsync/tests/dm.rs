@@ -76,7 +76,10 @@ impl Bench {
     fn client(&self, verb: &[&str], more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailsync"));
         command.arg("--json").args(verb).arg("--dir").arg(self.path("phone")).args(more);
-        command.args(["--server", &self.url, "--user", "ana", "--device", "phone"]);
+        if !more.contains(&"--user") {
+            command.args(["--user", "ana"]);
+        }
+        command.args(["--server", &self.url, "--device", "phone"]);
         self.in_time(&mut command);
         command
     }
@@ -128,6 +131,18 @@ impl Bench {
 const BERLIN_FORWARD: i64 = 1_774_746_000;
 /// 2026-10-25 01:00:00 UTC: and back from 03:00 to 02:00.
 const BERLIN_BACK: i64 = 1_792_890_000;
+
+// mission: T9
+#[test]
+fn t9_a_terminal_logs_in_by_its_number_and_its_operations_are_its_users() {
+    let bench = Bench::new(BERLIN_FORWARD, "Europe/Berlin");
+    let number = "+8613800138000";
+    assert_eq!(bench.daemon(&["user", "alias", "ana", number]).code, 0);
+    bench.whole("2026-03-29T03:00:12", &[], &["--user", number], BERLIN_FORWARD + 12);
+    // A number that stands for nobody opens nothing.
+    let refused = run(&mut bench.client(&["time", "status"], &["--user", "+8613800138001"]), 60 * SECOND);
+    assert_eq!(refused.code, 1, "{refused:?}");
+}
 
 #[test]
 fn the_terminals_zone_changes_its_offset_between_appointment_and_start() {

@@ -238,7 +238,8 @@ pub fn select_with(candidates: &[Candidate], need: usize, wrong: usize) -> Resul
         covered_by(candidates, honest).ok_or(SelectRefusal::NoMajority { agreeing: best.count, of })?;
     // Midpoints may refuse to agree where the intervals still do; then the overlap stands.
     let agreed = intersection(candidates).filter(|agreed| bound.covers(*agreed)).unwrap_or(best.interval);
-    let mut chimers: Vec<&Candidate> = candidates.iter().filter(|c| c.interval.overlaps(agreed)).collect();
+    let mut chimers: Vec<&Candidate> = Vec::with_capacity(of);
+    chimers.extend(candidates.iter().filter(|c| c.interval.overlaps(agreed)));
     chimers.sort_unstable_by_key(|c| (c.interval.radius(), c.id, c.interval.lo()));
     if chimers.len() < need {
         return Err(SelectRefusal::TooFew { agreeing: chimers.len(), need });
@@ -263,30 +264,50 @@ pub fn select_with(candidates: &[Candidate], need: usize, wrong: usize) -> Resul
 const MIN_SURVIVORS: usize = 3;
 
 /// Drops the source farthest from the others until dropping no longer helps.
+///
+/// A source's distance from the others is the root mean square of its midpoint's, the selection jitter; who is the farthest
+/// the sums of squares say, which are kept up to date, so that a root is taken once a round.
 // spec: RFC 5905 §11.2.2
 fn cluster(chimers: &mut Vec<&Candidate>) {
+    if chimers.len() <= MIN_SURVIVORS {
+        return;
+    }
+    let mut mids: Vec<i64> = chimers.iter().map(|c| c.interval.mid()).collect();
+    let mut sums: Vec<u128> = mids.iter().map(|mid| squares(*mid, &mids)).collect();
     while chimers.len() > MIN_SURVIVORS {
         let least_jitter = chimers.iter().map(|c| c.jitter).min().unwrap_or(0);
-        let farthest = chimers
-            .iter()
-            .enumerate()
-            .map(|(i, c)| (spread(c, chimers), i))
-            .max()
-            .filter(|(spread, _)| *spread > least_jitter);
-        let Some((_, index)) = farthest else { return };
+        let farthest = sums.iter().enumerate().map(|(i, sum)| (*sum, i)).max();
+        let Some((sum, index)) = farthest.filter(|(sum, _)| spread(*sum, mids.len()) > least_jitter) else {
+            return;
+        };
         chimers.remove(index);
+        sums.remove(index);
+        let gone = mids.remove(index);
+        // A sum that reached its end says nothing of its parts.
+        let ended = sum == u128::MAX;
+        for (mid, sum) in mids.iter().zip(&mut sums) {
+            *sum = if ended { squares(*mid, &mids) } else { sum.saturating_sub(square(*mid, gone)) };
+        }
     }
 }
 
-/// Selection jitter: root mean square distance of the others' midpoints.
-fn spread(of: &Candidate, all: &[&Candidate]) -> u64 {
-    let mid = of.interval.mid();
-    let squares = all.iter().fold(0_u128, |sum, other| {
-        let away = u128::from(mid.abs_diff(other.interval.mid()));
-        sum.saturating_add(away.saturating_mul(away))
-    });
-    let others = u64::try_from(all.len().saturating_sub(1).max(1)).unwrap_or(u64::MAX);
-    // Offsets below four seconds fit 64 bits, where division and root are several times faster.
+fn square(a: i64, b: i64) -> u128 {
+    let away = a.abs_diff(b);
+    // Offsets below four seconds fit 64 bits, where arithmetic is several times faster.
+    match u32::try_from(away) {
+        Ok(small) => u128::from(u64::from(small) * u64::from(small)),
+        Err(_) => u128::from(away).saturating_mul(u128::from(away)),
+    }
+}
+
+/// The sum of the squares of a midpoint's distances.
+fn squares(mid: i64, all: &[i64]) -> u128 {
+    all.iter().fold(0, |sum: u128, other| sum.saturating_add(square(mid, *other)))
+}
+
+/// Selection jitter of who is one of so many.
+fn spread(squares: u128, of: usize) -> u64 {
+    let others = u64::try_from(of.saturating_sub(1).max(1)).unwrap_or(u64::MAX);
     match u64::try_from(squares) {
         Ok(small) => (small / others).isqrt(),
         Err(_) => u64::try_from((squares / u128::from(others)).isqrt()).unwrap_or(u64::MAX),
@@ -305,7 +326,12 @@ fn combine(chimers: &[&Candidate]) -> i64 {
         sum = sum.saturating_add(away.saturating_mul(weight));
         weights += weight;
     }
-    crate::instant::saturate(i128::from(base) + sum.checked_div(weights).unwrap_or(0))
+    let mean = match (i64::try_from(sum), i64::try_from(weights)) {
+        // Several times faster.
+        (Ok(sum), Ok(weights)) => sum.checked_div(weights).map_or(0, i128::from),
+        _ => sum.checked_div(weights).unwrap_or(0),
+    };
+    crate::instant::saturate(i128::from(base) + mean)
 }
 
 #[cfg(test)]
@@ -337,6 +363,37 @@ mod tests {
         let sources: Vec<_> =
             [(1, 0), (2, 1), (3, 2), (4, 900)].map(|(id, mid)| says(id, mid - 1000, mid + 1000)).into();
         assert_eq!(select(&sources, 1).unwrap().survivors, [1, 2, 3].map(SourceId));
+    }
+
+    #[test]
+    fn clustering_by_sums_is_clustering_by_distances() {
+        // As the standard words it, every distance anew in each round.
+        fn slowly(mut mids: Vec<i64>, jitter: u64) -> Vec<i64> {
+            while mids.len() > MIN_SURVIVORS {
+                let far = mids.iter().enumerate().map(|(i, mid)| (squares(*mid, &mids), i)).max();
+                let (sum, index) = far.unwrap();
+                if spread(sum, mids.len()) <= jitter {
+                    break;
+                }
+                mids.remove(index);
+            }
+            mids
+        }
+        let far = [i64::MIN, i64::MAX, 0, 5, -9_000_000_000, 1 << 40, i64::MIN + 3, i64::MAX - 1];
+        for (mids, jitter) in [
+            ((0..10).map(|n| n * n * 1_000).collect::<Vec<i64>>(), 0),
+            ((0..10).map(|n| n * n * 1_000).collect(), 9_000),
+            ((0..9).map(|n| (n % 3) * 7_000_000_000).collect(), 1),
+            (far.to_vec(), 0),
+            (far.iter().rev().copied().collect(), u64::MAX / 4),
+        ] {
+            let sources: Vec<Candidate> =
+                mids.iter().zip(0..).map(|(mid, id)| Candidate { jitter, ..says(id, *mid, *mid) }).collect();
+            let mut chimers: Vec<&Candidate> = sources.iter().collect();
+            cluster(&mut chimers);
+            let left: Vec<i64> = chimers.iter().map(|c| c.interval.mid()).collect();
+            assert_eq!(left, slowly(mids, jitter));
+        }
     }
 
     #[test]

@@ -81,6 +81,14 @@ impl Draft {
 
     /// Writes it. `unique` makes the Message-ID (letters and digits), `now` the date, seconds since 1970.
     pub fn to_message(&self, unique: &str, now: u64) -> Result<Bytes, ComposeError> {
+        let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+        let mut out = self.head(&format!("{now}.{unique}"), now)?;
+        self.part(&mut out);
+        Ok(out.into())
+    }
+
+    /// The header as far as the MIME fields. `id` is the Message-ID before its `@`.
+    pub(super) fn head(&self, id: &str, now: u64) -> Result<String, ComposeError> {
         if self.to.is_empty() && self.cc.is_empty() && self.bcc.is_empty() {
             return Err(ComposeError::NoRecipient);
         }
@@ -101,9 +109,8 @@ impl Draft {
         list(&mut out, "Bcc", &self.bcc);
         out.push_str(&format!("Subject: {}\r\n", encoded(&self.subject)));
         out.push_str(&format!("Date: {}\r\n", time::to_rfc5322(now)));
-        let unique: String = unique.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
         let domain = self.from.rsplit_once('@').map_or("mailsync.invalid", |(_, d)| d);
-        out.push_str(&format!("Message-ID: <{now}.{unique}@{domain}>\r\n"));
+        out.push_str(&format!("Message-ID: <{id}@{domain}>\r\n"));
         if let Some(id) = self.in_reply_to.as_deref().and_then(message_id) {
             out.push_str(&format!("In-Reply-To: <{id}>\r\n"));
         }
@@ -112,12 +119,18 @@ impl Draft {
         if !ids.is_empty() {
             out.push_str(&format!("References: {}\r\n", ids.join("\r\n ")));
         }
+        out.push_str("MIME-Version: 1.0\r\n");
+        Ok(out)
+    }
+
+    /// The text as a part, with its header.
+    pub(super) fn part(&self, out: &mut String) {
         let plain = self.text.is_ascii()
             && self.text.lines().all(|l| l.len() <= 78)
             && self.text.bytes().all(|b| b >= b' ' || matches!(b, b'\n' | b'\t'));
         let coding = if plain { "7bit" } else { "quoted-printable" };
         out.push_str(&format!(
-            "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {coding}\r\n\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {coding}\r\n\r\n"
         ));
         if plain {
             out.push_str(&self.text.replace('\n', "\r\n"));
@@ -127,7 +140,6 @@ impl Draft {
         if !out.ends_with("\r\n") {
             out.push_str("\r\n");
         }
-        Ok(out.into())
     }
 }
 

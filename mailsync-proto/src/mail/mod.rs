@@ -17,6 +17,7 @@
 //! | [`cut`], `search` | mails that a device wants only in part; what filters find them by |
 //! | [`compose`], [`summary`] | new mail and replies; what a list shows |
 //! | [`forward`], [`splice`] | forward and reply by number: what is asked for, and the new mail made of both |
+//! | [`invitation`] | calendar entries between people |
 //! | [`policy`] | which of a user's devices gets what mail: the datastore, not the meaning |
 //! | [`catenate`] | what of a message a mail server has already, and composes itself |
 //! | [`params`], [`settings`] | what a device asks for and what is stored for it: which counts; the datastore of the latter |
@@ -38,6 +39,7 @@ pub mod flags;
 pub mod folder;
 pub mod forward;
 pub mod headers;
+pub mod invitation;
 pub mod mailbox;
 mod mime;
 pub mod news;

@@ -146,6 +146,17 @@ impl Collection for PimCollection {
             body = whole.into();
         }
         let mut absorbed = Absorbed::new(value);
+        // Several terminals of a person may bring what a friend sent to all of them.
+        // mission: T4
+        if incoming.server
+            && incoming.existing.is_none()
+            && object.uid.is_some()
+            && self.profile != Profile::Contacts
+            && crate::tasks::is_ours(&body)
+            && let Some(key) = absorbed.value.match_keys.first()
+        {
+            absorbed.same_as = cx.unmapped(*key)?;
+        }
         absorbed.body = Some(body);
         Ok(absorbed)
     }

@@ -456,6 +456,16 @@ impl<'a, 'f> Context<'a, 'f> {
         Ok(entry.as_ref().map(|entry| &entry.guid).filter(|guid| !gone.contains(guid)).cloned())
     }
 
+    /// An item of the same store with this match key that the peer has no number for yet.
+    pub fn unmapped(&mut self, key: MatchKey) -> Result<Option<Guid>, Missing> {
+        let Some((peer, generation)) = self.peer.clone() else { return Ok(None) };
+        let read = Read::Matches { peer, generation, key, after: None, limit: 1 };
+        Ok(match self.reader.read(read)? {
+            Value::Items(items) => items.first().map(|item| item.guid.clone()),
+            _ => None,
+        })
+    }
+
     /// Takes octets from what may still be read; false where that is used up.
     // threats: L2: a small command must not make many large bodies be read
     pub fn spend(&self, octets: u64) -> bool {

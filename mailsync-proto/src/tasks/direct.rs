@@ -1,7 +1,8 @@
 //! A task from client to client: an iTIP request with a proof of who sent it, and the reply.
 //!
 //! Two people who send each other tasks directly share a secret. The proof is HMAC-SHA256 over the request with it; a
-//! request that comes twice is the same task, so that repeating it gains nothing.
+//! request that comes twice is the same task, so that repeating it gains nothing. Which way it comes, over HTTP, in a mail or
+//! in short messages, is the same to what is here: senders of mails and short messages are easily forged, the proof is not.
 #![warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use core::fmt::Write;
@@ -51,6 +52,17 @@ pub enum DirectError {
     NotOurs,
 }
 
+/// What a friend sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// Sets or changes a task of ours.
+    Request(Setter, Box<Task>),
+    /// Takes one back.
+    Cancel(Setter, Box<Task>),
+    /// Says what became of one that we have set for that friend.
+    Reply(Box<Task>, Answer),
+}
+
 impl Friends {
     /// Reads lines of `NAME SECRET`; empty lines and those that begin with `#` say nothing.
     ///
@@ -85,24 +97,43 @@ impl Friends {
     /// # Errors
     /// [`DirectError`].
     pub fn open(&self, owner: &UserId, body: &str, proof: &str) -> Result<(Setter, Task), DirectError> {
+        match self.open_any(owner, body, proof)? {
+            Opened::Request(setter, task) => Ok((setter, *task)),
+            _ => Err(DirectError::NoRequest),
+        }
+    }
+
+    /// Reads whatever a friend sends to `me`; who sent it is proved.
+    ///
+    /// # Errors
+    /// [`DirectError`].
+    pub fn open_any(&self, me: &UserId, body: &str, proof: &str) -> Result<Opened, DirectError> {
         if body.len() > MOST {
             return Err(IcalRefusal::TooLarge.into());
         }
-        let own = Setter { user: owner.clone(), client: nobody() };
-        let setter = ical::read_entry(body, owner, &own)?.claims.ok_or(DirectError::NoRequest)?;
+        let own = Setter { user: me.clone(), client: nobody() };
+        let entry = ical::read_entry(body, me, &own)?;
+        let setter = entry.claims.clone().ok_or(DirectError::NoRequest)?;
+        let is_reply = entry.method.as_deref() == Some(Method::Reply.name());
+        let sender = if is_reply { entry.claims_owner.as_ref() } else { Some(&setter.user) };
+        let sender = sender.ok_or(DirectError::NoRequest)?;
         // An unknown sender costs as much as a known one.
-        let secret = self.secret(&setter.user).unwrap_or("no friend");
-        if !equal(prove(secret, body).as_bytes(), proof.as_bytes()) || self.secret(&setter.user).is_none() {
+        let secret = self.secret(sender).unwrap_or("no friend");
+        if !equal(prove(secret, body).as_bytes(), proof.as_bytes()) || self.secret(sender).is_none() {
             return Err(DirectError::Unproved);
         }
         let sent = itip::read(body, &setter)?;
-        if sent.method != Method::Request {
-            return Err(DirectError::NoRequest);
-        }
-        if sent.owner != *owner {
+        let ours = if is_reply { setter.user == *me } else { sent.owner == *me };
+        if !ours {
             return Err(DirectError::NotOurs);
         }
-        Ok((setter, sent.task))
+        let task = Box::new(sent.task);
+        match (sent.method, sent.answer) {
+            (Method::Request, _) => Ok(Opened::Request(setter, task)),
+            (Method::Cancel, _) => Ok(Opened::Cancel(setter, task)),
+            (Method::Reply, Some(answer)) => Ok(Opened::Reply(task, answer)),
+            (Method::Reply, None) => Err(DirectError::NoRequest),
+        }
     }
 }
 
@@ -175,6 +206,10 @@ mod tests {
         assert_eq!(prove(&long, "a").len(), 64);
     }
 
+    fn unproved_any() -> Result<Opened, DirectError> {
+        Err(DirectError::Unproved)
+    }
+
     // mission: T4, T7
     #[test]
     fn threat_tasks_only_a_proved_request_for_us_is_opened() {
@@ -198,6 +233,22 @@ mod tests {
         let text = request(&task, UnixTime::EPOCH);
         assert_eq!(friends.open(&user("dora"), &text, &proof), Err(DirectError::NotOurs));
         let answered = reply(&task, &DirectReply::Accepted, UnixTime::EPOCH);
+        // The reply is ben's word to ana, and to nobody else; a request sent back to its sender is none.
+        let bens = Friends::parse("ben our-own-secret").unwrap();
+        let (proof, back) = (prove("our-own-secret", &answered), prove("our-own-secret", &text));
+        let reply = Opened::Reply(Box::new(task.clone()), Answer::Accepted);
+        assert_eq!(bens.open_any(&user("ana"), &answered, &proof), Ok(reply));
+        assert_eq!(friends.open_any(&user("ben"), &answered, &proof), unproved_any());
+        assert_eq!(bens.open_any(&user("ana"), &text, &back), unproved_any());
+        assert_eq!(
+            bens.open_any(&user("ana"), &answered.replace("ACCEPTED", "DECLINED"), &proof),
+            unproved_any()
+        );
+        let cancel = itip::write(&task, Method::Cancel, None, UnixTime::EPOCH);
+        let proof = prove("our-own-secret", &cancel);
+        let taken_back = Opened::Cancel(setter.clone(), Box::new(task.clone()));
+        assert_eq!(friends.open_any(&user("ben"), &cancel, &proof), Ok(taken_back));
+        assert_eq!(friends.open(&user("ben"), &cancel, &proof), Err(DirectError::NoRequest));
         assert_eq!(answer(&answered, &setter), Ok(Answer::Accepted));
         assert!(format!("{friends:?}").contains("ana") && !format!("{friends:?}").contains("secret"));
         assert!(Friends::parse("ana short").is_err() && Friends::parse("ana").is_err());

@@ -8,7 +8,7 @@
 //! | [`group`] | `./groups`: friend groups with levels and rights |
 //! | [`desk`] | the server: calendars and feedback in, plans, words and answers out |
 //! | [`bell`] | the terminal: copies, words and own entries in, what to show and feedback out |
-//! | [`direct`] | a task from client to client |
+//! | [`direct`], [`short`] | a task from client to client, and how short messages carry it; in mails: [`mail::invitation`](crate::mail::invitation) |
 //! | [`wake`] | which terminals are to be woken until they came |
 //!
 //! A task is an entry with an alarm in its owner's `./tasks` or `./calendar`, as any client syncs it. A client that can show
@@ -20,6 +20,7 @@ pub mod direct;
 pub mod group;
 pub mod reminder;
 pub mod request;
+pub mod short;
 pub mod wake;
 
 pub use bell::Bell;
@@ -42,6 +43,12 @@ fn guid_of(kind: &str, name: &str) -> Guid {
         let _ = write!(text, "{octet:02x}");
     }
     Guid::unvalidated(text)
+}
+
+/// Whether a calendar entry is a time task of ours: its name is one in the world.
+pub(crate) fn is_ours(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"X-TIMESYNC-SETTER:";
+    body.windows(NAME.len()).any(|window| window == NAME)
 }
 
 /// Whether a calendar entry is for a device: it names none, or it names this one.

@@ -26,6 +26,8 @@ pub(crate) enum Heard {
     Package(Bytes),
     /// A call that rang, as a signal.
     Call,
+    /// A calendar entry in short messages: the number that it is from, as the centre says, and the octets.
+    Entry(String, Bytes),
 }
 
 /// Where to listen.

@@ -1,4 +1,4 @@
-//! A phone at a short message centre: takes binary short messages, and puts WAP pushes together.
+//! A phone at a short message centre: takes binary short messages, and puts WAP pushes and calendar entries together.
 
 use super::listen::{Heard, runtime};
 use pushpolicy::bearer::notification;
@@ -6,13 +6,15 @@ use pushpolicy::bearer::wap::{Ports, Udh};
 use smsbridge::smpp::drive::{self, Clock, Host};
 use smsbridge::smpp::pdu::{DeliverSm, MessageResp};
 use smsbridge::smpp::session::{BindMode, Config, Credentials, Event, Reason, Reconnect, Session};
-use smsbridge::smpp::{Body, CommandStatus};
+use smsbridge::smpp::{Body, CommandStatus, Ton};
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Pushes that are not whole yet; the oldest go first.
+/// The ports that we listen on.
+const PORTS: [u16; 2] = [Ports::WAP_PUSH.destination, Ports::CALENDAR.destination];
+/// Pushes and entries that are not whole yet; the oldest go first.
 const OPEN: usize = 32;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -58,9 +60,10 @@ pub(super) fn open(
     Ok(())
 }
 
-/// A push that is not whole yet: who sent it, its reference, its parts.
+/// A push or an entry that is not whole yet: who sent it, to which port, its reference, its parts.
 struct Parts {
     from: String,
+    port: u16,
     reference: u16,
     parts: Vec<Option<Vec<u8>>>,
 }
@@ -80,28 +83,35 @@ impl Phone {
             return true;
         }
         let Ok((udh, data)) = Udh::split(deliver.short_message.as_ref()) else { return true };
-        if udh.ports.is_none_or(|ports| ports.destination != Ports::WAP_PUSH.destination) {
+        let Some(port) = udh.ports.map(|ports| ports.destination).filter(|port| PORTS.contains(port)) else {
             return true;
-        }
+        };
+        let from = deliver.source_addr.to_string();
         let whole = match udh.concatenation {
             None => Some(data.to_vec()),
-            Some(part) => {
-                self.join(deliver.source_addr.to_string(), (part.reference, part.total, part.part), data)
-            }
+            Some(part) => self.join((from.clone(), port), (part.reference, part.total, part.part), data),
         };
-        let Some(package) = whole.as_deref().and_then(notification) else { return true };
+        let Some(whole) = whole else { return true };
+        let heard = if port == Ports::CALENDAR.destination {
+            Heard::Entry(number(deliver.source_addr_ton, from), whole.into())
+        } else {
+            let Some(package) = notification(&whole) else { return true };
+            Heard::Package(package.into())
+        };
         // A full queue: the centre keeps it.
-        self.sender.try_send(Heard::Package(package.into())).is_ok()
+        self.sender.try_send(heard).is_ok()
     }
 
     fn join(
         &mut self,
-        from: String,
+        (from, port): (String, u16),
         (reference, total, part): (u16, u8, u8),
         data: &[u8],
     ) -> Option<Vec<u8>> {
         let same = |open: &Parts| {
-            open.from == from && open.reference == reference && open.parts.len() == usize::from(total)
+            (&open.from, open.port) == (&from, port)
+                && open.reference == reference
+                && open.parts.len() == usize::from(total)
         };
         let at = match self.open.iter().position(same) {
             Some(at) => at,
@@ -109,7 +119,7 @@ impl Phone {
                 if self.open.len() >= OPEN {
                     self.open.pop_front();
                 }
-                self.open.push_back(Parts { from, reference, parts: vec![None; usize::from(total)] });
+                self.open.push_back(Parts { from, port, reference, parts: vec![None; usize::from(total)] });
                 self.open.len() - 1
             }
         };
@@ -119,6 +129,11 @@ impl Phone {
         self.open.remove(at);
         Some(whole)
     }
+}
+
+/// A sender as one answers it.
+fn number(ton: Ton, from: String) -> String {
+    if ton == Ton::INTERNATIONAL && !from.starts_with('+') { format!("+{from}") } else { from }
 }
 
 impl Host for Phone {

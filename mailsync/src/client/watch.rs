@@ -11,9 +11,10 @@ use super::sync::{self, SyncError};
 use super::ways::Ways;
 use crate::bearers::web_push::Keys;
 use crate::bearers::{self, Heard, Listen, Listener, Logins, Place};
+use crate::sms::Link;
 use crate::store::private_dir;
 use crate::time::alarms::{AlarmArgs, Alarms};
-use crate::time::pocket::Pocket;
+use crate::time::pocket::{OWN, Pocket};
 use crate::time::zone_name;
 use bytes::Bytes;
 use mailsync_proto::mail::device;
@@ -176,7 +177,8 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
     }
     said.report(&mut own)?;
     own.write()?;
-    let mut bells = open_alarms(&mut options, &alarms, &id, zone.as_deref())?;
+    let link = phone_link(&listen, logins.phone.as_ref(), number.as_deref());
+    let mut bells = open_alarms(&mut options, &alarms, (&id, zone.as_deref()), link)?;
     if let Some(bells) = &mut bells {
         bells.before_sync()?;
     }
@@ -184,7 +186,7 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
         Ok(first) => {
             judge(&first, &options)?;
             if let Some(bells) = &mut bells {
-                bells.after_sync()?;
+                bells.after_sync(received(&first))?;
             }
             Some(first)
         }
@@ -220,8 +222,8 @@ pub(super) fn run(watch: Watch, json: bool) -> Result<ExitCode, String> {
 fn open_alarms(
     options: &mut Options,
     args: &AlarmArgs,
-    device: &str,
-    zone: Option<&str>,
+    (device, zone): (&str, Option<&str>),
+    phone: Option<Link>,
 ) -> Result<Option<Alarms>, String> {
     if !args.tasks {
         return Ok(None);
@@ -233,7 +235,22 @@ fn open_alarms(
         }
     }
     let pocket = Pocket::open(&options.dir, &options.user, device, zone, args.clock_offset())?;
-    Alarms::open(pocket, args).map(Some)
+    Alarms::open(pocket, args, phone).map(Some)
+}
+
+/// Items that a sync brought into the datastores in which our own tasks are.
+fn received(report: &Report) -> usize {
+    let own = report.stores.iter().filter(|store| OWN.contains(&&*store.store));
+    own.map(|store| (store.received.added + store.received.replaced + store.received.deleted) as usize).sum()
+}
+
+/// How we send short messages: by the centre where we hear them.
+fn phone_link(listen: &[Listen], account: Option<&(String, String)>, number: Option<&str>) -> Option<Link> {
+    let server = listen.iter().find_map(|one| match one {
+        Listen::Smpp(centre) => Some(centre.clone()),
+        _ => None,
+    })?;
+    Some(Link { server, account: account?.0.clone(), from: number?.to_owned(), tls: false, ca: None })
 }
 
 fn read_rules(path: &Path) -> Result<String, String> {
@@ -334,6 +351,13 @@ impl Watcher {
         let octets = match self.listener.next(pause) {
             Some(Heard::Package(octets)) => octets,
             Some(Heard::Call) => return self.called(),
+            Some(Heard::Entry(from, octets)) => {
+                match &mut self.alarms {
+                    Some(alarms) => alarms.entry(from, octets),
+                    None => self.dropped("a calendar entry, and no --tasks"),
+                }
+                return false;
+            }
             None => return false,
         };
         match self.sort(&octets) {
@@ -447,7 +471,7 @@ impl Watcher {
             Ok(report) if report.result == Outcome::Ok => {
                 self.refresh();
                 if let Some(alarms) = &mut self.alarms
-                    && let Err(error) = alarms.after_sync()
+                    && let Err(error) = alarms.after_sync(received(&report))
                 {
                     eprintln!("mailsync: {error}");
                 }

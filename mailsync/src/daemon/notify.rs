@@ -7,7 +7,6 @@
 use super::config::Network;
 use super::serve::State;
 use super::tell::{Routes, event};
-use crate::bearers::Place;
 use crate::push::Instruction;
 use crate::push::engine::Reachable;
 use crate::push::state::{self as push, millis};
@@ -91,8 +90,8 @@ pub(super) async fn work(state: Arc<State>) {
     }
 }
 
-/// Sends beside everything else; what became of it is looked at with the rows.
-fn send(state: &Arc<State>, push: Instruction) {
+/// Sends beside everything else; what became of it is looked at with the rows. Whatever is told to a device goes this way.
+pub(super) fn send(state: &Arc<State>, push: Instruction) {
     let state = Arc::clone(state);
     tokio::spawn(async move {
         let sent = state.push.send(&push).await;
@@ -220,7 +219,7 @@ fn question(state: &State, user: &str, device: &Device, reach: &Reachable<'_>) -
     Some(instruction(user, device, (route.bearer, &route.address, false), package))
 }
 
-fn instruction(
+pub(super) fn instruction(
     user: &str,
     device: &Device,
     (bearer, address, wake): (Bearer, &str, bool),
@@ -236,11 +235,6 @@ fn instruction(
         package,
         hint: None,
     }
-}
-
-pub(super) fn places(config: &Config, device: &Device) -> Vec<Place> {
-    let places = device.listen.iter().filter_map(|text| Place::parse(text).ok());
-    places.filter(|place| config.reaches(place.address().ip())).collect()
 }
 
 /// One device: what is kept of it changes in one transaction, and only then a notification may leave.

@@ -3,9 +3,12 @@
 //! What a task is, who may set it, who shows it when: [`Desk`]. This file reads, commits and sends.
 // mission: T3, T4, T6
 
-use super::notify::places;
+use super::notify;
 use super::serve::State;
-use crate::bearers::{self, Place};
+use super::tell::Routes;
+use crate::push::Instruction;
+use crate::push::engine::Reachable;
+use crate::push::state as push;
 use crate::store::{Followed, TaskClientRow};
 use crate::turns;
 use bytes::Bytes;
@@ -84,7 +87,7 @@ pub(super) async fn work(state: Arc<State>) {
         });
         let (kept, pause) = match looked.await {
             Ok(Ok((kept, packages))) => {
-                packages.into_iter().for_each(Package::send);
+                packages.into_iter().for_each(|package| notify::send(&state, package));
                 let pause = kept.as_ref().map_or(POLL, |worker| worker.pause(state.time.now()));
                 (kept, pause)
             }
@@ -103,28 +106,6 @@ pub(super) async fn work(state: Arc<State>) {
     }
 }
 
-/// A notification on its way.
-struct Package {
-    user: Box<str>,
-    device: Box<str>,
-    places: Vec<Place>,
-    octets: Bytes,
-}
-
-impl Package {
-    fn send(self) {
-        for place in self.places {
-            let (user, device, octets) = (self.user.clone(), self.device.clone(), self.octets.clone());
-            tokio::spawn(async move {
-                match bearers::send(place, octets).await {
-                    Ok(()) => tracing::info!(%user, ?device, %place, "tasks: woken"),
-                    Err(words) => tracing::info!(%user, ?device, %place, words, "tasks: not woken"),
-                }
-            });
-        }
-    }
-}
-
 struct Worker {
     desk: Desk,
     /// How far each datastore was taken.
@@ -134,6 +115,10 @@ struct Worker {
     wakes: Wakes,
     /// Who is to show that it is there.
     calls: Wakes,
+    /// When the open channel of a terminal was last a sign of life.
+    open: BTreeMap<(String, String), UnixTime>,
+    /// When a terminal was last told by what costs money.
+    paid: BTreeMap<(Box<str>, Box<str>), UnixTime>,
 }
 
 impl Worker {
@@ -153,6 +138,8 @@ impl Worker {
             clients: BTreeMap::new(),
             wakes: Wakes::default(),
             calls: Wakes::default(),
+            open: BTreeMap::new(),
+            paid: BTreeMap::new(),
         };
         tracing::info!(waiting = worker.desk.waiting(), "tasks: read from the store");
         Ok(worker)
@@ -165,11 +152,12 @@ impl Worker {
         left.map_or(POLL, |nanos| Duration::from_nanos(nanos).clamp(Duration::from_millis(20), POLL))
     }
 
-    fn look(&mut self, state: &State) -> Result<Vec<Package>, String> {
+    fn look(&mut self, state: &State) -> Result<Vec<Instruction>, String> {
         let now = state.time.now();
         let rows = state.store.task_clients().map_err(text)?;
         for row in &rows {
             self.client(now, row);
+            self.channel(state, now, row);
         }
         // Groups first: rights are as they are now when a task comes in the same moment.
         let heads = state.store.task_heads().map_err(text)?;
@@ -202,6 +190,24 @@ impl Worker {
             }
             Some(_) => {}
         }
+    }
+
+    /// Who holds a channel open is there.
+    // mission: T4
+    fn channel(&mut self, state: &State, now: UnixTime, row: &TaskClientRow) {
+        let key = (row.user.clone(), row.device.clone());
+        if !state.push.hub.has(&row.user, &row.device) {
+            self.open.remove(&key);
+            return;
+        }
+        let often = Duration::from_secs((state.tasks.fresh_seconds / 4).max(1).into());
+        if self.open.get(&key).is_some_and(|told| now < told.after(often)) {
+            return;
+        }
+        if let (Ok(user), Ok(client)) = (UserId::new(&row.user), ClientId::new(&row.device)) {
+            self.desk.presence(now, &user, &client);
+        }
+        self.open.insert(key, now);
     }
 
     fn take(&mut self, state: &State, now: UnixTime, of: &Followed, since: u64) -> Result<(), String> {
@@ -261,24 +267,39 @@ impl Worker {
         Ok(())
     }
 
-    fn packages(&mut self, state: &State, now: UnixTime) -> Result<Vec<Package>, String> {
+    /// What goes to whom, by every bearer that notices go by.
+    fn packages(&mut self, state: &State, now: UnixTime) -> Result<Vec<Instruction>, String> {
         let mut packages = Vec::new();
         let due: BTreeSet<_> = self.wakes.due(now).into_iter().chain(self.calls.due(now)).collect();
         for (user, device) in due {
             let registered = Device::registered(state.store.registered_devices(&user).map_err(text)?);
-            let places: Vec<Place> = registered
-                .iter()
-                .filter(|known| known.id == device)
-                .flat_map(|known| places(&state.notify, known))
-                .collect();
-            if places.is_empty() {
+            let Some(known) = registered.iter().find(|known| known.id == device) else { continue };
+            let wakes = known.wake.iter().map(|_| known.id.clone()).collect();
+            let reach = Reachable { user: &user, engines: &state.push, notify: &state.notify, wakes: &wakes };
+            let Some(routes) = push::terminal(known, &reach).map(|terminal| Routes::unasked(&terminal))
+            else {
+                continue;
+            };
+            if routes.all.is_empty() || (routes.are_paid() && !self.may_pay(state, now, (&user, &device))) {
                 continue;
             }
-            if let Some(octets) = package(state, &user, &device)? {
-                packages.push(Package { user, device, places, octets });
-            }
+            let Some(octets) = package(state, &user, &device)? else { continue };
+            // A machine that sleeps is woken: the moment does not wait.
+            let ways = routes.all.iter().map(|(bearer, address, _)| (*bearer, &**address, true));
+            packages.extend(ways.map(|way| notify::instruction(&user, known, way, octets.clone())));
         }
         Ok(packages)
+    }
+
+    /// Bearers that cost money have a pace of their own.
+    fn may_pay(&mut self, state: &State, now: UnixTime, (user, device): (&str, &str)) -> bool {
+        let gap = Duration::from_millis(state.push.paid.gap_ms);
+        let key = (user.into(), device.into());
+        if self.paid.get(&key).is_some_and(|last| now < last.after(gap)) {
+            return false;
+        }
+        self.paid.insert(key, now);
+        true
     }
 }
 

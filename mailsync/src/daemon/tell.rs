@@ -34,6 +34,11 @@ impl Routes {
         if let Some(named) = named {
             return Routes { all: vec![named] };
         }
+        Routes::unasked(terminal)
+    }
+
+    /// Those of a terminal where no policy says anything: all that cost nothing, or else the cheapest.
+    pub(super) fn unasked(terminal: &Terminal) -> Routes {
         let up = || terminal.routes.iter().filter(|route| route.up);
         let free: Vec<_> = up().filter(|route| !route.bearer.is_sms_like()).collect();
         let ways =

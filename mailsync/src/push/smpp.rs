@@ -3,18 +3,18 @@
 use super::config::{self, first_line};
 use super::engine::{Engine, Instruction, Sending, Sent};
 use crate::mailbox::link::{AnyStream, Trust};
-use bytes::Bytes;
+use crate::sms::{binary, party};
 use mailsync_proto::mail::account::{Server, Tls};
 use pushpolicy::bearer::si::ServiceIndication;
-use pushpolicy::bearer::wap::{ContentType, Ports, Push, segments};
+use pushpolicy::bearer::wap::{ContentType, Ports, Push};
 use pushpolicy::sent::Delivery;
-use smsbridge::bridge::{Msisdn, Party};
+use smsbridge::bridge::Party;
 use smsbridge::smpp::drive::{self, Clock, Host};
 use smsbridge::smpp::pdu::SubmitSm;
 use smsbridge::smpp::session::{
     BindMode, Config, Credentials, Event, Reconnect, Session, SessionError, Token,
 };
-use smsbridge::smpp::{Body, CString, CommandStatus, DataCoding, EsmClass, Pdu, SequenceNumber};
+use smsbridge::smpp::{Body, CommandStatus, Pdu, SequenceNumber};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -71,26 +71,7 @@ impl Centre {
         };
         let pdu = push_of.encode().map_err(text)?;
         let reference = self.reference.fetch_add(1, Ordering::Relaxed);
-        let parts = segments(Ports::WAP_PUSH, reference, &pdu).ok_or("too long for short messages")?;
-        let to = party(&push.address)?;
-        let bad = |error: smsbridge::smpp::ValueError| error.to_string();
-        parts
-            .iter()
-            .map(|part| {
-                let mut submit = SubmitSm::default();
-                let (ton, npi, address) = self.from.to_smpp();
-                (submit.source_addr_ton, submit.source_addr_npi) = (ton, npi);
-                submit.source_addr = CString::try_from(address.as_str()).map_err(bad)?;
-                let (ton, npi, address) = to.to_smpp();
-                (submit.dest_addr_ton, submit.dest_addr_npi) = (ton, npi);
-                submit.destination_addr = CString::try_from(address.as_str()).map_err(bad)?;
-                submit.esm_class = submit.esm_class.with(EsmClass::UDHI);
-                // 8-bit data
-                submit.data_coding = DataCoding(4);
-                submit.short_message = Bytes::from(part.short_message()).try_into().map_err(bad)?;
-                Ok(submit)
-            })
-            .collect()
+        binary::submits((&self.from, &party(&push.address)?), Ports::WAP_PUSH, reference, &pdu)
     }
 }
 
@@ -135,17 +116,6 @@ impl Engine for Centre {
             }
         })
     }
-}
-
-/// A number or a short code.
-fn party(text: &str) -> Result<Party, String> {
-    if let Some(number) = Msisdn::parse(text) {
-        return Ok(Party::Phone(number));
-    }
-    if (3..=8).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Ok(Party::ShortCode(text.into()));
-    }
-    Err(format!("{text:?} is no number, say +8613800138000 or 10086"))
 }
 
 /// Keeps one link up; ends with the last sender of jobs.

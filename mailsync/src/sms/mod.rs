@@ -1,5 +1,6 @@
 //! `mailsync sms`: a phone's side, a client of the exchange over SMPP.
 
+pub(crate) mod binary;
 mod client;
 mod inbox;
 
@@ -7,6 +8,7 @@ use crate::mailbox::link::Trust;
 use clap::Subcommand;
 use client::{Client, Settings};
 use inbox::Inbox;
+use pushpolicy::bearer::wap::Ports;
 use serde_json::json;
 use smsbridge::bridge::{Ask, ConvertRules, EmailSms, Msisdn, Party, text_to_sms};
 use smsbridge::smpp::pdu::SubmitSm;
@@ -114,24 +116,27 @@ pub(crate) enum Bind {
     },
 }
 
+/// How long sending of octets may take.
+const SEND_SECONDS: u64 = 60;
+
 /// Where the exchange is, and who we are.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Link {
     /// The exchange's SMPP listener, as host:2775; the password comes from MAILSYNC_SMS_PASSWORD
     #[arg(long, value_name = "HOST:PORT")]
-    server: String,
+    pub(crate) server: String,
     /// The account
     #[arg(long)]
-    account: String,
+    pub(crate) account: String,
     /// Our number, as +8613800138000
     #[arg(long, value_name = "NUMBER")]
-    from: String,
+    pub(crate) from: String,
     /// TLS from the first octet
     #[arg(long)]
-    tls: bool,
+    pub(crate) tls: bool,
     /// Certificates to trust besides the system's (PEM)
     #[arg(long, value_name = "FILE", requires = "tls")]
-    ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// Carries it out.
@@ -249,7 +254,8 @@ fn flagged(mut submit: SubmitSm, flag: bool) -> Result<Pdu, String> {
     Ok(Pdu::new(SequenceNumber(1), &Body::SubmitSm(submit)))
 }
 
-fn party(text: &str) -> Result<Party, String> {
+/// A number or a short code.
+pub(crate) fn party(text: &str) -> Result<Party, String> {
     if let Some(number) = Msisdn::parse(text) {
         return Ok(Party::Phone(number));
     }
@@ -268,6 +274,22 @@ fn print(json: bool, rows: &[serde_json::Value], line: impl Fn(&serde_json::Valu
         println!("{}", json!(rows));
     } else {
         rows.iter().for_each(|row| println!("{}", line(row)));
+    }
+}
+
+/// Sends octets to a port of a phone over a link of its own; returns when the centre has them.
+///
+/// # Errors
+/// In words: no link, or a part was refused.
+pub(crate) fn send_octets(link: &Link, to: &str, ports: Ports, octets: &[u8]) -> Result<(), String> {
+    let seed = crate::turns::moment().map_err(|error| error.to_string())?.entropy;
+    let parts = binary::submits((&party(&link.from)?, &party(to)?), ports, seed[0], octets)?;
+    let jobs = parts.into_iter().map(|part| Pdu::new(SequenceNumber(1), &Body::SubmitSm(part))).collect();
+    let ended = client::run(Client::new(Settings::new(link)?, None, jobs), SEND_SECONDS)?;
+    match (ended.fault, ended.refused.first()) {
+        (Some(fault), _) => Err(format!("{}: {fault}", link.server)),
+        (None, Some(status)) => Err(format!("{}: {to}: {status}", link.server)),
+        (None, None) => Ok(()),
     }
 }
 

@@ -1,10 +1,14 @@
 //! Time tasks in `mailsync watch`: shows what is due, hears tasks of other clients, says when a sync is wanted.
 
+use super::brought::{self, Taken};
 use super::direct::{Call, Door};
-use super::pocket::Pocket;
+use super::pocket::{Mark, Pocket};
+use super::post::Post;
+use crate::sms::Link;
+use bytes::Bytes;
 use mailsync_proto::tasks::direct::{self, Friends};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,6 +48,14 @@ pub(crate) struct Alarms {
     pocket: Pocket,
     door: Option<Door>,
     friends: Friends,
+    /// The phone's link, where there is one.
+    phone: Option<Link>,
+    /// Calendar entries that came in short messages, each with its sender.
+    entries: VecDeque<(String, Bytes)>,
+    /// A sync brought mail that was not looked at.
+    mailed: bool,
+    /// Mail was put into the outbox.
+    posted: bool,
     grace: Duration,
     /// Feedback and tasks of others that the last sync could take along.
     sent: (Vec<Ack>, BTreeSet<TaskUid>),
@@ -51,7 +63,9 @@ pub(crate) struct Alarms {
     asked: Option<Instant>,
     read: Option<Instant>,
     /// The files of ours as the last sync left them.
-    synced: Option<u64>,
+    synced: Option<Mark>,
+    /// The same as the sync that is under way found them.
+    found: Mark,
 }
 
 /// Something for the person.
@@ -60,6 +74,13 @@ pub(crate) struct Line {
     pub(crate) words: String,
     /// What the hook is told, with the extras as files.
     pub(crate) hook: Option<Shown>,
+}
+
+impl Line {
+    /// Something that rings no bell.
+    fn said(json: Value) -> Line {
+        Line { words: clean(&json.to_string()), json, hook: None }
+    }
 }
 
 /// A task that rings.
@@ -76,7 +97,7 @@ const ASK: Duration = Duration::from_secs(3);
 impl Alarms {
     /// # Errors
     /// In words.
-    pub(crate) fn open(pocket: Pocket, args: &AlarmArgs) -> Result<Self, String> {
+    pub(crate) fn open(pocket: Pocket, args: &AlarmArgs, phone: Option<Link>) -> Result<Self, String> {
         let friends = match &args.direct_keys {
             Some(path) => {
                 let words = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -87,7 +108,26 @@ impl Alarms {
         let door = args.direct.map(Door::open).transpose()?;
         let grace = Duration::from_secs(args.task_grace.into());
         let sent = (Vec::new(), BTreeSet::new());
-        Ok(Alarms { pocket, door, friends, grace, sent, asked: None, read: None, synced: None })
+        Ok(Alarms {
+            pocket,
+            door,
+            friends,
+            phone,
+            entries: VecDeque::new(),
+            mailed: true,
+            posted: false,
+            grace,
+            sent,
+            asked: None,
+            read: None,
+            synced: None,
+            found: Mark::default(),
+        })
+    }
+
+    /// A calendar entry came in short messages.
+    pub(crate) fn entry(&mut self, from: String, octets: Bytes) {
+        self.entries.push_back((from, octets));
     }
 
     /// Where other clients reach us.
@@ -109,41 +149,33 @@ impl Alarms {
             held.read_folder(now)?;
             self.read = Some(Instant::now());
         }
-        let groups = self.pocket.groups();
         while let Some(call) = self.door.as_ref().and_then(Door::next) {
             let Call { body, proof, answer } = call;
-            let (status, words, line) = match self.friends.open(self.pocket.owner(), &body, &proof) {
-                Err(error) => {
-                    (401, String::new(), json!({"event": "task refused", "why": error.to_string()}))
-                }
-                Ok((setter, task)) => {
-                    let reply = self
-                        .pocket
-                        .with_place(|place| held.bell.direct(now, &setter, task.clone(), &groups, place))?;
-                    let words = direct::reply(&task, &reply, now);
-                    let (uid, from) = (task.uid.as_str(), setter.user.as_str());
-                    match &reply {
-                        DirectReply::Accepted => {
-                            // Before anybody is told that it is kept.
-                            self.pocket.put_task(&task)?;
-                            held.store()?;
-                            (200, words, json!({"event": "task taken", "uid": uid, "from": from}))
-                        }
-                        DirectReply::Refused(refusal) => {
-                            let why = refusal.to_string();
-                            (
-                                403,
-                                words,
-                                json!({"event": "task refused", "uid": uid, "from": from, "why": why}),
-                            )
-                        }
+            let (status, words, line) =
+                match brought::take(&self.pocket, &mut held, &self.friends, now, (&body, &proof))? {
+                    Taken::Unproved(error) => {
+                        (401, String::new(), json!({"event": "task refused", "why": error.to_string()}))
                     }
-                }
-            };
+                    Taken::Heard(line) => (200, String::new(), line),
+                    Taken::Answered(task, reply, line) => {
+                        let status = if reply == DirectReply::Accepted { 200 } else { 403 };
+                        (status, direct::reply(&task, &reply, now), line)
+                    }
+                };
             // Who called may have gone.
             let _ = answer.send((status, words));
-            lines.push(Line { words: clean(&line.to_string()), json: line, hook: None });
+            lines.push(Line::said(line));
         }
+        let post = Post { pocket: &self.pocket, friends: &self.friends, phone: self.phone.as_ref() };
+        if std::mem::take(&mut self.mailed) {
+            let said = post.mails(&mut held, now)?;
+            self.posted |= !said.is_empty();
+            lines.extend(said.into_iter().map(Line::said));
+        }
+        while let Some((from, octets)) = self.entries.pop_front() {
+            lines.extend(post.entry(&mut held, now, (&from, &octets))?.map(Line::said));
+        }
+        post.owed();
         let bell = &mut held.bell;
         self.pocket.with_place(|place| bell.handle_timeout(now, place))?;
         let mut events = Vec::new();
@@ -176,9 +208,10 @@ impl Alarms {
             return false;
         }
         let Ok(held) = self.pocket.hold() else { return false };
-        let wanted = !held.bell.feedback().is_empty()
+        let wanted = self.posted
+            || !held.bell.feedback().is_empty()
             || !held.bell.uploads().is_empty()
-            || self.synced.is_some_and(|synced| synced != self.pocket.mark());
+            || self.synced.as_ref().is_some_and(|synced| *synced != self.pocket.mark());
         drop(held);
         if wanted {
             self.asked = Some(Instant::now());
@@ -191,11 +224,13 @@ impl Alarms {
         let held = self.pocket.hold()?;
         let uploads = held.bell.uploads().into_iter().map(|task| task.uid).collect();
         self.sent = (held.write_feedback()?, uploads);
+        self.posted = false;
+        self.found = self.pocket.mark();
         Ok(())
     }
 
-    /// The sync was good.
-    pub(crate) fn after_sync(&mut self) -> Result<(), String> {
+    /// The sync was good; so many items of our own datastores came with it.
+    pub(crate) fn after_sync(&mut self, received: usize) -> Result<(), String> {
         let (acks, uploads) = std::mem::take(&mut self.sent);
         let now = self.pocket.now()?;
         let mut held = self.pocket.hold()?;
@@ -203,7 +238,10 @@ impl Alarms {
         held.bell.uploaded(now, &uploads);
         held.read_folder(now)?;
         self.read = Some(Instant::now());
-        self.synced = Some(self.pocket.mark());
+        // More changed than the sync did: somebody wrote while it went on, and that went not along.
+        let (before, after) = (std::mem::take(&mut self.found), self.pocket.mark());
+        self.synced = Some(if before.changes(&after) > received { before } else { after });
+        self.mailed = true;
         held.store()
     }
 

@@ -93,12 +93,18 @@ impl Manager {
         request: &Request<'_>,
     ) -> Result<(Bytes, Vec<Event>), ManageError> {
         let inbound = Inbound::decode(&self.config, request.encoding, request.body)?;
-        let (user, device) = (inbound.user().to_owned(), inbound.device().to_owned());
+        // Its proof is made with the name that it wrote; all rows are the user's.
+        // mission: T9
+        let alias = store.alias(inbound.user())?;
+        let user = alias.as_ref().map_or_else(|| inbound.user().to_owned(), |alias| alias.user.clone());
+        let device = inbound.device().to_owned();
         let read = Read::Login { user: user.as_str().into(), device: device.as_str().into() };
         for _ in 0..RUNS {
             let found = store.read(std::slice::from_ref(&read))?;
             let login = match found.get(&read) {
-                Some(Value::Login(Some(login))) if !login.revoked => Some(&*login.verifier),
+                Some(Value::Login(Some(login))) if !login.revoked => {
+                    Some(alias.as_ref().map_or(&*login.verifier, |alias| &*alias.verifier))
+                }
                 _ => None,
             };
             let (record, version) = load(store, &user, &device)?;

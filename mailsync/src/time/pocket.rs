@@ -6,10 +6,12 @@ use bytes::Bytes;
 use mailsync_proto::tasks::bell::{Bell, BellError};
 use mailsync_proto::tasks::group::FriendGroup;
 use mailsync_proto::tasks::{Reminder, group, reminder, request};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use timesync::UnixTime;
 use timesync::appoint::Place;
 use timesync::task::{Ack, ClientId, FriendGroups, Task, UserId};
@@ -23,6 +25,23 @@ pub(crate) struct Pocket {
     clock: Clock,
     owner: UserId,
     client: ClientId,
+}
+
+/// The datastores whose files we change ourselves.
+pub(crate) const OWN: [&str; 4] = ["calendar", "tasks", request::DATASTORE, group::DATASTORE];
+
+/// How files looked: size and time of change, by datastore and name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark(BTreeMap<(&'static str, OsString), Option<Looks>>);
+
+type Looks = (u64, Option<SystemTime>);
+
+impl Mark {
+    /// How many files look otherwise, came or went.
+    pub(crate) fn changes(&self, now: &Mark) -> usize {
+        let other = self.0.iter().filter(|(name, looks)| now.0.get(*name) != Some(*looks)).count();
+        other + now.0.keys().filter(|name| !self.0.contains_key(*name)).count()
+    }
 }
 
 /// The engine's value, locked while it is worked on.
@@ -135,20 +154,18 @@ impl Pocket {
         files
     }
 
-    /// What the files of our own datastores look like from outside: another number when one changed.
-    pub(crate) fn mark(&self) -> u64 {
-        let mut hash = DefaultHasher::new();
-        for datastore in ["calendar", "tasks", request::DATASTORE, group::DATASTORE] {
+    /// What the files of our own datastores look like from outside.
+    pub(crate) fn mark(&self) -> Mark {
+        let mut files = BTreeMap::new();
+        for datastore in OWN {
             let Ok(entries) = std::fs::read_dir(self.dir.join(datastore)) else { continue };
-            let mut files: Vec<_> = entries.flatten().collect();
-            files.sort_by_key(std::fs::DirEntry::file_name);
-            for file in files {
+            for file in entries.flatten() {
                 let meta = file.metadata().ok();
-                (datastore, file.file_name(), meta.as_ref().map(std::fs::Metadata::len)).hash(&mut hash);
-                meta.and_then(|meta| meta.modified().ok()).hash(&mut hash);
+                let looks = meta.map(|meta| (meta.len(), meta.modified().ok()));
+                files.insert((datastore, file.file_name()), looks);
             }
         }
-        hash.finish()
+        Mark(files)
     }
 
     /// Writes a file of a datastore: whole, or not at all.

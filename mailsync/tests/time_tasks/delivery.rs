@@ -145,3 +145,31 @@ fn put_off_and_done() {
     let refused = lab.verb("ana", "phone", &["task", "snooze", "nothing", "--for", "5s"]);
     assert_eq!(refused.code, 1, "{refused:?}");
 }
+
+// mission: T4, P6
+#[test]
+fn t4_a_terminal_with_an_open_channel_is_there_and_is_woken_over_it() {
+    // Nobody counts as there for more than a second after a session.
+    let quick = "lead_seconds = 4\nlease_seconds = 3\nfresh_seconds = 1\ngrace_seconds = 60";
+    let lab = Lab::new(quick, &["ana"]);
+    // No datagram, no callback: the channel is all that there is.
+    let phone = lab.watch("ana", "phone", &["--listen", "channel", "--beat", "1", "--task-grace", "600"]);
+    wait_for("the channel", || lab.log().contains("channel open"));
+    // Set by a terminal that then is gone.
+    lab.sync(
+        "ana",
+        "desk",
+        &["--store", "calendar", "--store", "reminders:application/vnd.mailsync.reminder+xml"],
+    );
+    let due = millis() + 12_000;
+    let uid = lab.add("ana", "desk", &["Tea", "--in", "12s"]);
+    assert_eq!(lab.sync("ana", "desk", &["--store", "calendar"]).code, 0);
+    lab.until("ana", "phone", &uid, |task| task["state"] == "waits");
+    let shown = phone.shows(&uid);
+    assert_eq!(shown["alone"], false, "the server told it to: {shown}");
+    assert!(millis() < due + 10_000, "{} ms late", millis() - due);
+    let log = lab.log();
+    assert!(log.contains("notification sent") && log.contains("by=\"channel\""), "{log}");
+    // It alone was asked, before its moment: nobody else was there.
+    assert!(!log.contains("client: ClientId(\"desk\")"), "{log}");
+}

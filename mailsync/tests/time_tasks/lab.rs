@@ -1,6 +1,6 @@
 //! A server with people, and their terminals that watch.
 
-use crate::peers::{Finished, Process, run};
+use crate::peers::{Finished, MailServers, PASSWORD, Process, run};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -22,10 +22,15 @@ pub(crate) struct Lab {
 impl Lab {
     /// `tasks` is the section of that name.
     pub(crate) fn new(tasks: &str, users: &[&str]) -> Lab {
+        Lab::before("", &format!("[tasks]\n{tasks}\n"), users)
+    }
+
+    /// With these lines before all sections, and these sections.
+    pub(crate) fn before(top: &str, sections: &str, users: &[&str]) -> Lab {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("server.password"), "server's own\n").unwrap();
         let config = format!(
-            "[session]\nserver_name = \"srv\"\nserver_password_file = \"{}\"\n[tasks]\n{tasks}\n",
+            "{top}\n[session]\nserver_name = \"srv\"\nserver_password_file = \"{}\"\n{sections}\n",
             dir.path().join("server.password").display()
         );
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
@@ -53,6 +58,16 @@ impl Lab {
         run(&mut self.command(args), LIMIT)
     }
 
+    /// The account of a user at the mail servers, whose mail goes out through Postfix.
+    pub(crate) fn account(&self, servers: &MailServers, user: &str, name: &str) {
+        let (imap, smtp, address) =
+            (servers.address("imaps"), servers.address("smtp"), format!("{name}@lab.test"));
+        let args = ["account", "add", user, name, "--address", &address, "--login", name, "--imap", &imap];
+        let mut command = self.command(&[&args[..], &["--smtp", &smtp, "--smtp-tls", "starttls"]].concat());
+        let added = run(command.env("MAILSYNC_ACCOUNT_PASSWORD", format!("lab-{name}")), LIMIT);
+        assert_eq!(added.code, 0, "{added:?}");
+    }
+
     /// Starts the server; when it has run before, at the same address.
     pub(crate) fn start(&mut self) {
         let address = self.url.strip_prefix("http://").and_then(|url| url.strip_suffix("/syncml"));
@@ -70,7 +85,7 @@ impl Lab {
     pub(crate) fn mailsync(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailsync"));
         command.env("MAILSYNC_PASSWORD", "secret").env("MAILSYNC_SERVER_PASSWORD", "server's own");
-        command.arg("--json");
+        command.env("MAILSYNC_SMS_PASSWORD", PASSWORD).arg("--json");
         command
     }
 

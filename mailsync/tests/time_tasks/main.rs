@@ -8,6 +8,7 @@ mod clocks;
 mod delivery;
 mod groups;
 mod lab;
+mod letters;
 mod others;
 mod paths;
 mod people;

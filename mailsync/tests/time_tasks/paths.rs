@@ -118,3 +118,33 @@ fn a_stranger_is_refused_with_an_answer_by_the_server_and_by_the_terminal_itself
     lab.start();
     lab.until("ana", "phone", &uid, |task| task["state"] == "waits" && task["from"] == "ben");
 }
+
+// mission: T4, T9
+#[test]
+fn t4_what_was_set_for_another_is_taken_back_and_clients_are_named() {
+    let lab = Lab::new("", &["ana", "ben"]);
+    let (anas, _ben) = people(&lab);
+    let uid = lab.add("ben", "bens", &["Dinner", "--in", "1h", "--for", "ana"]);
+    for device in ["desk", "laptop", "phone"] {
+        lab.until("ana", device, &uid, |task| task["state"] == "waits");
+    }
+    // Not by whom it is for, as that is what `done` is for; nor what nobody has set.
+    for (user, device, uid) in [("ana", "desk", &*uid), ("ben", "bens", "nothing-of-mine")] {
+        let refused = lab.verb(user, device, &["task", "cancel", uid]);
+        assert!(refused.code == 1 && refused.stderr.contains("not set for anybody from here"), "{refused:?}");
+    }
+    lab.done("ben", "bens", &["task", "cancel", &uid]);
+    for device in ["desk", "laptop", "phone"] {
+        let deadline = Instant::now() + LIMIT;
+        while lab.listed("ana", device, &uid).is_some() {
+            assert!(Instant::now() < deadline, "{device}: {}", lab.log());
+            std::thread::sleep(SECOND / 3);
+        }
+    }
+    assert_eq!(lab.listed("ben", "bens", &uid), None);
+    drop(anas);
+    // The clients that have said where notices reach them: a task may name them.
+    lab.sync("ana", "desk", &["--store", "devices:application/vnd.mailsync.device+xml"]);
+    let clients = lab.done("ana", "desk", &["task", "clients"]);
+    assert_eq!(clients, serde_json::json!(["desk", "laptop", "phone"]));
+}

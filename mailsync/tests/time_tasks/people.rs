@@ -73,6 +73,20 @@ fn t9_a_client_registers_itself_where_the_operator_allows_it() {
 
 // mission: T9
 #[test]
+fn t9_a_number_logs_in_where_each_message_is_proved() {
+    let lab = Lab::before("", "auth = \"hmac\"\n", &["ana"]);
+    let number = "+8613800138000";
+    assert_eq!(lab.daemon(&["user", "alias", "ana", number]).code, 0);
+    for (folder, name) in [("phone", number), ("desk", "ana"), ("phone", number)] {
+        let done = sync(&lab, folder, name, "secret", &["--auth", "hmac"]);
+        assert_eq!(done.code, 0, "{name}: {done:?}");
+        let wrong = sync(&lab, folder, name, "wrong", &["--auth", "hmac"]);
+        assert_eq!(wrong.code, 1, "{name}: {wrong:?}");
+    }
+}
+
+// mission: T9
+#[test]
 fn t9_the_operator_gives_and_takes_other_names() {
     let lab = Lab::new("", &["ana", "ben"]);
     let number = "+8613800138000";

@@ -219,7 +219,9 @@ impl TaskClient {
     ) {
         let Some(held) = self.held.get_mut(&occurrence.uid) else { return };
         let over = self.shown.is_executed(occurrence) || self.over.contains(occurrence);
-        if held.task.sequence != occurrence.sequence || over {
+        // What was shown so long ago is forgotten: it would ring again at every repetition of the word.
+        let forgotten = occurrence.at < now.before(self.config.retention);
+        if held.task.sequence != occurrence.sequence || over || forgotten {
             return;
         }
         if occurrence.at != held.at {

@@ -63,6 +63,28 @@ fn threat_tasks_feedback_of_others_or_of_nothing() {
 
 // mission: T6
 #[test]
+fn threat_tasks_a_word_on_a_moment_older_than_what_is_remembered_rings_nothing() {
+    let world = World::new();
+    let mut phone = terminal("phone");
+    let me = setter("anna", "laptop");
+    let task = task_for_anna(&me, 600);
+    phone.deliver(NOW, task.clone(), world.place()).unwrap();
+    let long_ago = NOW.before(phone.config().retention + std::time::Duration::from_secs(1));
+    let occurrence =
+        Occurrence { owner: me.user.clone(), uid: task.uid.clone(), sequence: task.sequence, at: long_ago };
+    for hour in 0..3 {
+        phone.fire(at(hour), &occurrence, 1, at(9_999), world.place());
+        phone.handle_timeout(at(hour), world.place());
+        assert_eq!(shown(&mut phone), [], "what is forgotten would ring at every repetition");
+    }
+    // Its own moment is as it was.
+    phone.fire(at(500), &Occurrence { at: at(600), ..occurrence }, 1, at(630), world.place());
+    phone.handle_timeout(at(600), world.place());
+    assert_eq!(shown(&mut phone).len(), 1);
+}
+
+// mission: T6
+#[test]
 fn snooze_is_shown_again_by_whoever_put_it_off() {
     let world = World::new();
     let mut server = server();

@@ -6,6 +6,7 @@ use super::super::devinf;
 use super::super::turn::Moment;
 use bytes::Bytes;
 use syncml::session::auth;
+use syncml::session::mac::Mac;
 use syncml::session::{Arrival, Load, ServerConfig, ServerSession, SessionError};
 use syncml::{DecodeError, Encoding, Limits, Message, Quirks};
 
@@ -67,11 +68,18 @@ impl Inbound {
         named.or_else(|| hdr.cred.as_deref().and_then(auth::basic_user))
     }
 
-    /// The name that its sender wrote is another one of `user`'s, and `verifier` is made with it. Proof by a MAC of every
-    /// message names the user itself and is none with another name.
+    /// The name that its sender wrote is another one of `user`'s, and `verifier` is made with it.
     // mission: T9
     #[must_use]
     pub fn known_as(mut self, user: &str, verifier: &str) -> Self {
+        let written = self.login_name();
+        // What it proves is made with the verifier of that name; whom it names is compared with the message.
+        if let Some(mut mac) = self.mac.as_deref().and_then(Mac::parse)
+            && Some(&*mac.user) == written.as_deref()
+        {
+            mac.user = user.into();
+            self.mac = Some(mac.to_string().into());
+        }
         let hdr = &mut self.message.hdr;
         hdr.source.loc_name = Some(user.into());
         let basic = hdr.cred.as_deref().filter(|cred| auth::basic_user(cred).is_some());

@@ -5,24 +5,30 @@
 //   CUT=n                       the n-th submit and all that came with it are not answered: the link is cut, once
 //   REFUSE=number               submits to this destination are answered 0x0B
 //   FORWARD=1                   what is submitted is delivered to the receiver, as to a phone
+//   PHONES=a=49111,b=49222      with FORWARD: accounts of phones, and their numbers; each gets what is for its number
 // stdin: one JSON object a line, sent as deliver_sm; its "hex" becomes short_message
 const smpp = require('smpp');
 const E = process.env, out = (o) => console.log(JSON.stringify(o));
 let seen = 0, throttle = +(E.THROTTLE || 0), cut = +(E.CUT || 0), receiver = null, waiting = [];
+const phones = Object.fromEntries((E.PHONES || '').split(',').filter(Boolean).map((one) => one.split('='))), reached = {};
 const spell = (n, how) => (how === 'hex' ? n.toString(16) : String(n));
 const [first, second] = { plain: ['dec', 'dec'], hexdec: ['hex', 'dec'], dechex: ['dec', 'hex'] }[E.IDS || 'plain'];
 const server = smpp.createServer({}, (s) => {
   let dead = false;
   s.on('error', () => {});
-  s.on('close', () => { dead = true; if (receiver === s) receiver = null; out({ ev: 'close' }); });
+  s.on('close', () => { dead = true; if (receiver === s) receiver = null;
+    for (const n in reached) if (reached[n] === s) delete reached[n];
+    out({ ev: 'close' }); });
   const bind = (kind) => (pdu) => {
-    out({ ev: 'bind', kind, id: pdu.system_id, ok: pdu.system_id === E.SYSID && pdu.password === E.PASSWD });
-    if (pdu.system_id !== E.SYSID || pdu.password !== E.PASSWD) {
+    const number = phones[pdu.system_id], ok = (number || pdu.system_id === E.SYSID) && pdu.password === E.PASSWD;
+    out({ ev: 'bind', kind, id: pdu.system_id, ok });
+    if (!ok) {
       s.send(pdu.response({ command_status: smpp.ESME_RINVPASWD }));
       return s.close();
     }
     s.send(pdu.response({ system_id: 'centre', sc_interface_version: 0x34 }));
-    if (kind !== 'tx') { receiver = s; waiting.splice(0).forEach(deliver); }
+    if (kind !== 'tx' && number) { reached[number] = s; waiting.splice(0).forEach(deliver); }
+    else if (kind !== 'tx') { receiver = s; waiting.splice(0).forEach(deliver); }
   };
   s.on('bind_transceiver', bind('trx'));
   s.on('bind_transmitter', bind('tx'));
@@ -61,10 +67,11 @@ const server = smpp.createServer({}, (s) => {
   });
 });
 function deliver(o) {
-  if (!receiver) return waiting.push(o);
+  const to = reached[o.destination_addr] || receiver;
+  if (!to) return waiting.push(o);
   const pdu = Object.assign({ source_addr_ton: 1, source_addr_npi: 1, dest_addr_ton: 1, dest_addr_npi: 1 }, o);
   if (o.hex !== undefined) { pdu.short_message = Buffer.from(o.hex, 'hex'); delete pdu.hex; }
-  receiver.deliver_sm(pdu, (r) => out({ ev: 'delivered', status: r.command_status }));
+  to.deliver_sm(pdu, (r) => out({ ev: 'delivered', status: r.command_status }));
 }
 require('readline').createInterface({ input: process.stdin }).on('line', (l) => deliver(JSON.parse(l)))
   .on('close', () => process.exit(0));

@@ -19,6 +19,9 @@ pub struct Ports {
 impl Ports {
     /// Connectionless WAP push: to 2948, from 9200.
     pub const WAP_PUSH: Ports = Ports { destination: 2948, source: 9200 };
+    /// Calendar entries: to and from 9205.
+    // spec: IANA service names: wap-vcal
+    pub const CALENDAR: Ports = Ports { destination: 9205, source: 9205 };
 }
 
 /// Which part of how many.

@@ -1,7 +1,7 @@
 //! A task between people: iTIP over iCalendar.
 //!
 //! `REQUEST` sets or changes a task for somebody, `CANCEL` takes it back, `REPLY` says what became of it. People are named
-//! by `x-mailsync:NAME`; who may do what is never read from the text, only from whom the text came.
+//! by `x-mailsync:NAME`, in mail by their addresses; who may do what is never read from the text, only from whom the text came.
 
 use alloc::format;
 use alloc::string::String;
@@ -87,18 +87,53 @@ pub struct Itip {
     pub answer: Option<Answer>,
 }
 
+/// How the two people of a task are called in a message between them: URIs of calendar addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Between {
+    setter: String,
+    owner: String,
+}
+
+impl Between {
+    /// By their names at the server.
+    #[must_use]
+    pub fn names(task: &Task) -> Self {
+        let named = |user: &UserId| format!("{SCHEME}{}", address(user.as_str()));
+        Between { setter: named(&task.setter.user), owner: named(&task.owner) }
+    }
+
+    /// By their mail addresses, so that any calendar program knows them. What cannot stand in an address is escaped.
+    // spec: RFC 6047 §2.3: CAL-ADDRESS is a mailto URI
+    #[must_use]
+    pub fn mails(setter: &str, owner: &str) -> Self {
+        Between { setter: format!("mailto:{}", address(setter)), owner: format!("mailto:{}", address(owner)) }
+    }
+}
+
 /// Writes a request, a cancellation, or a reply.
 ///
 /// # Spec
 /// RFC 5546 §3.2, §3.4
 #[must_use]
 pub fn write(task: &Task, method: Method, answer: Option<&Answer>, now: UnixTime) -> String {
+    write_between(task, method, answer, now, &Between::names(task))
+}
+
+/// As [`write`], with these addresses.
+#[must_use]
+pub fn write_between(
+    task: &Task,
+    method: Method,
+    answer: Option<&Answer>,
+    now: UnixTime,
+    between: &Between,
+) -> String {
     let calendar = [format!("METHOD:{}", method.name())];
     let mut entry: Vec<String> = Vec::new();
     entry.push(format!("DTSTAMP:{}", stamp(now)));
-    entry.push(format!("ORGANIZER:{SCHEME}{}", address(task.setter.user.as_str())));
+    entry.push(format!("ORGANIZER:{}", between.setter));
     let partstat = answer.map_or("NEEDS-ACTION", Answer::partstat);
-    entry.push(format!("ATTENDEE;PARTSTAT={partstat}:{SCHEME}{}", address(task.owner.as_str())));
+    entry.push(format!("ATTENDEE;PARTSTAT={partstat}:{}", between.owner));
     match answer {
         // spec: RFC 5546 §3.6.14: 3.8, no authority
         Some(Answer::Declined(why)) => {
@@ -199,6 +234,12 @@ mod tests {
             assert_eq!((itip.method, &itip.owner, &itip.task), (method, &task.owner, &task), "{text}");
             assert_eq!(itip.answer, answer, "{text}");
         }
+        let mails = Between::mails("ana@example.org", "ben;x@example.org");
+        let text = write_between(&task, Method::Reply, Some(&Answer::Accepted), now, &mails);
+        assert!(text.contains("ORGANIZER:mailto:ana@example.org\r\n"), "{text}");
+        assert!(text.contains("ATTENDEE;PARTSTAT=ACCEPTED:mailto:ben%3Bx@example.org\r\n"), "{text}");
+        let itip = read(&text, &setter).unwrap();
+        assert_eq!((&itip.owner, &itip.task, itip.answer), (&task.owner, &task, Some(Answer::Accepted)));
         let foreign = "BEGIN:VCALENDAR\nMETHOD:REQUEST\nBEGIN:VTODO\nUID:x\nDUE:20261122T200000Z\n\
             ATTENDEE:X-mailsync:be%6e\nEND:VTODO\nEND:VCALENDAR\n";
         assert_eq!(read(foreign, &setter).unwrap().owner.as_str(), "ben");

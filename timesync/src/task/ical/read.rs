@@ -43,7 +43,7 @@ pub struct Entry {
     pub method: Option<Box<str>>,
     /// For whom it is, when it is sent to somebody.
     pub attendee: Option<UserId>,
-    /// What that person's side answered.
+    /// What that person's side answered; of several mail addresses the first that says so.
     pub answer: Option<itip::Answer>,
 }
 
@@ -182,13 +182,15 @@ impl Fields {
                 }
             }
             "ATTENDEE" => {
+                let param = line.params.iter().find(|(key, _)| *key == "PARTSTAT");
+                let partstat = param.map(|(_, value)| (*value).into());
                 if let Some(name) = itip::name_of(line.value) {
                     self.attendee = Some(name);
-                    let param = line.params.iter().find(|(key, _)| *key == "PARTSTAT");
-                    self.partstat = param.map(|(_, value)| (*value).into());
+                    self.partstat = partstat;
                 } else {
                     // Somebody is invited: it is a meeting.
                     self.kind = self.kind.or(Some(Kind::Meeting));
+                    self.partstat = self.partstat.take().or(partstat);
                 }
             }
             "REQUEST-STATUS" => {
