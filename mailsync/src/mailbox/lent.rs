@@ -171,7 +171,7 @@ mod tests {
         lent.heard("ann", "other", "s9", MINUTE);
         assert!(lent.of_session("s9").is_empty(), "another device's");
         lent.heard("ann", "phone", "s2", MINUTE);
-        assert_eq!(lent.of_session("s2"), [owner.clone()]);
+        assert_eq!(lent.of_session("s2"), std::slice::from_ref(&owner));
         lent.heard("ann", "phone", "s2", MINUTE);
         lent.end(&lent.of_session("s2"));
         assert!(lent.is_empty());
