@@ -99,7 +99,6 @@ fn t4_by_mail_through_postfix_and_dovecot_taken_refused_changed_and_taken_back()
     // Who proves nothing waits for a person, who takes one and refuses the other.
     let strange = ["Yes, please", "No, thanks"].map(|words| ask("ben", "bens", &[words]));
     for uid in &strange {
-        said(&desk, "task asked", uid);
         let waits = stands(&lab, "ana", "desk", uid, "asks");
         assert_eq!((&waits["by"], &waits["with"]), (&"mail".into(), &"bob@lab.test".into()), "{waits}");
         assert_eq!(entries(&lab, "desk", uid), 0);
