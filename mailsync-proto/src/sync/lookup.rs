@@ -29,6 +29,11 @@ impl Lookup {
         self.known.contains(guid)
     }
 
+    /// Of how many GUIDs it has.
+    pub(crate) fn known(&self) -> usize {
+        self.known.len()
+    }
+
     pub(crate) fn by_guid(&mut self, reader: &mut Reader<'_>, guid: &Guid) -> Result<Option<Entry>, Missing> {
         if !self.known.contains(guid) {
             let read = Read::ByGuid(self.peer.clone(), self.generation, guid.clone());

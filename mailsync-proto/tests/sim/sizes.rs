@@ -107,3 +107,21 @@ fn by_the_smallest_messages_two_of_ours_know_each_other() {
         }
     }
 }
+
+// mission: M7
+#[test]
+fn ids_of_many_new_items_are_all_told_in_the_session_that_brought_them() {
+    for encoding in [Encoding::Xml, Encoding::Wbxml] {
+        let mut world = World::new();
+        world.server.config.session.max_msg_size = 150_000;
+        let client = Client::new("dev-1", encoding, Version::V1_2, 150_000, &["notes"]);
+        for n in 0..3_500 {
+            server_note(&world, &format!("s{n:04}"), "as it was");
+        }
+        world.sync(&client, None);
+        equal(&world, &client);
+        let before = world.messages.get();
+        world.sync(&client, None);
+        assert_eq!(world.messages.get() - before, 3, "{encoding:?}: nothing is left to say");
+    }
+}

@@ -48,7 +48,9 @@ impl Run<'_, '_> {
     /// Entries that are pending, those of this turn included.
     fn pending(&mut self, index: usize, skip: usize) -> Result<BTreeMap<Guid, Entry>, Missing> {
         let Some(lookup) = self.core.lookups.get(index) else { return Ok(BTreeMap::new()) };
-        let limit = u32::try_from(LIMIT.saturating_add(skip)).unwrap_or(u32::MAX);
+        // Those that this turn has settled are pending in the store still: they hide none behind them.
+        let limit = LIMIT.saturating_add(skip).saturating_add(lookup.known());
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
         let read = Read::Pending(lookup.peer.clone(), lookup.generation, limit);
         let Value::Entries(stored) = self.core.reader.read(read)? else { return Ok(BTreeMap::new()) };
         let stored = stored.iter().filter(|entry| !lookup.knows(&entry.guid));
