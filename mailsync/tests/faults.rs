@@ -319,7 +319,8 @@ fn threat_s12_killed_at_any_point_nothing_is_lost_and_doubled_only_what_is_in_do
         doubled += count - 1;
         assert_eq!(list.iter().filter(|mail| mail["subject"] == *subject).count(), 1, "{subject}");
     }
-    // At Dovecot, too: each change once.
+    // At Dovecot, too: each change once. It ends a link that says nothing for half an hour.
+    let mut alice = servers.imap("alice");
     let deadline = Instant::now() + 60 * SECOND;
     loop {
         let (inbox, projects) = (alice.marks("INBOX"), alice.marks("Projects"));

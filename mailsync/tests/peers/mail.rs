@@ -325,7 +325,10 @@ impl Raw {
 
     /// Every mail of a folder, octet for octet as the server gives it.
     pub(crate) fn octets(&mut self, folder: &str) -> Vec<Vec<u8>> {
-        self.imap(&format!("SELECT {folder}"));
+        let selected = self.imap(&format!("SELECT {folder}"));
+        if selected.contains("* 0 EXISTS") {
+            return Vec::new();
+        }
         self.send("all FETCH 1:* (BODY.PEEK[])\r\n");
         let mut mails = Vec::new();
         loop {

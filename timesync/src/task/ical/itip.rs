@@ -119,7 +119,7 @@ pub fn write(task: &Task, method: Method, answer: Option<&Answer>, now: UnixTime
     write_between(task, method, answer, now, &Between::names(task))
 }
 
-/// As [`write`], with these addresses.
+/// As [`write()`], with these addresses.
 #[must_use]
 pub fn write_between(
     task: &Task,
