@@ -195,15 +195,21 @@ impl Message {
                     format!("header {:?}", line.chars().take(20).collect::<String>()),
                 )
             };
+            if line.contains(['\r', '\n', '\0']) {
+                return Err(bad());
+            }
             if line.starts_with([' ', '\t']) {
                 let (_, value) = headers.last_mut().ok_or_else(bad)?;
-                value.push(' ');
+                if !value.is_empty() {
+                    value.push(' ');
+                }
                 value.push_str(line.trim());
+                value.truncate(value.trim_end().len());
                 continue;
             }
             let (name, value) = line.split_once(':').ok_or_else(bad)?;
             let name = name.trim();
-            if name.is_empty() || name.contains(' ') || line.contains(['\r', '\n', '\0']) {
+            if name.is_empty() || name.contains(' ') {
                 return Err(bad());
             }
             let full =
@@ -269,6 +275,15 @@ mod tests {
     }
 
     #[test]
+    fn a_value_may_go_on_in_lines_that_say_nothing() {
+        for (folded, value) in [("", ""), ("\r\n ", ""), ("\r\n a\r\n\t\r\n b \r\n  ", "a b")] {
+            let message = Message::decode(format!("A b SIP/2.0\r\nX:{folded}\r\n\r\n").as_bytes()).unwrap();
+            assert_eq!(message.header("X"), Some(value), "{folded:?}");
+            assert_eq!(Message::decode(&message.to_bytes()).unwrap(), message);
+        }
+    }
+
+    #[test]
     fn bad_messages_are_refused() {
         for bad in [
             "",
@@ -282,6 +297,7 @@ mod tests {
             "A b SIP/2.0\r\nl: 5\r\n\r\nhi",
             "A b SIP/2.0\r\nl: 1\r\nContent-Length: 2\r\n\r\nhi",
             "A b SIP/2.0\r\nX: a\nb\r\n\r\n",
+            "A b SIP/2.0\r\nX: a\r\n b\nY: c\r\n\r\n",
             "A b SIP/2.0\r\nl: 99999999999\r\n\r\n",
         ] {
             assert!(Message::decode(bad.as_bytes()).is_err(), "{bad:?}");
