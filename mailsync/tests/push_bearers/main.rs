@@ -263,7 +263,9 @@ fn sip_message_with_a_digest_and_the_signal_call_please_sipp() {
         bench.servers.deliver("alice", &mail(kind));
         wait_for(kind, || bench.server.as_ref().unwrap().stderr().contains(said));
         let errors = sipp.log("err.log");
-        assert!(errors.is_empty(), "{kind}: {errors}");
+        // On a busy machine it says that it came late itself.
+        let of_ours = |line: &&str| !line.ends_with("events occurred:") && !line.contains("watchdog timer");
+        assert_eq!(errors.lines().find(of_ours), None, "{kind}: {errors}");
         let notes = sipp.log("note.log");
         match kind {
             "message" => assert!(notes.contains("application/vnd.syncml.ds.notification"), "{notes}"),
